@@ -1,0 +1,310 @@
+"""params.yaml, read once and checked: frozen sections, no defaults in Python (a default here is invisible to DVC).
+
+Every stage takes its own section. Unknown keys, wrong types and values out of range stop with the key's name.
+Durations are in kimg, thousands of images shown.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from genga.errors import ParamsError
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+PowerOfTwo = Literal[16, 32, 64, 128, 256, 512, 1024]
+
+
+# --- data
+
+
+class DrawFaces(Section):
+    count: int = Field(ge=1)
+    size: int = Field(ge=32, le=512)
+    seed: int = Field(ge=0)
+
+
+class SampleSource(Section):
+    kind: Literal["sample"]
+    path: Literal["data/faces/sample"]
+
+
+class FolderSource(Section):
+    kind: Literal["folder"]
+    path: str
+
+
+class ArchiveSource(Section):
+    kind: Literal["archive"]
+    path: str
+
+
+class KaggleSource(Section):
+    """`path` is what DVC watches: the code that fetches; the data itself is named by dataset and version."""
+
+    kind: Literal["kaggle"]
+    path: Literal["stages/kaggle.py"]
+    dataset: str = Field(pattern=r"^[\w-]+/[\w.-]+$")
+    version: int = Field(ge=1)
+
+
+class ImportFaces(Section):
+    source: Annotated[SampleSource | FolderSource | ArchiveSource | KaggleSource, Field(discriminator="kind")]
+    licence: str = Field(min_length=1)
+    origin: str = Field(min_length=1, description="where the pictures come from, in words; shown on cards and the page")
+    max_picture_bytes: int = Field(ge=1)
+    max_picture_pixels: int = Field(ge=1)
+    min_side: int = Field(ge=1)
+    max_archive_bytes: int = Field(ge=1, description="unpacked size of all members together")
+    max_archive_ratio: float = Field(gt=1, description="unpacked size / packed size of one archive")
+    max_rejected: Share
+
+
+class Crop(Section):
+    """Faces are found by an OpenCV cascade: a local file, or a URL whose content must have this sha256."""
+
+    cascade: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    margin: float = Field(ge=0, description="added on each side, as a share of the found box")
+    min_face: int = Field(ge=16)
+
+
+class PrepareFaces(Section):
+    sizes: list[PowerOfTwo] = Field(min_length=1)
+    crop: Crop | None
+    near_duplicate_bits: int = Field(ge=0, le=16, description="perceptual hashes this far apart are compared as pictures")
+    near_duplicate_rms: float = Field(ge=0, description="below this root mean square difference, of 255, they are one picture")
+    val: Share
+    test: Share
+
+
+class LabelFaces(Section):
+    """Label Studio exports stand as JSON files in `annotations/`."""
+
+    human_only: bool = Field(description="leave out labels that came with the data")
+
+
+# --- training
+
+
+class Training(Section):
+    """What the loop needs; see models/loop.py."""
+
+    batch_size: int = Field(ge=1)
+    total_kimg: float = Field(gt=0)
+    log_kimg: float = Field(gt=0)
+    sample_kimg: float = Field(gt=0)
+    checkpoint_kimg: float = Field(gt=0)
+    precision: Literal["auto", "bf16", "fp32"]
+    seed: int = Field(ge=0)
+
+
+class TaggerParams(Section):
+    arch: Literal["tagger"]
+    resolution: PowerOfTwo
+    width: int = Field(ge=8)
+    dropout: Share
+
+
+class TrainTagger(Section):
+    model: TaggerParams
+    training: Training
+    lr: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    label_smoothing: Share
+    ema_kimg: float = Field(ge=0)
+
+
+class TagFaces(Section):
+    batch_size: int = Field(ge=1)
+
+
+class Sticks(Section):
+    count: int = Field(ge=1)
+    size: int = Field(ge=32)
+
+
+class Mannequins(Section):
+    """Projections of a posed 3D model: thresholded at `threshold` of 255, then blurred by `blur_sigma` pixels."""
+
+    count: int = Field(ge=1)
+    size: int = Field(ge=32)
+    threshold: int = Field(ge=0, le=255)
+    blur_sigma: float = Field(ge=0)
+    head_ratio: float = Field(ge=4, le=10, description="body height in heads")
+
+
+class DrawFigures(Section):
+    sticks: Sticks
+    mannequins: Mannequins
+    seed: int = Field(ge=0)
+
+
+class PoseParams(Section):
+    arch: Literal["pose"]
+    resolution: PowerOfTwo
+    width: int = Field(ge=8)
+
+
+class TrainPose(Section):
+    model: PoseParams
+    training: Training
+    lr: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    ema_kimg: float = Field(ge=0)
+
+
+class IndexFigures(Section):
+    size: int = Field(ge=32, description="side in pixels of the pictures that the page shows")
+
+
+class DCGANParams(Section):
+    arch: Literal["dcgan"]
+    resolution: PowerOfTwo
+    z_dim: int = Field(ge=1)
+    width: int = Field(ge=8)
+    kernel: Literal[3, 4, 5]
+    bn_momentum: float = Field(gt=0, lt=1, description="weight of the newest batch in the running mean (PyTorch's sense)")
+    activation: Literal["relu", "prelu"]
+    dropout: Share
+
+
+class StyleGAN2Params(Section):
+    arch: Literal["stylegan2"]
+    resolution: PowerOfTwo
+    z_dim: int = Field(ge=1)
+    w_dim: int = Field(ge=1)
+    mapping_layers: int = Field(ge=1)
+    channel_base: int = Field(ge=1, description="channels at resolution r are min(channel_base / r, channel_max)")
+    channel_max: int = Field(ge=8)
+
+
+class TrainFace(Section):
+    model: Annotated[DCGANParams | StyleGAN2Params, Field(discriminator="arch")]
+    training: Training
+    g_lr: float = Field(gt=0)
+    d_lr: float = Field(gt=0)
+    beta1: float = Field(ge=0, lt=1)
+    beta2: float = Field(gt=0, lt=1)
+    r1_gamma: float = Field(ge=0)
+    r1_interval: int = Field(ge=1)
+    label_noise: Share = Field(description="share of the discriminator's labels flipped")
+    augment: Share = Field(description="probability of each differentiable augmentation")
+    ema_kimg: float = Field(ge=0)
+
+
+class UpscalerParams(Section):
+    arch: Literal["upscaler"]
+    width: int = Field(ge=8)
+    blocks: int = Field(ge=1)
+
+
+class TrainUpscaler(Section):
+    model: UpscalerParams
+    training: Training
+    lr: float = Field(gt=0)
+    ema_kimg: float = Field(ge=0)
+    crop: int = Field(ge=32, description="side of the high-resolution training crops")
+
+
+class SketcherParams(Section):
+    arch: Literal["sketcher"]
+    resolution: PowerOfTwo
+    z_dim: int = Field(ge=1)
+    width: int = Field(ge=8)
+
+
+class TrainSketcher(Section):
+    model: SketcherParams
+    training: Training
+    lr: float = Field(gt=0)
+    beta1: float = Field(ge=0, lt=1)
+    adversarial: float = Field(ge=0, description="weight of the adversarial term")
+    ema_kimg: float = Field(ge=0)
+
+
+class FindDirections(Section):
+    samples: int = Field(ge=100)
+    regularisation: float = Field(gt=0)
+    seed: int = Field(ge=0)
+
+
+class TransferTag(Section):
+    """A generator for one tag: layers appended to a trained one, trained on that tag's faces only."""
+
+    tag: str
+    family: str
+    min_faces: int = Field(ge=1)
+    training: Training
+    lr: float = Field(gt=0)
+    beta1: float = Field(ge=0, lt=1)
+    ema_kimg: float = Field(ge=0)
+
+
+# --- judging and serving
+
+
+class Evaluate(Section):
+    samples: int = Field(ge=16)
+    batch_size: int = Field(ge=1)
+    seed: int = Field(ge=0)
+
+
+class GateRule(Section):
+    """A challenger takes over when it is better than the champion by at least `min_gain` (in the metric's own unit)."""
+
+    metric: str
+    better: Literal["lower", "higher"]
+    min_gain: float
+
+
+class Deploy(Section):
+    keep_releases: int = Field(ge=1, description="older model folders kept for requests under way and rollback")
+
+
+class Params(Section):
+    draw_faces: DrawFaces
+    import_faces: ImportFaces
+    prepare_faces: PrepareFaces
+    labels: LabelFaces
+    train_tagger: TrainTagger
+    tag_faces: TagFaces
+    draw_figures: DrawFigures
+    train_pose: dict[Literal["stick", "figure"], TrainPose]
+    index_figures: IndexFigures
+    train_face: dict[str, TrainFace]
+    train_upscaler: TrainUpscaler
+    train_sketcher: TrainSketcher
+    find_directions: FindDirections
+    transfer_tag: TransferTag
+    evaluate: Evaluate
+    gate: dict[str, GateRule]
+    deploy: Deploy
+
+
+def parse_params(document: Any, name: str) -> Params:
+    """The checked sections, or ParamsError with one sentence that names every wrong key. `name` is the file to mend."""
+    try:
+        return Params.model_validate_json(json.dumps(document))
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']} (found {json.dumps(fault['input'])[:60]})" for fault in error.errors()
+        )
+        raise ParamsError(f"{name}: {faults}; correct it there and run again") from error
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ParamsError(f"no {path} here; run from the project's folder") from error
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{path} is not valid YAML ({' '.join(str(error).split())}); correct it there and run again") from error
+    return parse_params(document, str(path))

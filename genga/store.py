@@ -1,0 +1,144 @@
+"""A dataset as few large files: uint8 arrays that are memory-mapped, plus one Parquet manifest.
+
+    <dir>/images-64.npy       uint8 (N, 64, 64, 3), one such file per array name
+    <dir>/encoded.bin         only where pictures of many sizes are kept as they came: their bytes end to end
+    <dir>/manifest.parquet    one row per picture: id (sha256 of the decoded picture), source, licence, split, size ...
+
+Written beside its place and renamed when whole, so a store that exists is complete.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from genga.errors import DataError
+
+Array = NDArray[np.uint8]
+Row = Mapping[str, Any]
+
+
+def picture_id(picture: Array) -> str:
+    """sha256 of a decoded picture: its shape, then its uint8 values."""
+    return hashlib.sha256(repr(picture.shape).encode() + np.ascontiguousarray(picture).data).hexdigest()
+
+
+class StoreWriter:
+    """Appends in chunks; `with` closes it whole, or leaves nothing behind when an error comes out of the block."""
+
+    def __init__(self, store_dir: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """`shapes`: array name -> shape of one item, such as {"64": (64, 64, 3)}."""
+        self._store_dir, self._partial_dir = store_dir, store_dir.with_name(store_dir.name + ".partial")
+        self._shapes = dict(shapes)
+        self._rows: list[Row] = []
+        self._files: dict[str, BinaryIO] = {}
+        self._encoded: BinaryIO | None = None
+
+    def __enter__(self) -> Self:
+        shutil.rmtree(self._partial_dir, ignore_errors=True)
+        self._partial_dir.mkdir(parents=True)
+        for name in self._shapes:
+            self._files[name] = (self._partial_dir / f"images-{name}.npy").open("wb")
+            self._write_header(name)
+        return self
+
+    def _write_header(self, name: str) -> None:
+        # numpy pads the header so that its length stays the same while the first axis grows
+        file = self._files[name]
+        file.seek(0)
+        header = {"descr": "|u1", "fortran_order": False, "shape": (len(self._rows), *self._shapes[name])}
+        np.lib.format.write_array_header_1_0(file, header)  # type: ignore[no-untyped-call]
+
+    def append(self, rows: Sequence[Row], **arrays: Array) -> None:
+        """One chunk: N rows, and for every array name a uint8 (N, ...). Names that start with a digit go in as `**{"64": chunk}`."""
+        assert arrays.keys() == self._shapes.keys(), f"arrays {sorted(arrays)}, expected {sorted(self._shapes)}"
+        for name, chunk in arrays.items():
+            assert chunk.dtype == np.uint8 and chunk.shape == (len(rows), *self._shapes[name]), f"{name}: {chunk.dtype} {chunk.shape}"
+            self._files[name].write(np.ascontiguousarray(chunk).data)
+        self._rows.extend(rows)
+
+    def append_encoded(self, row: Row, data: bytes) -> None:
+        """One picture as it came; the manifest row gets its offset and length."""
+        if self._encoded is None:
+            self._encoded = (self._partial_dir / "encoded.bin").open("wb")
+        offset = self._encoded.tell()
+        self._encoded.write(data)
+        self._rows.append({**row, "offset": offset, "length": len(data)})
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for name, file in self._files.items():
+            self._write_header(name)
+            file.close()
+        if self._encoded is not None:
+            self._encoded.close()
+        if kind is not None:
+            shutil.rmtree(self._partial_dir)
+            return
+        pq.write_table(pa.Table.from_pylist([dict(row) for row in self._rows]), self._partial_dir / "manifest.parquet")
+        if self._store_dir.exists():
+            shutil.rmtree(self._store_dir)
+        self._partial_dir.rename(self._store_dir)
+
+
+class Store:
+    def __init__(self, store_dir: Path) -> None:
+        if not (store_dir / "manifest.parquet").is_file():
+            raise DataError(f"no store in {store_dir}: expected manifest.parquet there; run `dvc repro` to make it")
+        self.dir = store_dir
+
+    @cached_property
+    def manifest(self) -> pa.Table:
+        """One row per picture, in the order of the arrays."""
+        return pq.read_table(self.dir / "manifest.parquet")
+
+    def __len__(self) -> int:
+        return int(self.manifest.num_rows)
+
+    @cached_property
+    def sizes(self) -> list[str]:
+        return sorted(path.stem.removeprefix("images-") for path in self.dir.glob("images-*.npy"))
+
+    def images(self, name: str | int) -> Array:
+        """The memory-mapped array, uint8 (N, ...); read batches with `images[idxs]`."""
+        path = self.dir / f"images-{name}.npy"
+        if not path.is_file():
+            raise DataError(
+                f"{self.dir} has no pictures of size {name}, it has {', '.join(self.sizes)}; add the size to prepare_faces.sizes in params.yaml"
+            )
+        images: Array = np.load(path, mmap_mode="r")
+        if len(images) != len(self):
+            raise DataError(f"{path} holds {len(images)} pictures and its manifest {len(self)}; make the store again with `dvc repro`")
+        return images
+
+    @cached_property
+    def _encoded(self) -> Array:
+        return np.memmap(self.dir / "encoded.bin", dtype=np.uint8, mode="r")
+
+    def encoded(self, row_idx: int) -> bytes:
+        """The bytes of one picture as it came."""
+        offset, length = (self.manifest[column][row_idx].as_py() for column in ("offset", "length"))
+        return self._encoded[offset : offset + length].tobytes()
+
+    def column(self, name: str) -> list[Any]:
+        return list(self.manifest[name].to_pylist())
+
+    def indices(self, split: str) -> NDArray[np.int64]:
+        """Rows of one split, in order."""
+        return np.flatnonzero(np.asarray(self.column("split")) == split)
+
+    @cached_property
+    def data_id(self) -> str:
+        """sha256 over the ids in order: the name of exactly these pictures."""
+        return hashlib.sha256("\n".join(self.column("id")).encode()).hexdigest()
+
+    def terms(self) -> dict[str, list[str]]:
+        """What every card of a model trained on this shows: the licences and sources of its pictures."""
+        return {"licences": sorted(set(self.column("licence"))), "sources": sorted(set(self.column("source")))}

@@ -1,0 +1,118 @@
+"""The tags: read once from tags.yaml, the same list for labels, taggers, sliders and the page.
+
+A label set is a plain dict {group or flag: value}: {"hair_color": "blue", "glasses": True}. What is not in it is unknown.
+A column is one output of the tagger, named `hair_color=blue` or `glasses`; `COLUMNS` fixes their order.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from genga.errors import DataError
+
+Labels = dict[str, str | bool]
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """How another vocabulary's columns and words translate into ours."""
+
+    name: str
+    columns: dict[str, str]
+    words: dict[str, str]
+
+    def translate(self, row: dict[str, str]) -> Labels:
+        """One CSV row -> labels. Words we have no tag for are left out: unknown, not false.
+
+        A column mapped to "*" holds many words, separated by spaces; another column holds one value of that group.
+        """
+        labels: Labels = {}
+        for column, group in self.columns.items():
+            text = (row.get(column) or "").strip().lower()
+            if group == "*":
+                for word in text.split():
+                    for target in self.words.get(word, "").split():
+                        labels |= labels_of(target)
+            elif text:
+                word = text.replace(" ", "_").replace("-", "_")
+                value = self.words.get(word, word)
+                if value in groups()[group]:
+                    labels[group] = value
+        return labels
+
+
+@cache
+def _document() -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load(files("genga").joinpath("tags.yaml").read_text(encoding="utf-8"))
+    return document
+
+
+@cache
+def groups() -> dict[str, list[str]]:
+    """One-of groups in order: name -> its values."""
+    return {name: list(values) for name, values in _document()["groups"].items()}
+
+
+@cache
+def flags() -> list[str]:
+    """Yes/no tags in order."""
+    return list(_document()["flags"])
+
+
+@cache
+def ordered() -> list[str]:
+    """Groups whose values run from less to more, such as hair_length."""
+    return list(_document()["ordered"])
+
+
+@cache
+def columns() -> list[str]:
+    """The tagger's outputs in order: every value of every group as `group=value`, then the flags."""
+    return [f"{group}={value}" for group, values in groups().items() for value in values] + flags()
+
+
+@cache
+def column_slices() -> dict[str, slice]:
+    """Group or flag -> its columns. A group is read with softmax over its slice, a flag with a sigmoid."""
+    slices, start = {}, 0
+    for name, values in groups().items():
+        slices[name] = slice(start, start + len(values))
+        start += len(values)
+    for name in flags():
+        slices[name] = slice(start, start + 1)
+        start += 1
+    return slices
+
+
+def labels_of(column: str) -> Labels:
+    """`hair_color=blue` -> {"hair_color": "blue"}; `glasses` -> {"glasses": True}."""
+    name, _, value = column.partition("=")
+    return {name: value or True}
+
+
+def check(labels: Labels) -> Labels:
+    """The same labels, or DataError naming the first one that is not in tags.yaml."""
+    for name, value in labels.items():
+        if name in groups():
+            if value not in groups()[name]:
+                raise DataError(f"{name} is {value!r}, expected one of {', '.join(groups()[name])}; add it to genga/tags.yaml or correct the label")
+        elif name not in flags():
+            raise DataError(f"unknown tag {name!r}, expected one of {', '.join([*groups(), *flags()])}; add it to genga/tags.yaml or drop the label")
+        elif not isinstance(value, bool):
+            raise DataError(f"{name} is {value!r}, expected true or false; correct the label")
+    return labels
+
+
+@cache
+def vocabularies() -> dict[str, Vocabulary]:
+    return {name: Vocabulary(name, entry["columns"], entry["words"]) for name, entry in _document()["vocabularies"].items()}
+
+
+def vocabulary_for(header: list[str]) -> Vocabulary | None:
+    """The vocabulary that reads most of a CSV's columns, the first listed where two read as many; None when none reads any."""
+    names = {name.strip().lower() for name in header}
+    best = max(vocabularies().values(), key=lambda vocabulary: len(names & set(vocabulary.columns)))
+    return best if names & set(best.columns) else None
