@@ -1,0 +1,133 @@
+"""`genga doctor`: is this machine ready, and if not, what to do."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+from genga.errors import GengaError
+from genga.params import load_params
+
+LOCK = Path("requirements.lock")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+MIN_DISK_GB, MIN_MEMORY_GB = 5, 4
+
+
+def find_browser() -> str | None:
+    """A Chromium for the browser tests: GENGA_CHROMIUM, one on PATH, or the one that Playwright downloaded."""
+    if named := os.environ.get("GENGA_CHROMIUM"):
+        return named
+    for name in BROWSERS:
+        if path := shutil.which(name):
+            return path
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        path = playwright.chromium.executable_path
+    return path if Path(path).is_file() else None
+
+
+def ensure_browser() -> None:
+    """Debian's chromium by apt where this user may, else Playwright's download; one sentence when neither works."""
+    if find_browser():
+        return
+    attempts: list[list[str]] = []
+    if shutil.which("apt-get") and os.geteuid() == 0:
+        attempts += [["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "chromium"]]
+    attempts.append([sys.executable, "-m", "playwright", "install", "chromium"])
+    for attempt in attempts:
+        print(f"browser for the tests: {' '.join(attempt[-3:])}", flush=True)
+        subprocess.run(attempt, check=False, stdout=subprocess.DEVNULL)
+        if find_browser():
+            return
+    raise GengaError(
+        "no Chromium found and none could be installed, the browser tests need one; install `chromium` (Debian: apt-get install chromium) or point GENGA_CHROMIUM at one"
+    )
+
+
+def _pins() -> str | None:
+    wrong = []
+    for line in LOCK.read_text(encoding="utf-8").splitlines():
+        name, found, version = line.partition("==")
+        if found and metadata.version(name).partition("+")[0] != version:
+            wrong.append(f"{name} {metadata.version(name)} instead of {version}")
+    return f"{', '.join(wrong)}; run `make setup`" if wrong else None
+
+
+def _python() -> str | None:
+    return None if sys.version_info[:2] == (3, 11) else f"Python {sys.version.split()[0]} found, expected 3.11; run `make setup PYTHON=python3.11`"
+
+
+def _params() -> str | None:
+    load_params()
+    return None
+
+
+def _disk() -> str | None:
+    free = shutil.disk_usage(".").free / 1e9
+    return None if free > MIN_DISK_GB else f"{free:.1f} GB free, expected {MIN_DISK_GB}; make room or remove old data with `dvc gc --workspace`"
+
+
+def _memory() -> str | None:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    return None if total > MIN_MEMORY_GB else f"{total:.1f} GB of memory, expected {MIN_MEMORY_GB}; lower the batch sizes in params.yaml"
+
+
+def _git() -> str | None:
+    return None if shutil.which("git") else "no git found, runs then carry no commit; install git"
+
+
+def _browser() -> str | None:
+    return (
+        None if find_browser() else "no Chromium found, `make test` needs one; it installs one itself where it may (Debian: apt-get install chromium)"
+    )
+
+
+def _port() -> str | None:
+    with socket.socket() as probe:
+        return None if probe.connect_ex(("127.0.0.1", 8000)) else "port 8000 is taken; serve on another one with `genga serve --port 8001`"
+
+
+def _release() -> str | None:
+    return None if Path("release/release.json").is_file() else "no release yet; make one with `genga repro`"
+
+
+def _speed() -> str:
+    import torch
+
+    from models.precision import has_bf16
+
+    device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else f"no GPU, {torch.get_num_threads()} threads"
+    return f"torch {torch.__version__}, {device}, bf16 {'yes' if has_bf16() else 'no: trainings run in float32, several times slower'}"
+
+
+CHECKS: dict[str, Callable[[], str | None]] = {
+    "python": _python,
+    "packages": _pins,
+    "params.yaml": _params,
+    "git": _git,
+    "disk": _disk,
+    "memory": _memory,
+    "browser": _browser,
+    "port 8000": _port,
+    "release": _release,
+}
+MAY_FAIL = {"git", "browser", "port 8000", "release"}  # advice, not a fault
+
+
+def doctor() -> None:
+    faults = 0
+    for name, check in CHECKS.items():
+        try:
+            advice = check()
+        except (GengaError, metadata.PackageNotFoundError, FileNotFoundError) as error:
+            advice = f"{error}; run `make setup` in the project's folder" if not isinstance(error, GengaError) else str(error)
+        faults += advice is not None and name not in MAY_FAIL
+        print(f"{'ok  ' if advice is None else 'note' if name in MAY_FAIL else 'FAIL'} {name}{': ' + advice if advice else ''}")
+    print(f"     {_speed()}")
+    if faults:
+        raise GengaError(f"{faults} of {len(CHECKS)} checks failed; do what the lines marked FAIL say and run `genga doctor` again")

@@ -1,0 +1,105 @@
+"""Commands that change params.yaml: its comments stay, the result is checked before a byte is written, the difference is printed."""
+
+import difflib
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from genga.errors import ParamsError
+from genga.params import parse_params
+
+PARAMS = Path("params.yaml")
+PROFILES = Path("profiles")
+CHOOSES_FIELDS = ("arch", "kind")  # where this key changes, its neighbours belong to another type
+
+
+def _yaml() -> YAML:
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    yaml.representer.add_representer(type(None), lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null"))
+    return yaml
+
+
+def merge(values: Any, into: Any) -> None:
+    """Every value that the profile names replaces the one in `into`; whole sections where their type changes."""
+    for key, value in values.items():
+        present = into.get(key)
+        same_type = (
+            isinstance(present, dict)
+            and isinstance(value, dict)
+            and all(value.get(name, present.get(name)) == present.get(name) for name in CHOOSES_FIELDS)
+        )
+        if same_type:
+            merge(value, present)
+        else:
+            into[key] = value
+
+
+def _write(changes: list[Any], *, dry_run: bool) -> None:
+    before = PARAMS.read_text(encoding="utf-8")
+    document = _yaml().load(before)
+    for change in changes:
+        merge(change, document)
+    text = io.StringIO()
+    _yaml().dump(document, text)
+    after = text.getvalue()
+    parse_params(document, "the new params.yaml")
+    if before == after:
+        print("params.yaml already says so")
+        return
+    print(
+        "".join(
+            difflib.unified_diff(before.splitlines(keepends=True), after.splitlines(keepends=True), "params.yaml before", "params.yaml after", n=1)
+        ),
+        end="",
+    )
+    if not dry_run:
+        partial = PARAMS.with_suffix(".yaml.partial")
+        partial.write_text(after, encoding="utf-8")
+        os.replace(partial, PARAMS)
+
+
+def list_profiles() -> None:
+    """Each profile with the first line of its comment."""
+    for path in sorted(PROFILES.glob("*.yaml")):
+        print(f"{path.stem:20} {path.read_text(encoding='utf-8').splitlines()[0].lstrip('# ')}")
+
+
+def apply_profiles(names: list[str], *, dry_run: bool) -> None:
+    paths = [PROFILES / f"{name}.yaml" for name in names]
+    for path in paths:
+        if not path.is_file():
+            known = ", ".join(sorted(profile.stem for profile in PROFILES.glob("*.yaml")))
+            raise ParamsError(f"no profile {path.stem!r}, there are: {known}; add {path} or choose one of these")
+    _write([_yaml().load(path.read_text(encoding="utf-8")) for path in paths], dry_run=dry_run)
+
+
+def source_of(faces: str) -> dict[str, Any]:
+    """What the user named -> import_faces.source."""
+    if faces == "sample":
+        return {"kind": "sample", "path": "data/faces/sample"}
+    if faces.startswith("kaggle:"):
+        dataset, _, version = faces.removeprefix("kaggle:").partition("@")
+        if not version.isdigit():
+            raise ParamsError(
+                f"{faces!r} names no version, expected kaggle:OWNER/NAME@VERSION with a number; the dataset's page on Kaggle lists its versions"
+            )
+        return {"kind": "kaggle", "path": "stages/kaggle.py", "dataset": dataset, "version": int(version)}
+    path = Path(faces)
+    if not path.exists():
+        raise ParamsError(f"nothing at {faces}, expected a folder or an archive of pictures; give its path, `sample`, or kaggle:OWNER/NAME@VERSION")
+    return {"kind": "folder" if path.is_dir() else "archive", "path": faces.rstrip("/")}
+
+
+def choose_faces(faces: str, licence: str, origin: str | None) -> None:
+    source = source_of(faces)
+    if source["kind"] == "sample":
+        licence, origin = "CC0-1.0", "drawn by Genga"
+    _write(
+        [{"import_faces": {"source": source, "licence": licence, "origin": origin or Path(source.get("dataset", source["path"])).name}}],
+        dry_run=False,
+    )

@@ -1,0 +1,117 @@
+"""The `genga` command: the shell's door. Each subcommand imports what it needs when it runs, so that --help is instant."""
+
+import argparse
+from pathlib import Path
+
+from genga.door import run
+
+
+def import_(args: argparse.Namespace) -> None:
+    from cli.edit import choose_faces
+
+    choose_faces(args.faces, args.licence, args.origin)
+
+
+def profile(args: argparse.Namespace) -> None:
+    from cli.edit import apply_profiles, list_profiles
+
+    if args.names:
+        apply_profiles(args.names, dry_run=args.dry_run)
+    else:
+        list_profiles()
+
+
+def repro(args: argparse.Namespace) -> None:
+    from cli.repro import repro
+
+    repro(args.stages)
+
+
+def serve(args: argparse.Namespace) -> None:
+    from serve.server import serve
+
+    serve(args.release, args.host, args.port)
+
+
+def compare(args: argparse.Namespace) -> None:
+    from cli.versions import compare
+
+    compare(args.family)
+
+
+def promote(args: argparse.Namespace) -> None:
+    from cli.versions import promote
+
+    promote(args.family, args.version, args.why)
+
+
+def rollback(args: argparse.Namespace) -> None:
+    from cli.versions import rollback
+
+    rollback(args.family, args.why)
+
+
+def doctor(args: argparse.Namespace) -> None:
+    from cli.doctor import doctor, ensure_browser
+
+    if args.browser:
+        ensure_browser()
+    else:
+        doctor()
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="genga", description="From a pile of anime pictures to served, versioned models.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("import", help="choose the pictures that the next run takes in")
+    command.add_argument("faces", metavar="FACES", help="a folder, a zip or tar archive, `sample`, or `kaggle:OWNER/NAME@VERSION`")
+    command.add_argument("--licence", default="unknown", help="licence of the pictures, shown wherever their models are shown (default: unknown)")
+    command.add_argument("--origin", help="where they come from, in words (default: the name of the file, folder or dataset)")
+    command.set_defaults(do=import_)
+
+    command = commands.add_parser("profile", help="merge named sets of values into params.yaml; without a name, list them")
+    command.add_argument("names", nargs="*", metavar="NAME", help="one or more profiles, merged in this order")
+    command.add_argument("--dry-run", action="store_true", help="print the difference and change nothing")
+    command.set_defaults(do=profile)
+
+    command = commands.add_parser("repro", help="run what has changed in the graph, with a line per stage")
+    command.add_argument("stages", nargs="*", metavar="STAGE", help="only up to these stages (default: everything)")
+    command.set_defaults(do=repro)
+
+    command = commands.add_parser("serve", help="serve the page and the API from a release")
+    command.add_argument("--release", type=Path, default=Path("release"))
+    command.add_argument("--host", default="127.0.0.1")
+    command.add_argument("--port", type=int, default=8000)
+    command.set_defaults(do=serve)
+
+    command = commands.add_parser("compare", help="the versions of a family side by side, with their numbers")
+    command.add_argument("family", nargs="?", metavar="FAMILY", help="one family (default: the champions of all)")
+    command.set_defaults(do=compare)
+
+    command = commands.add_parser("promote", help="make a version the champion and deploy it")
+    command.add_argument("family", metavar="FAMILY")
+    command.add_argument("version", type=int, metavar="VERSION")
+    command.add_argument("--why", required=True, help="one sentence for the promotion record")
+    command.set_defaults(do=promote)
+
+    command = commands.add_parser("rollback", help="put the champion before this one back and deploy it")
+    command.add_argument("family", metavar="FAMILY")
+    command.add_argument("--why", required=True, help="one sentence for the promotion record")
+    command.set_defaults(do=rollback)
+
+    command = commands.add_parser("doctor", help="check this machine and say what to do")
+    command.add_argument(
+        "--browser", action="store_true", help="only make sure that a browser for the tests is here, installing one where that is possible"
+    )
+    command.set_defaults(do=doctor)
+    return parser
+
+
+def main() -> None:
+    args = build_parser().parse_args()
+    run(lambda: args.do(args))
+
+
+if __name__ == "__main__":
+    main()

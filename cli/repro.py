@@ -1,0 +1,60 @@
+"""`genga repro`: DVC decides what is stale and runs it; this says which stage of how many is under way.
+
+Each stage draws its own progress line with the time that it still needs.
+"""
+
+import re
+import subprocess
+import sys
+import time
+
+from genga.errors import GengaError
+from genga.params import load_params
+
+RUNNING = re.compile(r"^Running stage '(?P<stage>[^']+)':")
+SETTLED = re.compile(r"^Stage '(?P<stage>[^']+)' didn't change|^Stage '(?P<cached>[^']+)' is cached")
+
+
+def stage_descriptions() -> dict[str, str]:
+    listing = subprocess.run([sys.executable, "-m", "dvc", "stage", "list"], check=True, capture_output=True, text=True).stdout
+    return {line.split()[0]: " ".join(line.split()[1:]) for line in listing.splitlines() if line.strip()}
+
+
+def repro(stages: list[str]) -> None:
+    load_params()  # a wrong value stops here, before anything runs
+    what = stage_descriptions()
+    started, num_settled, num_ran = time.monotonic(), 0, 0
+    command = [sys.executable, "-m", "dvc", "repro", *stages]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, bufsize=1) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if match := RUNNING.match(line):
+                num_settled += 1
+                num_ran += 1
+                minutes, seconds = divmod(int(time.monotonic() - started), 60)
+                stage = match["stage"]
+                print(f"[{num_settled}/{len(what)}, {minutes}:{seconds:02d}] {stage}: {what.get(stage, '')}", flush=True)
+            elif SETTLED.match(line):
+                num_settled += 1
+            elif (
+                not line.startswith(
+                    (
+                        "> ",
+                        "Updating lock",
+                        "Generating lock",
+                        "Use `dvc push`",
+                        "Data and pipelines",
+                        "To track the changes",
+                        "\tgit add",
+                        "To enable auto",
+                    )
+                )
+                and line.strip()
+            ):
+                print(line, end="", flush=True)
+    if process.returncode:
+        raise GengaError(
+            f"the graph stopped (dvc exit code {process.returncode}); mend what the lines above say and run `genga repro` again: it goes on from there"
+        )
+    minutes, seconds = divmod(int(time.monotonic() - started), 60)
+    print(f"the graph is up to date: {num_ran} of {len(what)} stages ran, {minutes} min {seconds} s", flush=True)

@@ -1,0 +1,87 @@
+"""Prefect decides when, DVC what: each DVC stage is one task, in the order that DVC's own graph gives.
+
+    python -m flows.graph                    the whole graph now, no server needed
+    prefect.yaml                             nightly run, weekly import, hourly label pull
+
+Only what talks to a network is retried: a Kaggle import and the label pull.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from prefect import flow, get_run_logger, task
+
+from genga.errors import GengaError
+from genga.params import load_params
+from labeling.pull import pull_labels
+
+NETWORK_RETRIES, NETWORK_DELAY_S = 3, 30
+
+
+def stages_up_to(target: str | None) -> list[str]:
+    """Stage names, every one after those it reads from; all of them, or `target` and what it needs."""
+    import networkx as nx
+    from dvc.repo import Repo
+
+    with Repo() as repo:
+        graph = repo.index.graph  # an edge points from a stage to one that it reads from
+        wanted = graph if target is None else graph.subgraph(nx.descendants(graph, stage := _stage(graph, target)) | {stage})
+        return [stage.addressing for stage in nx.dfs_postorder_nodes(wanted)]
+
+
+def _stage(graph: "object", name: str) -> "object":
+    for stage in graph:  # type: ignore[attr-defined]
+        if stage.addressing == name:
+            return stage
+    raise GengaError(f"no stage {name!r} in dvc.yaml; `dvc stage list` names them")
+
+
+@task(task_run_name="{stage}")
+def run_stage(stage: str) -> None:
+    """One stage through DVC, which skips it when nothing that it reads has changed."""
+    log = get_run_logger()
+    command = [sys.executable, "-m", "dvc", "repro", "--single-item", stage]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            log.info(line.rstrip())
+    if process.returncode:
+        raise GengaError(f"stage {stage} failed with exit code {process.returncode}; its last lines in this task's log say why")
+
+
+@task(retries=NETWORK_RETRIES, retry_delay_seconds=NETWORK_DELAY_S)
+def pull() -> int:
+    return pull_labels(Path("annotations"))
+
+
+@flow(name="run-graph")
+def run_graph(target: str | None = None) -> None:
+    """Everything that is stale, up to `target` where one is named."""
+    uses_network = load_params().import_faces.source.kind == "kaggle"
+    for stage in stages_up_to(target):
+        if stage == "import_faces" and uses_network:
+            run_stage.with_options(retries=NETWORK_RETRIES, retry_delay_seconds=NETWORK_DELAY_S)(stage)
+        else:
+            run_stage(stage)
+
+
+@flow(name="import-faces")
+def import_faces() -> None:
+    """Takes in what is new at the source, without training."""
+    run_graph("prepare_faces")
+
+
+@flow(name="pull-labels")
+def pull_and_merge() -> None:
+    """New labels from Label Studio -> annotations/ -> the labels stage; the nightly run trains on them."""
+    if "LABEL_STUDIO_URL" not in os.environ:
+        get_run_logger().info("LABEL_STUDIO_URL is not set: nothing to pull from")
+        return
+    pull()
+    run_graph("labels")
+
+
+if __name__ == "__main__":
+    run_graph()

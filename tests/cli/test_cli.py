@@ -1,0 +1,114 @@
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cli import edit
+from genga.errors import ParamsError
+from genga.params import load_params
+
+REPO = Path(__file__).parents[2]
+
+
+@pytest.fixture()
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the shipped params.yaml and profiles, and we stand in it."""
+    (tmp_path / "params.yaml").write_text((REPO / "params.yaml").read_text())
+    (tmp_path / "profiles").symlink_to(REPO / "profiles")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def genga(*args: str, cwd: Path = REPO) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "cli.main", *args], cwd=cwd, capture_output=True, text=True, check=False, env=None)
+
+
+def test_help_names_every_command_within_half_a_second() -> None:
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        result = genga("--help")
+        times.append(time.perf_counter() - started)
+    assert result.returncode == 0
+    for command in ("import", "repro", "profile", "serve", "compare", "promote", "rollback", "doctor"):
+        assert command in result.stdout
+    assert statistics.median(times) < 0.5
+
+
+def test_the_laptop_profile_is_what_params_yaml_ships(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    edit.apply_profiles(["laptop"], dry_run=False)
+    assert "already says so" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (REPO / "profiles").glob("*.yaml")))
+def test_every_profile_gives_valid_params_and_laptop_leads_back(here: Path, name: str) -> None:
+    edit.apply_profiles([name], dry_run=False)
+    load_params()
+    edit.apply_profiles(["laptop"], dry_run=False)
+    assert load_params() == load_params(REPO / "params.yaml")
+
+
+def test_a_profile_prints_the_difference_and_keeps_comments(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first_comment = (here / "params.yaml").read_text().splitlines()[0]
+    edit.apply_profiles(["evening"], dry_run=False)
+    assert "+" in capsys.readouterr().out
+    assert (here / "params.yaml").read_text().splitlines()[0] == first_comment
+
+
+def test_a_dry_run_changes_nothing(here: Path) -> None:
+    before = (here / "params.yaml").read_text()
+    edit.apply_profiles(["evening"], dry_run=True)
+    assert (here / "params.yaml").read_text() == before
+
+
+def test_an_unknown_profile_names_those_there_are(here: Path) -> None:
+    with pytest.raises(ParamsError, match="laptop"):
+        edit.apply_profiles(["lapptop"], dry_run=False)
+
+
+def test_import_chooses_a_folder_an_archive_kaggle_and_the_sample_again(here: Path) -> None:
+    (here / "pics").mkdir()
+    edit.choose_faces("pics", "CC-BY-4.0", None)
+    assert load_params().import_faces.source.model_dump() == {"kind": "folder", "path": "pics"}
+    assert (load_params().import_faces.licence, load_params().import_faces.origin) == ("CC-BY-4.0", "pics")
+    (here / "faces.zip").touch()
+    edit.choose_faces("faces.zip", "unknown", "my own drawings")
+    assert load_params().import_faces.source.kind == "archive"
+    assert load_params().import_faces.origin == "my own drawings"
+    edit.choose_faces("kaggle:shilou/crypko-data@3", "unknown", None)
+    assert load_params().import_faces.source.model_dump() == {
+        "kind": "kaggle",
+        "path": "stages/kaggle.py",
+        "dataset": "shilou/crypko-data",
+        "version": 3,
+    }
+    edit.choose_faces("sample", "unknown", None)
+    assert load_params().import_faces == load_params(REPO / "params.yaml").import_faces
+
+
+@pytest.mark.parametrize(
+    ("faces", "said"), [("nowhere.zip", "nothing at nowhere.zip"), ("kaggle:shilou/crypko-data", "names no version"), ("kaggle:crypko@1", "dataset")]
+)
+def test_a_wrong_source_is_refused_and_params_stay(here: Path, faces: str, said: str) -> None:
+    before = (here / "params.yaml").read_text()
+    with pytest.raises(ParamsError, match=said):
+        edit.choose_faces(faces, "unknown", None)
+    assert (here / "params.yaml").read_text() == before
+
+
+def test_a_typo_in_params_yaml_is_one_sentence_and_exit_code_2(here: Path) -> None:
+    (here / "params.yaml").write_text((here / "params.yaml").read_text().replace("  count: 2000", "  cuont: 2000"))
+    result = subprocess.run(
+        [sys.executable, "-m", "cli.main", "repro"],
+        cwd=here,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": str(REPO), "PATH": "/usr/bin"},
+    )
+    assert result.returncode == 2
+    assert "draw_faces.cuont" in result.stderr
+    assert "Traceback" not in result.stderr
