@@ -1,0 +1,253 @@
+"""The one training loop. It knows images, time and files; a recipe knows networks, optimizers and losses.
+
+    <run_dir>/stats.jsonl              means of a recipe's scalars every log_kimg; no clocks, so the same run writes the same bytes
+    <run_dir>/samples/<kimg>.png       a recipe's grid every sample_kimg
+    <run_dir>/checkpoints/             the last two states; gone when the stage has written its weights
+
+Killed at any moment, the same command goes on from the last checkpoint and ends in the same bytes: every step is seeded from (seed, cur_nimg),
+batches follow from cur_nimg, and a checkpoint holds all the rest. Checkpoints are safetensors with JSON in the header, never a pickle.
+"""
+
+import hashlib
+import json
+import logging
+import math
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genga.errors import CheckpointError, ParamsError
+from genga.params import Section, Training
+from genga.pictures import encode_png
+from genga.progress import progress
+
+Scalars = dict[str, float]
+
+log = logging.getLogger(__name__)
+
+
+class Recipe(Protocol):
+    """All that differs between families."""
+
+    def step(self, batch: Any, cur_nimg: int) -> Scalars: ...
+    def sample(self) -> NDArray[np.uint8]: ...
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class Tracker(Protocol):
+    def log(self, scalars: Scalars, cur_nimg: int) -> None: ...
+    def picture(self, path: Path) -> None: ...
+
+
+def fit(
+    recipe: Recipe,
+    batch_at: Callable[[int], Any],
+    params: Training,
+    run_dir: Path,
+    *,
+    what: str,
+    fingerprint: str,
+    tracker: Tracker | None = None,
+) -> None:
+    checkpoints = Checkpoints(run_dir / "checkpoints", fingerprint)
+    journal = Journal(run_dir, tracker)
+    cur_nimg = 0
+    if found := checkpoints.newest():
+        cur_nimg, state = found
+        recipe.load_state_dict(state["recipe"])
+        journal.resume(state["journal"])
+        log.info(f"{what}: going on from {cur_nimg / 1000:g} kimg")
+    else:
+        journal.start()
+    total_nimg = _nimg(params.total_kimg)
+
+    with progress(what=what, total=params.total_kimg, unit="kimg") as bar:
+        bar.initial = bar.n = cur_nimg / 1000
+        while cur_nimg < total_nimg:
+            seed_step(params.seed, cur_nimg)
+            journal.add(_finite(recipe.step(batch_at(cur_nimg), cur_nimg), what, cur_nimg))
+            before, cur_nimg = cur_nimg, cur_nimg + params.batch_size
+            bar.update(params.batch_size / 1000)
+
+            done = cur_nimg >= total_nimg
+            if done or _crosses(params.log_kimg, before, cur_nimg):
+                bar.set_postfix(journal.log(cur_nimg), refresh=False)
+            if done or _crosses(params.sample_kimg, before, cur_nimg):
+                journal.picture(recipe.sample(), cur_nimg)
+            if done or _crosses(params.checkpoint_kimg, before, cur_nimg):
+                checkpoints.save(cur_nimg, {"recipe": recipe.state_dict(), "journal": journal.state_dict()})
+
+
+def finish(run_dir: Path) -> None:
+    """The stage has written its weights: the next run starts afresh."""
+    shutil.rmtree(run_dir / "checkpoints", ignore_errors=True)
+    (run_dir / "mlflow_run").unlink(missing_ok=True)
+
+
+def seed_step(seed: int, cur_nimg: int) -> None:
+    torch.manual_seed(int(np.random.SeedSequence((seed, cur_nimg)).generate_state(1, np.uint64)[0]))
+
+
+def fingerprint_of(params: Section, data_id: str, extra: str = "") -> str:
+    """What a training's result follows from. `extra`: whatever else it reads, such as the revision of its labels."""
+    models_dir = Path(__file__).parent
+    code = [path.read_bytes() for path in sorted(models_dir.rglob("*.py"))]
+    parts = [params.model_dump_json().encode(), data_id.encode(), extra.encode(), *code]
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+
+
+def _nimg(kimg: float) -> int:
+    return max(1, round(kimg * 1000))
+
+
+def _crosses(kimg: float, before: int, now: int) -> bool:
+    """Does a multiple of kimg lie in (before, now]?"""
+    return before // _nimg(kimg) != now // _nimg(kimg)
+
+
+def _finite(scalars: Scalars, what: str, cur_nimg: int) -> Scalars:
+    for name, value in scalars.items():
+        if not math.isfinite(value):
+            raise ParamsError(f"{what}: {name} became {value} at {cur_nimg / 1000:g} kimg, expected a number; lower the learning rate in params.yaml")
+    return scalars
+
+
+class Journal:
+    """What a training leaves to look at: stats.jsonl, sample grids, and the same to the tracker."""
+
+    def __init__(self, run_dir: Path, tracker: Tracker | None) -> None:
+        self._stats_path, self._samples_dir = run_dir / "stats.jsonl", run_dir / "samples"
+        self._tracker = tracker
+        self._lines: list[str] = []
+        self._sums: dict[str, tuple[float, int]] = {}
+
+    def start(self) -> None:
+        shutil.rmtree(self._samples_dir, ignore_errors=True)
+        self._samples_dir.mkdir(parents=True)
+        self._stats_path.write_bytes(b"")
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Lines that were written after the checkpoint go: they come again."""
+        self._lines, self._sums = state["lines"], {name: (total, count) for name, (total, count) in state["sums"].items()}
+        self._samples_dir.mkdir(parents=True, exist_ok=True)
+        self._stats_path.write_text("".join(self._lines))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"lines": self._lines, "sums": self._sums}
+
+    def add(self, scalars: Scalars) -> None:
+        for name, value in scalars.items():
+            total, count = self._sums.get(name, (0.0, 0))
+            self._sums[name] = (total + value, count + 1)
+
+    def log(self, cur_nimg: int) -> Scalars:
+        """Means since the last line."""
+        means = {name: total / count for name, (total, count) in self._sums.items()}
+        self._sums = {}
+        self._lines.append(json.dumps({"kimg": cur_nimg / 1000, **means}) + "\n")
+        with self._stats_path.open("a") as file:
+            file.write(self._lines[-1])
+        if self._tracker:
+            self._tracker.log(means, cur_nimg)
+        return means
+
+    def picture(self, sheet: NDArray[np.uint8], cur_nimg: int) -> None:
+        path = self._samples_dir / f"{cur_nimg / 1000:09.3f}.png"
+        path.write_bytes(encode_png(sheet))
+        if self._tracker:
+            self._tracker.picture(path)
+
+
+class Checkpoints:
+    """<cur_nimg>.<sha256 of the file>.safetensors: whole under its final name or not there; the newest two stay."""
+
+    def __init__(self, checkpoints_dir: Path, fingerprint: str) -> None:
+        self._dir, self._fingerprint = checkpoints_dir, fingerprint
+
+    def _paths(self) -> list[Path]:
+        return sorted(self._dir.glob("*.safetensors"))
+
+    def save(self, cur_nimg: int, state: dict[str, Any]) -> None:
+        tensors: dict[str, Tensor] = {}
+        header = json.dumps({"fingerprint": self._fingerprint, "state": _flatten(state, tensors)})
+        data = safetensors.torch.save(tensors, {"genga": header})
+        self._dir.mkdir(parents=True, exist_ok=True)
+        try:
+            _write_whole(self._dir / f"{cur_nimg:012d}.{hashlib.sha256(data).hexdigest()}.safetensors", data)
+        except OSError as error:
+            raise CheckpointError(
+                f"no checkpoint could be written in {self._dir} ({error}); make room there and run the same command again"
+            ) from error
+        for old_path in self._paths()[:-2]:
+            old_path.unlink()
+
+    def newest(self) -> tuple[int, Any] | None:
+        """The newest whole one of this training. Damaged ones are passed over; those of another training are removed."""
+        for path in reversed(self._paths()):
+            cur_nimg, sha256, _ = path.name.split(".")
+            data = path.read_bytes()
+            if hashlib.sha256(data).hexdigest() != sha256:
+                log.warning(f"checkpoint {path} is damaged (other sha256); passed over")
+                path.unlink()
+                continue
+            header = _header(data)
+            if header["fingerprint"] != self._fingerprint:
+                log.warning(f"checkpoint {path} belongs to other params, data or code; starting afresh")
+                break
+            return int(cur_nimg), _unflatten(header["state"], safetensors.torch.load(data))
+        shutil.rmtree(self._dir, ignore_errors=True)
+        return None
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Under its name it is whole, whatever happens in between: a full disk, a kill, a power cut."""
+    partial_path = path.with_name("partial")
+    with partial_path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    partial_path.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)
+
+
+def _header(data: bytes) -> Any:
+    """safetensors: eight bytes of length, then JSON."""
+    length = int.from_bytes(data[:8], "little")
+    return json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["genga"])
+
+
+def _flatten(node: Any, tensors: dict[str, Tensor]) -> Any:
+    """The same tree as JSON; tensors go into `tensors`. Dicts become lists of pairs, because an optimizer's keys are numbers."""
+    if isinstance(node, Tensor):
+        name = str(len(tensors))
+        tensors[name] = node.detach().cpu().clone(memory_format=torch.contiguous_format)
+        return {"tensor": name, "stride": node.stride()}
+    if isinstance(node, dict):
+        return {"dict": [[key, _flatten(value, tensors)] for key, value in node.items()]}
+    if isinstance(node, list | tuple):
+        return [_flatten(value, tensors) for value in node]
+    assert node is None or isinstance(node, bool | int | float | str), f"a checkpoint cannot hold a {type(node).__name__}"
+    return node
+
+
+def _unflatten(node: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(node, list):
+        return [_unflatten(value, tensors) for value in node]
+    if not isinstance(node, dict):
+        return node
+    if "dict" in node:
+        return {key: _unflatten(value, tensors) for key, value in node["dict"]}
+    # the layout too: the same sum over another layout may round differently
+    tensor = tensors[node["tensor"]]
+    return torch.empty_strided(tensor.shape, node["stride"], dtype=tensor.dtype).copy_(tensor)

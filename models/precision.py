@@ -1,0 +1,36 @@
+"""Where and in what number format a network runs: a GPU when there is one, bf16 where the processor computes in it."""
+
+from contextlib import AbstractContextManager
+from typing import Literal, TypeVar
+
+import torch
+from torch import nn
+
+Precision = Literal["auto", "bf16", "fp32"]
+M = TypeVar("M", bound=nn.Module)
+
+
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _has_bf16(kind: str) -> bool:
+    if kind == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    found = torch.cpu.get_capabilities()
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16") or found.get("bf16"))
+
+
+def uses_bf16(precision: Precision) -> bool:
+    """`auto` takes bf16 only where it is computed, not where it is imitated."""
+    return precision == "bf16" or (precision == "auto" and _has_bf16(device().type))
+
+
+def autocast(precision: Precision) -> AbstractContextManager[None]:
+    """Matrix products and convolutions inside run in bf16, or everything stays float32."""
+    return torch.autocast(device().type, dtype=torch.bfloat16, enabled=uses_bf16(precision))
+
+
+def channels_last(module: M) -> M:
+    """Moved to the device, weights laid out NHWC: convolutions then need no reordering."""
+    return module.to(device=device(), memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
