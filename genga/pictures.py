@@ -138,7 +138,7 @@ def _open(data: bytes, kind: str, limits: Limits) -> Image.Image:
 
 def _to_8_bit(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(picture).astype(np.uint32) * 255 // 65535).astype(np.uint8)).convert("RGB")
+        return Image.fromarray(((np.asarray(picture).astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)).convert("RGB")
     if picture.mode in ("I", "F"):
         raise NotAPictureError("not a picture", "the picture has 32 bits a channel, expected 8 or 16; save it with 8 bits a channel")
     return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
