@@ -19,7 +19,7 @@ def update_ema(averaged: nn.Module, module: nn.Module, batch_size: int, ema_kimg
     """After a step on `batch_size` images: weights move towards the module's with a half-life of `ema_kimg`; buffers are copied."""
     half_life = min(ema_kimg * 1000, cur_nimg * RAMP_UP)
     keep = 0.5 ** (batch_size / max(half_life, 1e-8))
-    mine, theirs = list(averaged.parameters()), list(module.parameters())
+    mine, theirs = tuple(averaged.parameters()), tuple(module.parameters())
     torch._foreach_lerp_(mine, theirs, 1 - keep)
     for copied, buffer in zip(averaged.buffers(), module.buffers(), strict=True):
         copied.copy_(buffer)
