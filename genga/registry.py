@@ -35,6 +35,13 @@ T = TypeVar("T")
 CHAMPION, CHALLENGER = "champion", "challenger"
 PROMOTIONS = "promotions"
 SEND_SECONDS, RETRY_SECONDS = 2.0, 60.0  # metrics wait this long and are sent together; after a failure the next try waits longer
+# unless the environment says otherwise
+SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # seconds, not minutes, for a server that went away
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
 
 
 @dataclass(frozen=True)
@@ -168,8 +175,8 @@ class Registry:
 
     @cached_property
     def client(self) -> Any:
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # seconds, not minutes, for a server that went away
+        for name, value in SETTINGS.items():
+            os.environ.setdefault(name, value)
         if self.uri.startswith("http"):
             _answers(self.uri)
         from mlflow import MlflowClient
@@ -438,7 +445,7 @@ class Registry:
         self._model(PROMOTIONS)
         tags = {"family": family, "kind": kind, "to": number, "who": who, "why": why or "no reason given"}
         line = self.client.create_model_version(
-            PROMOTIONS, f"genga:{family}/{number}", tags=tags, description=f"{family}: {kind} version {number} by {who}: {tags['why']}"
+            PROMOTIONS, f"models:/{family}/{number}", tags=tags, description=f"{family}: {kind} version {number} by {who}: {tags['why']}"
         )
         self._settle_alias(family)
         return next(entry for entry in self.history(family) if entry.number == int(line.version))
