@@ -45,7 +45,8 @@ def ensure_browser() -> None:
         if find_browser():
             return
     raise GengaError(
-        "no Chromium found and none could be installed, the browser tests need one; install `chromium` (Debian: apt-get install chromium) or point GENGA_CHROMIUM at one"
+        "no Chromium found and none could be installed, the browser tests need one; "
+        "install `chromium` (Debian: apt-get install chromium) or point GENGA_CHROMIUM at one"
     )
 
 
@@ -99,10 +100,10 @@ def _release() -> str | None:
 def _speed() -> str:
     import torch
 
-    from models.precision import has_bf16
+    from models.precision import uses_bf16
 
     device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else f"no GPU, {torch.get_num_threads()} threads"
-    return f"torch {torch.__version__}, {device}, bf16 {'yes' if has_bf16() else 'no: trainings run in float32, several times slower'}"
+    return f"torch {torch.__version__}, {device}, bf16 {'yes' if uses_bf16("auto") else 'no: trainings run in float32, several times slower'}"
 
 
 CHECKS: dict[str, Callable[[], str | None]] = {

@@ -2,7 +2,6 @@
 
 import difflib
 import io
-import os
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +59,7 @@ def _write(changes: list[Any], *, dry_run: bool) -> None:
     if not dry_run:
         partial = PARAMS.with_suffix(".yaml.partial")
         partial.write_text(after, encoding="utf-8")
-        os.replace(partial, PARAMS)
+        partial.replace(PARAMS)
 
 
 def list_profiles() -> None:

@@ -14,6 +14,17 @@ from genga.params import load_params
 RUNNING = re.compile(r"^Running stage '(?P<stage>[^']+)':")
 SETTLED = re.compile(r"^Stage '(?P<stage>[^']+)' didn't change|^Stage '(?P<cached>[^']+)' is cached")
 
+DVC_CHATTER = (
+    "> ",
+    "Updating lock",
+    "Generating lock",
+    "Use `dvc push`",
+    "Data and pipelines",
+    "To track the changes",
+    "\tgit add",
+    "To enable auto",
+)
+
 
 def stage_descriptions() -> dict[str, str]:
     listing = subprocess.run([sys.executable, "-m", "dvc", "stage", "list"], check=True, capture_output=True, text=True).stdout
@@ -54,7 +65,7 @@ def repro(stages: list[str]) -> None:
                 print(line, end="", flush=True)
     if process.returncode:
         raise GengaError(
-            f"the graph stopped (dvc exit code {process.returncode}); mend what the lines above say and run `genga repro` again: it goes on from there"
+            f"the graph stopped (dvc exit code {process.returncode}); mend what the lines above say, then `genga repro` goes on from there"
         )
     minutes, seconds = divmod(int(time.monotonic() - started), 60)
     print(f"the graph is up to date: {num_ran} of {len(what)} stages ran, {minutes} min {seconds} s", flush=True)

@@ -13,7 +13,7 @@ from genga.params import load_params
 REPO = Path(__file__).parents[2]
 
 
-@pytest.fixture()
+@pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the shipped params.yaml and profiles, and we stand in it."""
     (tmp_path / "params.yaml").write_text((REPO / "params.yaml").read_text())

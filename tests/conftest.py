@@ -1,0 +1,64 @@
+"""Shared by all tests: a browser or a clear failure, and one small project in which the whole graph has run."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).parents[1]
+TRACER = REPO / "tests" / "graph" / "tracer"
+
+
+@pytest.fixture(scope="session")
+def environment() -> dict[str, str]:
+    """For commands run inside a project of their own: its code comes first, nothing phones home, MLflow stays in the folder."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "PREFECT_", "LABEL_STUDIO_", "GENGA_"))}
+    kept["PATH"] = f"{Path(sys.executable).parent}:{kept['PATH']}"
+    return kept | {"MLFLOW_DISABLE_TELEMETRY": "true", "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
+
+
+@pytest.fixture(scope="session")
+def shell(environment: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a command in a folder, with its output caught."""
+
+    def run(*command: str, cwd: Path, check: bool = True, **more: str) -> subprocess.CompletedProcess[str]:
+        result = subprocess.run(command, cwd=cwd, env=environment | more, capture_output=True, text=True, check=False, timeout=280)
+        if check and result.returncode:
+            raise AssertionError(f"{' '.join(command)} ended with {result.returncode}\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}")
+        return result
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def fresh_project(tmp_path_factory: pytest.TempPathFactory, shell: Callable[..., subprocess.CompletedProcess[str]]) -> Callable[[str], Path]:
+    """A function that makes a project: this checkout's files in a folder and a git repository of their own, with values for tests."""
+
+    def make(name: str) -> Path:
+        project = tmp_path_factory.mktemp(name) / "genga"
+        files = shell("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=REPO).stdout.splitlines()
+        for file in files:
+            if (REPO / file).is_file():
+                (project / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(REPO / file, project / file)
+        shutil.copy2(REPO / "tests" / "graph" / "tiny.yaml", project / "profiles" / "tiny.yaml")
+        for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "start"]):
+            shell("git", *command, cwd=project)
+        shell(sys.executable, "-m", "cli.main", "profile", "tiny", cwd=project)
+        return project
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def finished(fresh_project: Callable[[str], Path], shell: Callable[..., subprocess.CompletedProcess[str]]) -> Path:
+    """A project whose whole graph has run once; `traces/` says which files of ours each stage imported. Read it, or copy it first."""
+    project = fresh_project("finished")
+    traces = project.parent / "traces"
+    traces.mkdir()
+    shell(sys.executable, "-m", "cli.main", "repro", cwd=project, PYTHONPATH=str(TRACER), GENGA_TRACES=str(traces))
+    return project

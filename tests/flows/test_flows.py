@@ -1,0 +1,124 @@
+"""Prefect for real: a flow without a server, then a server, a worker, the deployments of prefect.yaml, and one run to its end."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+Shell = Callable[..., subprocess.CompletedProcess[str]]
+PREFECT = (sys.executable, "-m", "prefect")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
+        time.sleep(0.5)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(timeout=15)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def prefect_environment(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return environment | {"PREFECT_HOME": str(tmp_path_factory.mktemp("prefect")), "PREFECT_LOGGING_LEVEL": "INFO"}
+
+
+@pytest.fixture(scope="module")
+def server(prefect_environment: dict[str, str]) -> Iterator[dict[str, str]]:
+    """A Prefect server of our own; gives the environment of its clients."""
+    port = free_port()
+    clients = prefect_environment | {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
+    command = [*PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    process = subprocess.Popen(command, env=prefect_environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def answers() -> bool:
+        try:
+            return httpx.get(f"http://127.0.0.1:{port}/api/health").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    try:
+        wait_for(answers, "the Prefect server's answer")
+        yield clients
+    finally:
+        end(process)
+
+
+def api(server: dict[str, str], path: str, **query: object) -> list[dict[str, object]]:
+    found = httpx.post(f"{server['PREFECT_API_URL']}/{path}/filter", json=query, timeout=30).raise_for_status().json()
+    assert isinstance(found, list)
+    return found
+
+
+def test_the_flow_runs_stages_in_order_without_a_server_and_stops_at_a_failing_one(
+    fresh_project: Callable[[str], Path], shell: Shell, prefect_environment: dict[str, str]
+) -> None:
+    project = fresh_project("flow")
+    stages = (
+        "stages:\n  later:\n    cmd: cat first > later\n    deps: [first]\n    outs: [later]\n  start:\n    cmd: echo 7 > first\n    outs: [first]\n"
+    )
+    (project / "dvc.yaml").write_text(stages)
+    result = shell(sys.executable, "-m", "flows.graph", cwd=project, **prefect_environment)
+    assert (project / "later").read_text() == "7\n"
+    assert result.stderr.index("start") < result.stderr.index("later")
+
+    (project / "dvc.yaml").write_text(stages.replace("cat first", "cat missing"))
+    failed = shell(sys.executable, "-m", "flows.graph", cwd=project, check=False, **prefect_environment)
+    assert failed.returncode != 0
+    assert "stage later failed" in failed.stderr
+
+
+def test_deployments_are_scheduled_and_one_runs_to_its_end(finished: Path, shell: Shell, server: dict[str, str]) -> None:
+    shell(*PREFECT, "work-pool", "create", "genga", "--type", "process", cwd=finished, **server)
+    shell(*PREFECT, "--no-prompt", "deploy", "--all", cwd=finished, **server)
+    deployments = {str(deployment["name"]): deployment for deployment in api(server, "deployments")}
+    assert set(deployments) == {"nightly", "weekly-import", "hourly-labels"}
+
+    def scheduled() -> bool:
+        runs = api(server, "flow_runs", flow_runs={"state": {"type": {"any_": ["SCHEDULED"]}}})
+        return {run["deployment_id"] for run in runs} == {deployment["id"] for deployment in deployments.values()}
+
+    wait_for(scheduled, "a scheduled run of every deployment")
+
+    worker = subprocess.Popen(
+        [*PREFECT, "worker", "start", "--pool", "genga", "--type", "process"],
+        cwd=finished, env=server, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        created = httpx.post(
+            f"{server['PREFECT_API_URL']}/deployments/{deployments['nightly']['id']}/create_flow_run", json={"parameters": {"target": "labels"}}
+        )
+        run_id = created.raise_for_status().json()["id"]
+
+        def state() -> str:
+            return str(httpx.get(f"{server['PREFECT_API_URL']}/flow_runs/{run_id}").json()["state"]["type"])
+
+        wait_for(lambda: state() in ("COMPLETED", "FAILED", "CRASHED"), "the run's end", 120)
+        assert state() == "COMPLETED"
+    finally:
+        end(worker)
+    tasks = api(server, "task_runs", flow_runs={"id": {"any_": [run_id]}})
+    assert sorted(str(task["name"]) for task in tasks) == ["draw_faces", "import_faces", "labels"]
+    status = json.loads(shell(sys.executable, "-m", "dvc", "status", "--json", "labels", cwd=finished).stdout)
+    assert status == {}

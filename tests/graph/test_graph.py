@@ -1,0 +1,168 @@
+"""The whole graph on small values: what a change reruns, what it does not, and what a kill leaves behind."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from genga.release import Release
+
+Shell = Callable[..., subprocess.CompletedProcess[str]]
+DVC = (sys.executable, "-m", "dvc")
+GENGA = (sys.executable, "-m", "cli.main")
+
+
+def definitions(project: Path) -> dict[str, dict[str, object]]:
+    """dvc.yaml's stages; those made by foreach under their one name."""
+    stages = yaml.safe_load((project / "dvc.yaml").read_text())["stages"]
+    return {name: stage.get("do", stage) for name, stage in stages.items()}
+
+
+def stages_run(output: str) -> set[str]:
+    return set(re.findall(r"^\[\d+/\d+, [\d:]+\] ([\w@-]+):", output, flags=re.M))
+
+
+def changed_stages(project: Path, shell: Shell) -> set[str]:
+    return set(json.loads(shell(*DVC, "status", "--json", cwd=project).stdout))
+
+
+@pytest.fixture
+def copied(finished: Path, tmp_path: Path) -> Path:
+    """The finished project once more, free to be changed."""
+    return Path(shutil.copytree(finished, tmp_path / "genga", symlinks=True))
+
+
+def test_the_graph_ends_in_a_release_that_verifies_with_every_family(finished: Path) -> None:
+    release = Release.open(finished / "release")
+    assert {"tagger", "stick-pose", "figure-pose", "stylegan2", "dcgan32", "tag-transfer", "upscaler", "sketcher", "gallery"} <= set(release.families)
+
+
+def test_a_second_run_runs_nothing_and_costs_at_most_two_seconds_over_dvc_itself(finished: Path, tmp_path: Path, shell: Shell) -> None:
+    shell("git", "init", "-q", cwd=tmp_path)
+    shell(*DVC, "init", "-q", cwd=tmp_path)
+    (tmp_path / "dvc.yaml").write_text("stages:\n  one:\n    cmd: echo 1 > one\n    outs: [one]\n")
+    shell(*DVC, "repro", cwd=tmp_path)
+
+    def seconds(project: Path) -> float:
+        times = []
+        for _ in range(3):
+            started = time.perf_counter()
+            assert "up to date" in shell(*DVC, "repro", cwd=project).stdout
+            times.append(time.perf_counter() - started)
+        return min(times)
+
+    assert seconds(finished) - seconds(tmp_path) <= 2
+
+
+def test_each_stage_depends_on_exactly_the_modules_that_it_imports(finished: Path) -> None:
+    imported: dict[str, set[str]] = {}
+    for trace in (finished.parent / "traces").glob("*.json"):
+        document = json.loads(trace.read_text())
+        module = document["command"].split()[2]
+        imported.setdefault(module, set()).update(document["files"])
+    assert len(imported) == len(definitions(finished))
+    for name, stage in definitions(finished).items():
+        files = imported[str(stage["cmd"]).split()[2]]
+        if "genga/tags.py" in files:
+            files.add("genga/tags.yaml")
+        declared = {dep for dep in stage["deps"] if re.match(r"(genga|drawing|labeling|models|stages)/", dep)}  # type: ignore[attr-defined]
+        assert declared == files, f"{name} in dvc.yaml: missing {sorted(files - declared)}, not imported {sorted(declared - files)}"
+
+
+def test_each_stage_declares_exactly_the_params_that_it_reads(finished: Path) -> None:
+    for name, stage in definitions(finished).items():
+        source = (finished / "stages" / f"{str(stage['cmd']).split()[2].removeprefix('stages.')}.py").read_text()
+        sections = set(re.findall(r"load_params\(\)\.(\w+)", source))
+        assert source.count("load_params()") == len(re.findall(r"load_params\(\)\.\w+", source)), f"{name} keeps the whole Params"
+        declared = {param.split(".")[0] for param in stage.get("params", [])}  # type: ignore[attr-defined]
+        assert declared == sections, f"{name} declares {declared} and reads {sections}"
+
+
+@pytest.mark.parametrize("file", ["genga/tags.yaml", "models/networks/upscaler.py", "drawing/stick.py", "stages/prepare_faces.py"])
+def test_a_changed_source_file_makes_exactly_its_dependents_stale(copied: Path, shell: Shell, file: str) -> None:
+    with (copied / file).open("a") as source:
+        source.write("\n# changed\n")
+    dependents = {name for name, stage in definitions(copied).items() if file in stage["deps"]}  # type: ignore[operator]
+    assert dependents
+    assert {stage.partition("@")[0] for stage in changed_stages(copied, shell)} == dependents
+
+
+def test_a_changed_value_reruns_what_reads_it_and_what_follows(copied: Path, shell: Shell) -> None:
+    params = (copied / "params.yaml").read_text()
+    section = yaml.safe_load(params)["find_directions"]
+    (copied / "params.yaml").write_text(
+        params.replace(f"samples: {section['samples']}\n  regularisation", f"samples: {section['samples'] + 1}\n  regularisation")
+    )
+    ran = stages_run(shell(*GENGA, "repro", cwd=copied).stdout)
+    assert {"find_directions@stylegan2", "find_directions@dcgan32", "register"} <= ran
+    assert ran <= {"find_directions@stylegan2", "find_directions@dcgan32", "register", "gate", "deploy"}
+
+
+def test_a_changed_folder_is_taken_in_again(copied: Path, shell: Shell, tmp_path: Path) -> None:
+    from genga.pictures import encode_png
+    from genga.store import Store
+
+    pictures = Store(copied / "data/faces/sample").images(64)
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for picture_idx in range(40):
+        (folder / f"{picture_idx}.png").write_bytes(encode_png(pictures[picture_idx]))
+    shell(*GENGA, "import", str(folder), cwd=copied)
+    assert "import_faces" in stages_run(shell(*GENGA, "repro", "prepare_faces", cwd=copied).stdout)
+    assert stages_run(shell(*GENGA, "repro", "prepare_faces", cwd=copied).stdout) == set()
+    (folder / "new.png").write_bytes(encode_png(pictures[50]))
+    assert stages_run(shell(*GENGA, "repro", "prepare_faces", cwd=copied).stdout) == {"import_faces", "prepare_faces"}
+    assert len(Store(copied / "data/faces/imported")) == 41
+
+
+def kill_when(ready: Callable[[], bool], project: Path, stage: str, environment: dict[str, str]) -> None:
+    """Starts `dvc repro STAGE` and kills it with everything that it started as soon as `ready` says so."""
+    process = subprocess.Popen(
+        [*DVC, "repro", stage], cwd=project, env=environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not ready():
+        assert process.poll() is None, f"{stage} ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.mark.parametrize(
+    ("stage", "out", "values", "begun"),
+    [
+        ("import_faces", "data/faces/imported", {}, "data/faces/imported.partial"),
+        (
+            "train_face@dcgan32",
+            "weights/dcgan32",
+            {"train_face": {"dcgan32": {"training": {"total_kimg": 8.0, "checkpoint_kimg": 0.5}}}},
+            "runs/dcgan32/checkpoints/*",
+        ),
+    ],
+)
+def test_killed_and_run_again_a_stage_ends_in_the_same_bytes(
+    copied: Path, shell: Shell, environment: dict[str, str], stage: str, out: str, values: dict[str, object], begun: str
+) -> None:
+    (copied / "profiles/longer.yaml").write_text(yaml.safe_dump(values or {"import_faces": {"origin": "drawn once more"}}))
+    shell(*GENGA, "profile", "longer", cwd=copied)
+    shell(*DVC, "repro", stage, cwd=copied)
+    undisturbed = {path.relative_to(copied): path.read_bytes() for path in sorted((copied / out).rglob("*")) if path.is_file()}
+    assert undisturbed
+
+    shutil.rmtree(copied / out)
+    shell(*DVC, "gc", "--workspace", "--force", cwd=copied)
+    shutil.rmtree(copied / ".dvc/cache/runs", ignore_errors=True)
+    kill_when(lambda: any(copied.glob(begun)), copied, stage, environment)
+    assert not (copied / out).exists()
+    shell(*DVC, "repro", stage, cwd=copied)
+    assert {path.relative_to(copied): path.read_bytes() for path in sorted((copied / out).rglob("*")) if path.is_file()} == undisturbed
