@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from genga.errors import RegistryError
-from genga.release import content_hash, file_hashes
+from genga.release import content_hash, file_hashes, locked
 
 logger = logging.getLogger(__name__)
 
@@ -183,7 +183,11 @@ class Registry:
 
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)
-        return MlflowClient(self.uri, self.uri)
+        if not self.uri.startswith("sqlite:///"):
+            return MlflowClient(self.uri, self.uri)
+        # MLflow makes the tables of a new database without a lock of its own: two first users at once break it
+        with locked(Path(self.uri.removeprefix("sqlite:///") + ".lock")):
+            return MlflowClient(self.uri, self.uri)
 
     # --- runs
 

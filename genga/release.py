@@ -152,16 +152,17 @@ def _released(release_dir: Path, family: str, entry: dict[str, Any]) -> Released
 
 
 @contextmanager
-def locked(release_dir: Path) -> Iterator[None]:
-    """One writer at a time; what is to be released is looked up inside, so that the last writer knows the newest champions."""
-    release_dir.mkdir(parents=True, exist_ok=True)
-    with (release_dir / ".lock").open("w") as lock:
+def locked(lock_path: Path) -> Iterator[None]:
+    """One process at a time, waiting for each other; the lock goes with the process, however that ends."""
+    lock_path.parent.mkdir(parents=True, exist_ok=True)
+    with lock_path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def write_release(release_dir: Path, entries: Mapping[str, Entry], keep: int, check: Callable[[Release], None]) -> Release:
-    """Puts the model folders in place, lets `check` try them, then swaps release.json. Call it inside `locked`.
+    """Puts the model folders in place, lets `check` try them, then swaps release.json. Look up what to release and
+    call this inside one `locked(release_dir / ".lock")`, so that the last writer knows the newest champions.
 
     When `check` raises, release.json and all that it names stay as they were. `keep` older folders of each family stay.
     """

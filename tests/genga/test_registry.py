@@ -235,6 +235,14 @@ def test_two_promoters_at_once_end_in_one_order(registry: Registry, tmp_path: Pa
     assert str(registry.client.get_model_version_by_alias("dcgan32", "champion").version) == record[-1].to
 
 
+FIRST_USE = "import sys; from pathlib import Path; from genga.registry import Registry; assert Registry(root=Path(sys.argv[1])).families() == []"
+
+
+def test_two_first_users_of_a_new_store_do_not_break_it(tmp_path: Path) -> None:
+    processes = [subprocess.Popen([sys.executable, "-c", FIRST_USE, str(tmp_path)]) for _ in range(2)]
+    assert [process.wait(60) for process in processes] == [0, 0]
+
+
 def test_a_server_that_is_not_there_is_said_at_once() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

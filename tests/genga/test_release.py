@@ -146,7 +146,7 @@ def test_a_reader_never_sees_half_a_release(release_dir: Path, tmp_path: Path) -
     thread = threading.Thread(target=lambda: _collect(read, errors))
     thread.start()
     for number, folder in folders.items():
-        with locked(release_dir):
+        with locked(release_dir / ".lock"):
             write_release(release_dir, {"dcgan32": entry(folder, number)}, 3, accept)
     done.set()
     thread.join()
@@ -165,10 +165,10 @@ def test_writers_wait_for_each_other(tmp_path: Path) -> None:
     entered = threading.Event()
 
     def second() -> None:
-        with locked(tmp_path):
+        with locked(tmp_path / ".lock"):
             entered.set()
 
-    with locked(tmp_path):
+    with locked(tmp_path / ".lock"):
         thread = threading.Thread(target=second)
         thread.start()
         assert not entered.wait(0.2)
