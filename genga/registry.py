@@ -456,10 +456,17 @@ class Registry:
 
     def _settle_alias(self, family: str) -> None:
         """Looks again after every change, so that of two at once the last to write leaves the alias where the record says."""
-        alias = None
+        from mlflow.exceptions import MlflowException
+
+        alias, refusals = None, 0
         while alias != (number := self._champion_number(family)):
-            self.client.set_registered_model_alias(family, CHAMPION, number)
-            alias = number
+            try:
+                self.client.set_registered_model_alias(family, CHAMPION, number)
+                alias = number
+            except MlflowException:  # two writing one alias at once: the store turns one away
+                refusals += 1
+                if refusals == 5:
+                    raise
 
 
 def _reigns(record: list[Promotion]) -> list[str]:
