@@ -73,6 +73,10 @@ class StoreWriter:
         self._encoded.write(data)
         self._rows.append({**row, "offset": offset, "length": len(data)})
 
+    def beside(self, name: str) -> Path:
+        """Where a further file of this store is written, such as rejected.csv: it appears with the rest, or not at all."""
+        return self._partial_dir / name
+
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for name, file in self._files.items():
             self._write_header(name)

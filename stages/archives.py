@@ -1,0 +1,166 @@
+"""A folder, zip or tar as a list of files that can be read in any order and from any thread, without unpacking anything to disk.
+
+An archive is told by its content and checked as a whole before one byte of a file is read: no path that leaves it, no links or devices,
+limits on the unpacked size and on its ratio to the packed size. Sizes that an archive states too low do not help it: no more is read.
+"""
+
+import bz2
+import gzip
+import lzma
+import os
+import stat
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, cast
+
+from genga.errors import DataError, PictureError
+
+CHUNK_BYTES = 1 << 20
+COMPRESSIONS: dict[bytes, Callable[[Path], IO[bytes]]] = {
+    b"\x1f\x8b": cast(Any, gzip.open),
+    b"BZh": cast(Any, bz2.open),
+    b"\xfd7zXZ\0": cast(Any, lzma.open),
+}
+DAMAGES = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, UnicodeError, RuntimeError)
+
+
+@dataclass(frozen=True)
+class Member:
+    name: str
+    size: int
+    read: Callable[[], bytes]
+
+
+@dataclass(frozen=True)
+class ArchiveLimits:
+    max_bytes: int
+    max_ratio: float
+
+
+def list_folder(folder: Path) -> list[Member]:
+    """Every file under it, by name. Links to files are followed, links to folders are not."""
+    if not folder.is_dir():
+        raise DataError(f"no folder at {folder}; correct import_faces.source.path in params.yaml")
+    paths = [Path(parent) / name for parent, _, names in os.walk(folder) for name in names]
+    members = [Member(_plain(path.relative_to(folder).as_posix()), _size(path), partial(_read_file, path)) for path in paths]
+    return sorted(members, key=lambda member: member.name)
+
+
+def list_archive(path: Path, limits: ArchiveLimits) -> list[Member]:
+    """Every file in it, by name."""
+    if not path.is_file():
+        raise DataError(f"no archive at {path}; correct import_faces.source.path in params.yaml")
+    try:
+        if zipfile.is_zipfile(path):
+            members = _list_zip(path, limits)
+        elif tarfile.is_tarfile(path):
+            members = _list_tar(path, limits)
+        else:
+            raise DataError(f"{path} is neither a zip nor a tar archive; give one of these, or a folder")
+    except DAMAGES as error:
+        raise DataError(f"{path} is a damaged archive ({error}); fetch it again") from error
+    return sorted(members, key=lambda member: member.name)
+
+
+def _plain(name: str) -> str:
+    """A name that UTF-8 can hold: stray bytes of old file systems are escaped."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0  # a broken link: reading it says so
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise PictureError("not a file", f"{path} is no plain file")
+        return path.read_bytes()
+    except OSError as error:
+        raise PictureError("unreadable", f"{path} cannot be read: {error}") from error
+
+
+def _check_name(path: Path, name: str) -> None:
+    parts = PurePosixPath(name.replace("\\", "/"))
+    if parts.is_absolute() or ".." in parts.parts or (parts.parts and parts.parts[0].endswith(":")):
+        raise DataError(f"{path} holds the path {name!r}, which leaves the archive; nothing was read, do not trust it")
+
+
+def _check_size(path: Path, unpacked: int, limits: ArchiveLimits) -> None:
+    packed = max(path.stat().st_size, 1)
+    if unpacked > limits.max_bytes:
+        raise DataError(f"{path} unpacks to more than {limits.max_bytes} bytes; raise import_faces.max_archive_bytes if you trust it")
+    if unpacked > limits.max_ratio * packed:
+        raise DataError(f"{path} unpacks to more than {limits.max_ratio:g} times its size; raise import_faces.max_archive_ratio if you trust it")
+
+
+def _list_zip(path: Path, limits: ArchiveLimits) -> list[Member]:
+    archive = zipfile.ZipFile(path)
+    infos = archive.infolist()
+    for info in infos:
+        _check_name(path, info.filename)
+        kind = stat.S_IFMT(info.external_attr >> 16)
+        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise DataError(f"{path} holds {info.filename!r}, a link or device; nothing was read, pack plain files only")
+    _check_size(path, sum(info.file_size for info in infos), limits)
+    return [Member(_plain(info.filename), info.file_size, partial(_read_zipped, archive, info)) for info in infos if not info.is_dir()]
+
+
+def _read_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    try:
+        return archive.read(info)  # at most info.file_size bytes
+    except DAMAGES as error:
+        reason = "encrypted" if info.flag_bits & 1 else "damaged"
+        raise PictureError(reason, f"{info.filename} does not unpack: {error}") from error
+
+
+def _list_tar(path: Path, limits: ArchiveLimits) -> list[Member]:
+    """Two passes over a compressed tar: the first looks and keeps nothing, the second unpacks to a nameless file, for reading in any order."""
+    with tarfile.open(path) as archive:
+        infos = []
+        for info in _within_limits(archive, path, limits):
+            _check_name(path, info.name)
+            if not (info.isreg() or info.isdir()) or info.issparse():
+                raise DataError(f"{path} holds {info.name!r}, a link or device; nothing was read, pack plain files only")
+            infos.append(info)
+    unpacked = _unpacked_tar(path, limits)
+    return [Member(_plain(info.name), info.size, partial(_read_slice, unpacked, info)) for info in infos if info.isreg()]
+
+
+def _within_limits(archive: tarfile.TarFile, path: Path, limits: ArchiveLimits) -> Iterator[tarfile.TarInfo]:
+    for info in archive:
+        # where this file's bytes end: what has to be unpacked to get past it
+        _check_size(path, info.offset_data + info.size, limits)
+        yield info
+
+
+def _unpacked_tar(path: Path, limits: ArchiveLimits) -> IO[bytes]:
+    """The tar without its compression. A nameless file: gone with the process, whatever ends it."""
+    plain = path.open("rb")
+    start = plain.read(8)
+    for magic, opener in COMPRESSIONS.items():
+        if start.startswith(magic):
+            unpacked = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as its members
+            with plain, opener(path) as packed:
+                while chunk := packed.read(CHUNK_BYTES):
+                    unpacked.write(chunk)
+                    _check_size(path, unpacked.tell(), limits)
+            unpacked.flush()
+            return unpacked
+    return plain
+
+
+def _read_slice(file: IO[bytes], info: tarfile.TarInfo) -> bytes:
+    data = os.pread(file.fileno(), info.size, info.offset_data)
+    if len(data) != info.size:
+        raise PictureError("damaged", f"{info.name} ends after {len(data)} of {info.size} bytes")
+    return data

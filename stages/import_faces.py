@@ -1,0 +1,238 @@
+"""Pictures from the sample, a folder, an archive or Kaggle -> a store of the pictures as they came, each one checked.
+
+    reads   data/faces/sample/ (store), or a folder or archive; for Kaggle see stages/kaggle.py
+    writes  data/faces/imported/   store with encoded.bin, and rejected.csv (path, reason)
+
+Every file is opened, whatever its name: what decodes to its end is a picture. CSV files are read for labels: one column names the picture,
+others hold tags in one of the vocabularies of genga/tags.yaml. The second of two equal pictures is rejected. Texts and tables that lie
+beside pictures (README, annotations ...) and equal pictures are listed in rejected.csv too, but do not count towards `max_rejected`.
+"""
+
+import argparse
+import csv
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from io import StringIO
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from genga import tags
+from genga.door import run
+from genga.errors import DataError, PictureError, TooLargeError
+from genga.params import ArchiveSource, FolderSource, ImportFaces, KaggleSource, SampleSource, load_params
+from genga.pictures import Limits, decode, encode_png, kind_of
+from genga.progress import progress
+from genga.store import Store, StoreWriter, picture_id
+from genga.tags import Labels
+from stages.archives import ArchiveLimits, Member, list_archive, list_folder
+from stages.threads import in_order
+
+log = logging.getLogger(__name__)
+
+# what operating systems leave behind, besides hidden files
+JUNK_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+SIDE_SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".txt", ".md", ".rst", ".html", ".xml", ".yaml", ".yml", ".toml", ".pdf", ".log", ""})
+NAME_COLUMNS = ("file", "filename", "file_name", "path", "image", "name", "id")
+
+
+class Taken(NamedTuple):
+    """One picture that passed."""
+
+    name: str
+    id: str
+    width: int
+    height: int
+    format: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """`counts`: towards `max_rejected`."""
+
+    name: str
+    reason: str
+    counts: bool
+
+
+def import_faces(params: ImportFaces, source_path: Path, out_dir: Path) -> None:
+    rejected: list[Rejected] = []
+    if isinstance(params.source, SampleSource):
+        pictures, labels = _read_sample(Store(source_path))
+    else:
+        members = [member for member in _list_members(params, source_path) if not _is_junk(member.name)]
+        pictures = [member for member in members if _suffix(member.name) != ".csv"]
+        tables = [member for member in members if _suffix(member.name) == ".csv"]
+        labels = _read_tables(tables, [member.name for member in pictures], params.max_picture_bytes, rejected)
+    take = partial(_take, limits=Limits(params.max_picture_bytes, params.max_picture_pixels, params.min_side))
+    with StoreWriter(out_dir, {}) as writer:
+        outcomes = progress(in_order(take, pictures), what="import", total=len(pictures))
+        num_taken = _write_pictures(writer, params, outcomes, labels, rejected)
+        _check_outcome(num_taken, rejected, params.max_rejected, source_path)
+        _write_rejected(writer.beside("rejected.csv"), rejected)
+    log.info("import: %d pictures taken, %d files not (%s)", num_taken, len(rejected), _count_reasons(rejected))
+
+
+def _read_sample(sample: Store) -> tuple[list[Member], dict[str, Labels]]:
+    names = sample.column("name")
+    images = sample.images(sample.sizes[0])
+    pictures = [Member(name, 0, partial(lambda picture_idx: encode_png(images[picture_idx]), picture_idx)) for picture_idx, name in enumerate(names)]
+    return pictures, {name: json.loads(labels) for name, labels in zip(names, sample.column("labels"), strict=True)}
+
+
+def _list_members(params: ImportFaces, source_path: Path) -> list[Member]:
+    limits = ArchiveLimits(params.max_archive_bytes, params.max_archive_ratio)
+    match params.source:
+        case FolderSource():
+            return list_folder(source_path)
+        case ArchiveSource():
+            return list_archive(source_path, limits)
+        case KaggleSource(dataset=dataset, version=version):
+            from stages.kaggle import fetch
+
+            return list_archive(fetch(dataset, version), limits)
+        case SampleSource():
+            raise AssertionError("the sample is a store, not files")
+
+
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
+
+
+def _is_junk(name: str) -> bool:
+    return any(part.startswith(".") or part.lower() in JUNK_NAMES for part in PurePosixPath(name).parts)
+
+
+def _take(member: Member, limits: Limits) -> Taken | Rejected:
+    try:
+        if member.size > limits.max_bytes:
+            raise TooLargeError("too many bytes", f"{member.name} has {member.size} bytes")
+        data = member.read()
+        picture = decode(data, limits)
+        height, width = picture.shape[:2]
+        return Taken(member.name, picture_id(picture), width, height, kind_of(data).lower(), data)
+    except PictureError as error:
+        return Rejected(member.name, error.reason, counts=_suffix(member.name) not in SIDE_SUFFIXES)
+
+
+def _write_pictures(
+    writer: StoreWriter, params: ImportFaces, outcomes: Iterable[Taken | Rejected], labels: Mapping[str, Labels], rejected: list[Rejected]
+) -> int:
+    """Gives the number of pictures written; what is not written goes to `rejected`."""
+    first_names: dict[str, str] = {}
+    copies: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        if isinstance(outcome, Rejected):
+            rejected.append(outcome)
+            continue
+        name, id_, width, height, kind, data = outcome
+        if id_ in first_names:
+            rejected.append(Rejected(name, f"duplicate of {first_names[id_]}", counts=False))
+            copies[id_].append(name)
+            continue
+        first_names[id_], copies[id_] = name, []
+        row = {"id": id_, "name": name, "source": params.origin, "licence": params.licence, "width": width, "height": height, "format": kind}
+        row |= {"labels": json.dumps(labels[name]) if labels.get(name) else None, "duplicates": copies[id_]}  # this list fills as the import goes on
+        writer.append_encoded(row, data)
+    return len(first_names)
+
+
+def _check_outcome(num_taken: int, rejected: Sequence[Rejected], max_rejected: float, source_path: Path) -> None:
+    bad = [row for row in rejected if row.counts]
+    if num_taken == 0:
+        found = f"{len(rejected)} files, all rejected ({_count_reasons(rejected)})" if rejected else "nothing"
+        raise DataError(f"no picture in {source_path}: found {found}, expected JPEG, PNG, WebP, GIF, BMP or TIFF; give another folder or archive")
+    if len(bad) > max_rejected * (num_taken + len(bad)):
+        raise DataError(
+            f"{len(bad)} of {num_taken + len(bad)} files in {source_path} cannot be used ({_count_reasons(bad)}; the first is {bad[0].name}), "
+            f"expected at most {max_rejected:.0%}; mend the data, or raise import_faces.max_rejected in params.yaml"
+        )
+
+
+def _count_reasons(rejected: Sequence[Rejected]) -> str:
+    """`3 damaged, 1 duplicate`, the most frequent first."""
+    counts = Counter("duplicate" if row.reason.startswith("duplicate of") else row.reason for row in rejected)
+    return ", ".join(f"{count} {reason}" for reason, count in counts.most_common()) or "none"
+
+
+def _write_rejected(path: Path, rejected: Sequence[Rejected]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(("path", "reason"))
+        table.writerows(sorted((row.name, row.reason) for row in rejected))
+
+
+# --- labels that came with the data
+
+
+def _read_tables(tables: Sequence[Member], names: Sequence[str], max_bytes: int, rejected: list[Rejected]) -> dict[str, Labels]:
+    """Picture name -> labels. Where two tables tell different things, the first by name is right."""
+    labels: dict[str, Labels] = {}
+    index = _index_names(names)
+    for table in tables:
+        try:
+            found = _read_table(table, index, max_bytes)
+        except PictureError as error:
+            rejected.append(Rejected(table.name, error.reason, counts=False))
+            continue
+        log.info("import: %s labels %d of %d files", table.name, len(found), len(names))
+        for name, told in found.items():
+            labels[name] = told | labels.get(name, {})
+    return labels
+
+
+def _read_table(table: Member, index: Mapping[str, str | None], max_bytes: int) -> dict[str, Labels]:
+    if table.size > max_bytes:
+        raise TooLargeError("too many bytes", f"{table.name} has {table.size} bytes")
+    try:
+        header, *lines = csv.reader(StringIO(table.read().decode("utf-8-sig"), newline=""))
+    except (ValueError, csv.Error) as error:
+        raise PictureError("not a table in UTF-8", f"{table.name}: {error}") from error
+    columns = [column.strip().lower() for column in header]
+    name_column = next((column for column in NAME_COLUMNS if column in columns), None)
+    vocabulary = tags.vocabulary_for(columns)
+    if name_column is None or vocabulary is None:
+        raise PictureError("no column that names pictures, or none of tags that we know", f"{table.name} has {columns}")
+    labels: dict[str, Labels] = {}
+    for line in lines:
+        row = dict(zip(columns, line, strict=False))
+        name = _find_name(row.get(name_column, ""), PurePosixPath(table.name).parent, index)
+        told = vocabulary.translate(row)
+        if name is not None and told:
+            labels[name] = told | labels.get(name, {})
+    if not labels:
+        raise PictureError("no row names a picture here and a tag that we know", table.name)
+    return labels
+
+
+def _index_names(names: Sequence[str]) -> dict[str, str | None]:
+    """`a/b/c.jpg` is found as `a/b/c.jpg`, `b/c.jpg`, `c.jpg`, and without the suffix; None where that fits two pictures."""
+    index: dict[str, str | None] = {}
+    for name in names:
+        parts = PurePosixPath(name).parts
+        for start in range(len(parts)):
+            ending = PurePosixPath(*parts[start:])
+            for key in {str(ending), str(ending.with_suffix(""))}:
+                index[key] = None if key in index else name
+    return index | {name: name for name in names}
+
+
+def _find_name(cell: str, folder: PurePosixPath, index: Mapping[str, str | None]) -> str | None:
+    path = PurePosixPath(cell.strip().replace("\\", "/").lstrip("/"))
+    return index.get(str(folder / path)) or index.get(str(path))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source_path", type=Path, help="the sample, a folder or an archive, as import_faces.source in params.yaml says")
+    parser.add_argument("out_dir", type=Path)
+    args = parser.parse_args()
+    import_faces(load_params().import_faces, args.source_path, args.out_dir)
+
+
+if __name__ == "__main__":
+    run(main)
