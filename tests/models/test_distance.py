@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.kid import KernelInceptionDistance
+
+from models.metrics.distance import Reference, compare, frechet, kid, near_identical, precision_recall
+
+
+@pytest.fixture
+def normal() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(400, 8))
+
+
+def test_kid_and_frechet_are_those_of_torchmetrics(normal: np.ndarray) -> None:
+    class AsTheyAre(nn.Module):
+        num_features = 8
+
+        def forward(self, features: torch.Tensor) -> torch.Tensor:
+            return features
+
+    made = normal[::-1] * 1.3 + 0.2
+    judges = KernelInceptionDistance(AsTheyAre(), subsets=1, subset_size=400), FrechetInceptionDistance(AsTheyAre())
+    for judge in judges:
+        judge.update(torch.from_numpy(normal).float(), real=True)
+        judge.update(torch.from_numpy(made.copy()).float(), real=False)
+    assert kid(normal, made) == pytest.approx(float(judges[0].compute()[0]), rel=1e-3)
+    assert frechet(normal, made) == pytest.approx(float(judges[1].compute()), rel=1e-3)
+
+
+def test_the_same_set_is_nearer_than_a_shifted_one_and_a_shifted_one_nearer_than_a_far_one(normal: np.ndarray) -> None:
+    other = np.random.default_rng(1).normal(size=(400, 8))
+    for measure in (kid, frechet):
+        near, shifted, far = (measure(normal, other + shift) for shift in (0, 0.5, 2))
+        assert near < shifted < far
+    assert kid(normal, other) == pytest.approx(0, abs=0.02)
+
+
+def test_the_frechet_distance_of_two_known_gaussians_is_the_one_by_hand() -> None:
+    points = np.random.default_rng(0).normal(size=(200_000, 2))
+    # |m|^2 + sum (s1 - s2)^2 = 9 + (1 - 2)^2 + (1 - 3)^2
+    assert frechet(points, points[::-1] * [2, 3] + [3, 0]) == pytest.approx(14, rel=0.02)
+
+
+def test_the_scale_of_the_features_does_not_matter(normal: np.ndarray) -> None:
+    made = np.random.default_rng(1).normal(size=(400, 8)) + 0.3
+    small, large = (compare(Reference.of(normal * factor), made * factor) for factor in (1e-3, 1e3))
+    assert small == pytest.approx(large, rel=1e-6)
+
+
+def test_a_feature_that_never_moves_says_nothing(normal: np.ndarray) -> None:
+    made = np.random.default_rng(1).normal(size=(400, 8))
+    dead = np.concatenate([normal, np.full((400, 1), 3.0)], axis=1)
+    noisy = np.concatenate([made, np.random.default_rng(2).normal(size=(400, 1))], axis=1)
+    scores = compare(Reference.of(dead), noisy)
+    assert np.isfinite(list(scores.values())).all()
+    assert scores["fd"] == pytest.approx(compare(Reference.of(normal), made)["fd"], rel=1e-6)
+
+
+def test_a_collapsed_set_shows_in_recall_and_in_near_identical_samples(normal: np.ndarray) -> None:
+    healthy = np.random.default_rng(1).normal(size=(400, 8))
+    collapsed = np.repeat(normal[:4], 100, axis=0) + np.random.default_rng(2).normal(size=(400, 8)) * 0.01
+    assert near_identical(normal, healthy) < 0.05
+    assert near_identical(normal, collapsed) == 1
+    assert min(precision_recall(normal, healthy)) > 0.75
+    precision, recall = precision_recall(normal, collapsed)
+    assert precision == 1 and recall < 0.1
+
+
+def test_pictures_unlike_the_real_ones_have_no_precision(normal: np.ndarray) -> None:
+    precision, recall = precision_recall(normal, normal[::-1] + 50)
+    assert precision == 0 and recall == 0
