@@ -103,7 +103,8 @@ def _speed() -> str:
     from models.precision import uses_bf16
 
     device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else f"no GPU, {torch.get_num_threads()} threads"
-    return f"torch {torch.__version__}, {device}, bf16 {'yes' if uses_bf16("auto") else 'no: trainings run in float32, several times slower'}"
+    bf16 = "yes" if uses_bf16("auto") else "no: trainings run in float32, several times slower"
+    return f"torch {torch.__version__}, {device}, bf16 {bf16}"
 
 
 CHECKS: dict[str, Callable[[], str | None]] = {
