@@ -1,0 +1,59 @@
+"""Trained folders -> versions in the registry, each the challenger of its family. The same content is registered once.
+
+reads   weights/<family>/, data/directions/<family>/, data/gallery/, data/labels/revision.json, reports/metrics.json
+writes  data/registry/registered.json   {family: {"version", "sha256"}}, and the registry itself
+"""
+
+import argparse
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from genga.documents import read_json, write_json
+from genga.door import run
+from genga.errors import DataError
+from genga.progress import progress
+from genga.registry import Registry
+from genga.store import Store
+
+GALLERY = "gallery"
+
+
+def register(
+    weights_dir: Path, directions_dir: Path, gallery_dir: Path, labels_dir: Path, reports_dir: Path, registered_path: Path, registry: Registry
+) -> None:
+    scores = read_json(reports_dir / "metrics.json")
+    label_revision = read_json(labels_dir / "revision.json")["revision"]
+    registered = {}
+    for family, parts, data_id in progress(list(_candidates(weights_dir, directions_dir, gallery_dir)), what="register", unit="families"):
+        with tempfile.TemporaryDirectory() as folder:
+            model_dir = Path(folder) / family
+            for part_dir in parts:
+                shutil.copytree(part_dir, model_dir, dirs_exist_ok=True)
+            metrics = scores.get(family, {}).get("metrics", {})
+            version = registry.register(family, model_dir, metrics, {"data_id": data_id, "label_revision": label_revision})
+        registered[family] = {"version": version.number, "sha256": version.sha256}
+    write_json(registered_path, registered)
+
+
+def _candidates(weights_dir: Path, directions_dir: Path, gallery_dir: Path) -> Iterator[tuple[str, list[Path], str]]:
+    """family, the folders whose files make one version, data id."""
+    families = sorted(path.parent.name for path in weights_dir.glob("*/card.json") if not path.parent.name.endswith(".partial"))
+    if not families:
+        raise DataError(f"no trained family in {weights_dir}, expected folders with a card.json; run `dvc repro`")
+    for family in families:
+        parts = [folder for folder in (weights_dir / family, directions_dir / family) if folder.is_dir()]
+        yield family, parts, read_json(weights_dir / family / "card.json")["data"]["id"]
+    yield GALLERY, [gallery_dir], Store(gallery_dir).data_id
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("weights_dir", "directions_dir", "gallery_dir", "labels_dir", "reports_dir", "registered_path"):
+        parser.add_argument(name, type=Path)
+    register(**vars(parser.parse_args()), registry=Registry())
+
+
+if __name__ == "__main__":
+    run(main)
