@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Any, cast
 
 from genga.errors import DataError, PictureError
@@ -90,8 +90,8 @@ def _read_file(path: Path) -> bytes:
 
 
 def _check_name(path: Path, name: str) -> None:
-    parts = PurePosixPath(name.replace("\\", "/"))
-    if parts.is_absolute() or ".." in parts.parts or (parts.parts and parts.parts[0].endswith(":")):
+    parts = name.replace("\\", "/").split("/")
+    if ".." in parts or name[:1] in ("/", "\\") or parts[0].endswith(":"):
         raise DataError(f"{path} holds the path {name!r}, which leaves the archive; nothing was read, do not trust it")
 
 

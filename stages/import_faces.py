@@ -12,12 +12,13 @@ import argparse
 import csv
 import json
 import logging
+import posixpath
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from io import StringIO
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 from genga import tags
@@ -100,11 +101,11 @@ def _list_members(params: ImportFaces, source_path: Path) -> list[Member]:
 
 
 def _suffix(name: str) -> str:
-    return PurePosixPath(name).suffix.lower()
+    return posixpath.splitext(name)[1].lower()
 
 
 def _is_junk(name: str) -> bool:
-    return any(part.startswith(".") or part.lower() in JUNK_NAMES for part in PurePosixPath(name).parts)
+    return any(part.startswith(".") or part.lower() in JUNK_NAMES for part in name.split("/"))
 
 
 def _take(member: Member, limits: Limits) -> Taken | Rejected:
@@ -198,9 +199,10 @@ def _read_table(table: Member, index: Mapping[str, str | None], max_bytes: int) 
     if name_column is None or vocabulary is None:
         raise PictureError("no column that names pictures, or none of tags that we know", f"{table.name} has {columns}")
     labels: dict[str, Labels] = {}
+    folder = posixpath.dirname(table.name)
     for line in lines:
         row = dict(zip(columns, line, strict=False))
-        name = _find_name(row.get(name_column, ""), PurePosixPath(table.name).parent, index)
+        name = _find_name(row.get(name_column, ""), folder, index)
         told = vocabulary.translate(row)
         if name is not None and told:
             labels[name] = told | labels.get(name, {})
@@ -213,17 +215,17 @@ def _index_names(names: Sequence[str]) -> dict[str, str | None]:
     """`a/b/c.jpg` is found as `a/b/c.jpg`, `b/c.jpg`, `c.jpg`, and without the suffix; None where that fits two pictures."""
     index: dict[str, str | None] = {}
     for name in names:
-        parts = PurePosixPath(name).parts
-        for start in range(len(parts)):
-            ending = PurePosixPath(*parts[start:])
-            for key in {str(ending), str(ending.with_suffix(""))}:
+        ending = name
+        while ending:
+            for key in {ending, posixpath.splitext(ending)[0]}:
                 index[key] = None if key in index else name
+            ending = ending.partition("/")[2]
     return index | {name: name for name in names}
 
 
-def _find_name(cell: str, folder: PurePosixPath, index: Mapping[str, str | None]) -> str | None:
-    path = PurePosixPath(cell.strip().replace("\\", "/").lstrip("/"))
-    return index.get(str(folder / path)) or index.get(str(path))
+def _find_name(cell: str, folder: str, index: Mapping[str, str | None]) -> str | None:
+    path = cell.strip().replace("\\", "/").removeprefix("./").lstrip("/")
+    return index.get(posixpath.join(folder, path)) or index.get(path)
 
 
 def main() -> None:
