@@ -1,0 +1,106 @@
+// The server's words: one function per route, errors as one sentence.
+
+export class ApiError extends Error {
+  constructor(sentence, status) {
+    super(sentence);
+    this.status = status;
+  }
+}
+
+async function ask(path, options = {}) {
+  let reply;
+  try {
+    reply = await fetch(path, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError("The server does not answer; is it still running?", 0);
+  }
+  if (reply.ok) return reply;
+  throw new ApiError(await sentenceOf(reply), reply.status);
+}
+
+async function sentenceOf(reply) {
+  try {
+    const { error } = await reply.json();
+    if (typeof error === "string" && error) return error.charAt(0).toUpperCase() + error.slice(1);
+  } catch {
+    // no JSON: a proxy in between answered
+  }
+  return `The server answered with status ${reply.status}; try again in a moment.`;
+}
+
+async function postJson(path, body, signal) {
+  const headers = { "Content-Type": "application/json", Accept: "application/json" };
+  return (await ask(path, { method: "POST", headers, body: JSON.stringify(body), signal })).json();
+}
+
+function postFile(path, file, name, signal) {
+  const body = new FormData();
+  body.append("file", file, name);
+  return ask(path, { method: "POST", body, signal });
+}
+
+export const release = async () => (await ask("api/release", { cache: "no-store" })).json();
+export const characters = (body, signal) => postJson("api/characters", body, signal);
+export const sketch = (body, signal) => postJson("api/sketch", body, signal);
+export const readPose = async (file, name, signal) => (await postFile("api/pose", file, name, signal)).json();
+
+export async function upscale(file, name, signal) {
+  const reply = await postFile("api/upscale", file, name, signal);
+  return { picture: await reply.blob(), version: reply.headers.get("X-Genga-Version") };
+}
+
+/**
+ * Live answers without a queue: one request at a time, and the next one asks for what is wanted by then.
+ * A request that is still under way after `patience` ms when something newer is wanted is given up.
+ */
+export class Latest {
+  #wanted = null;
+  #controller = null;
+  #started = 0;
+
+  constructor({ work, done, failed, busy = () => {}, patience = 1500 }) {
+    Object.assign(this, { work, done, failed, busy, patience });
+  }
+
+  ask(wish) {
+    this.#wanted = { wish };
+    if (!this.#controller) this.#run();
+    else if (performance.now() - this.#started > this.patience) this.#controller.abort();
+  }
+
+  /** Forgets what is wanted; a request under way is given up and its answer not shown. */
+  cancel() {
+    this.#wanted = null;
+    this.#controller?.abort();
+  }
+
+  async #run() {
+    this.busy(true);
+    while (this.#wanted) {
+      const { wish } = this.#wanted;
+      this.#wanted = null;
+      const controller = (this.#controller = new AbortController());
+      this.#started = performance.now();
+      try {
+        const answer = await this.work(wish, controller.signal);
+        if (!controller.signal.aborted) await this.done(answer, wish);
+      } catch (error) {
+        if (!controller.signal.aborted) this.failed(error);
+      }
+      this.#controller = null;
+    }
+    this.busy(false);
+  }
+}
+
+/** Calls once, `wait` ms after the last call. */
+export function settled(action, wait) {
+  let timer = 0;
+  const later = (...values) => {
+    clearTimeout(timer);
+    timer = setTimeout(action, wait, ...values);
+  };
+  later.cancel = () => clearTimeout(timer);
+  return later;
+}

@@ -1,0 +1,109 @@
+// The page: tabs, the release that is served, and the three tools.
+
+import { release as getRelease } from "./api.js";
+import { Character } from "./character.js";
+import { byId, h, say } from "./dom.js";
+import { Enlarge } from "./enlarge.js";
+import { PoseTool } from "./pose.js";
+
+const RETRY_MS = 4000;
+const TABS = ["character", "pose", "enlarge"];
+
+let release = null;
+let opening = null;
+
+const enlarge = new Enlarge({ onversion });
+const tools = [new Character({ onversion, onenlarge }), new PoseTool({ onversion }), enlarge];
+
+/** Reads what is served and hands it to the tools; where nothing is, says so and tries again. */
+async function open() {
+  try {
+    release = await getRelease();
+  } catch (error) {
+    say(byId("banner"), error.message);
+    byId("banner").hidden = false;
+    setTimeout(open, RETRY_MS);
+    return;
+  }
+  byId("banner").hidden = true;
+  showFamilies();
+  for (const tool of tools) tool.open(release);
+}
+
+/** Every answer names its version, "family/version": one that we do not know means that a new release is served. */
+function onversion(version) {
+  const [family, number] = version.split("/");
+  if (release.families[family]?.version === number) return;
+  opening ??= open().finally(() => (opening = null));
+}
+
+async function onenlarge(url, name) {
+  const file = await (await fetch(url)).blob();
+  select("enlarge");
+  enlarge.enlarge(file, name);
+}
+
+function select(chosen) {
+  for (const name of TABS) {
+    const tab = byId(`tab-${name}`);
+    tab.setAttribute("aria-selected", name === chosen);
+    tab.tabIndex = name === chosen ? 0 : -1;
+    byId(name).hidden = name !== chosen;
+  }
+  history.replaceState(null, "", `#${chosen}`);
+}
+
+function followHash() {
+  const name = location.hash.slice(1);
+  select(TABS.includes(name) ? name : TABS[0]);
+}
+
+function listenToTabs() {
+  for (const [tab_idx, name] of TABS.entries()) {
+    byId(`tab-${name}`).addEventListener("click", () => select(name));
+    byId(`tab-${name}`).addEventListener("keydown", (event) => {
+      const side = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      const next = { Home: 0, End: TABS.length - 1 }[event.key] ?? (side ? (tab_idx + side + TABS.length) % TABS.length : undefined);
+      if (next === undefined) return;
+      event.preventDefault();
+      select(TABS[next]);
+      byId(`tab-${TABS[next]}`).focus();
+    });
+  }
+  addEventListener("hashchange", followHash);
+  followHash();
+}
+
+// --- what is served
+
+function showFamilies() {
+  byId("families").replaceChildren(...Object.entries(release.families).map(([name, info]) => familyCard(name, info)));
+}
+
+function familyCard(name, { version, kimg, resolution, metrics, sources, licences, notes, learned_from: learnedFrom }) {
+  const unknown = licences.some((licence) => licence.toLowerCase() === "unknown");
+  const size = [resolution && `${resolution} px`, kimg && `${kimg} thousand pictures seen in training`].filter(Boolean).join(", ");
+  const rows = [
+    ["Learned from", sources.join(", ")],
+    ["Licence", licences.join(", "), unknown ? "warn" : undefined],
+    ["Labels", labelWords(learnedFrom)],
+    ["Model", size],
+    ["Scores", Object.entries(metrics).filter(([, value]) => typeof value === "number").map(([metric, value]) => `${metric} ${Number(value.toPrecision(3))}`).join(", ")],
+  ].filter(([, text]) => text);
+  return h(
+    "article",
+    { class: "card family" },
+    h("h3", {}, name, h("span", { class: "version" }, `version ${version}`)),
+    h("dl", {}, ...rows.flatMap(([term, text, kind]) => [h("dt", {}, term), h("dd", { class: kind }, text)])),
+    ...notes.map((note) => h("p", { class: "note" }, note)),
+  );
+}
+
+/** {hair_color: "imported", glasses: "drawn"} -> "hair color (imported), glasses (drawn)", one entry per origin. */
+function labelWords(learnedFrom) {
+  const origins = Object.groupBy(Object.keys(learnedFrom), (name) => learnedFrom[name]);
+  return Object.entries(origins).map(([origin, names]) => `${origin}: ${names.map((name) => name.replaceAll("_", " ")).join(", ")}`).join("; ");
+}
+
+listenToTabs();
+open();

@@ -1,0 +1,219 @@
+// The character tool: sliders, seed and truncation -> a face, live; more seeds; a history that brings every setting back.
+
+import { characters, Latest, settled } from "./api.js";
+import { byId, h, press, randomSeed, save, say, setIcon, show } from "./dom.js";
+import { recall, remember } from "./memory.js";
+import { buildControls, paint } from "./sliders.js";
+import { described, provenance } from "./words.js";
+
+const NUM_VARIANTS = 6;
+const MAX_HISTORY = 30;
+const PSI = 0.7;
+
+const isNumber = (value, low, high) => typeof value === "number" && value >= low && value <= high;
+const isTags = (tags) => tags !== null && typeof tags === "object" && Object.values(tags).every((value) => isNumber(value, -1, 1));
+const isSettings = (settings) =>
+  settings !== null && typeof settings === "object" && Number.isInteger(settings.seed) && isNumber(settings.seed, 0, 2 ** 32 - 1) &&
+  isNumber(settings.psi, 0, 1) && isTags(settings.tags) && typeof settings.family === "string";
+const isPicture = (url) => typeof url === "string" && url.startsWith("data:image/png;base64,");
+const isEntry = (entry) => isSettings(entry?.settings) && isPicture(entry.image) && typeof entry.version === "string";
+
+export class Character {
+  #release = null;
+  #controls = null; // of the family that is open
+  #locks = new Set();
+  #settings = recall("genga.character", isSettings, { family: "", seed: randomSeed(), psi: PSI, tags: {} });
+  #history = recall("genga.history", (value) => Array.isArray(value) && value.every(isEntry), []);
+  #shown = null;
+  #offset = 0;
+  #preview;
+  #variants;
+  #variantsLater = settled(() => this.#askVariants(), 450);
+  #rememberLater = settled(() => this.#rememberShown(), 900);
+
+  constructor({ onversion, onenlarge }) {
+    this.onversion = onversion;
+    this.#preview = new Latest({
+      work: (settings, signal) => characters({ ...settings, count: 1 }, signal),
+      done: (answer, settings) => this.#showPicture(answer, settings),
+      failed: (error) => say(byId("character-message"), error.message),
+      busy: (busy) => byId("character-sheet").setAttribute("aria-busy", busy),
+    });
+    this.#variants = new Latest({
+      work: (settings, signal) => characters({ ...settings, count: NUM_VARIANTS }, signal),
+      done: (answer) => this.#showVariants(answer),
+      failed: (error) => say(byId("character-message"), error.message),
+    });
+    byId("character-download").addEventListener("click", () => save(this.#shown.image, this.#filename()));
+    byId("character-enlarge").addEventListener("click", () => onenlarge(this.#shown.image, this.#filename()));
+    this.#listen();
+    byId("variants").replaceChildren(...Array.from({ length: NUM_VARIANTS }, () => h("li", { class: "empty" })));
+    this.#showHistory();
+  }
+
+  #listen() {
+    byId("character-controls").addEventListener("submit", (event) => event.preventDefault());
+    byId("seed").addEventListener("input", () => this.#seedTyped());
+    byId("seed").addEventListener("change", () => this.#change({}));
+    byId("seed-random").addEventListener("click", () => this.#change({ seed: randomSeed() }));
+    byId("seed-lock").addEventListener("click", () => this.#lockSeed());
+    byId("psi").addEventListener("input", () => this.#change({ psi: Number(byId("psi").value) }));
+    byId("family").addEventListener("change", () => this.#changeFamily(byId("family").value));
+    byId("random").addEventListener("click", () => this.#randomise());
+    byId("reset").addEventListener("click", () => {
+      this.#setControls({});
+      this.#change({ psi: PSI });
+    });
+    byId("variants-next").addEventListener("click", () => {
+      this.#offset += NUM_VARIANTS;
+      this.#askVariants();
+    });
+    byId("history-clear").addEventListener("click", () => {
+      this.#history = [];
+      remember("genga.history", this.#history);
+      this.#showHistory();
+    });
+  }
+
+  /** A release was opened or replaced: its families, sliders and notes. */
+  open(release) {
+    this.#release = release;
+    byId("family").replaceChildren(...release.faces.map((name) => h("option", { value: name }, `${name} · ${release.families[name].resolution} px`)));
+    byId("family-field").hidden = release.faces.length < 2;
+    if (!release.faces.length) {
+      say(byId("character-message"), "This release has no face model; train one with `dvc repro`.");
+      return;
+    }
+    const family = release.faces.includes(this.#settings.family) ? this.#settings.family : release.faces[0];
+    this.#changeFamily(family);
+  }
+
+  #changeFamily(family) {
+    const info = this.#release.families[family];
+    const faces = info.sources.every((source) => /^drawn\b/i.test(source)) ? "drawn" : "real";
+    const isMarked = (slider) => faces === "real" && slider.learned_from === "drawn";
+    const sliders = info.sliders ?? [];
+    this.#controls = buildControls(sliders, this.#release, this.#locks, () => this.#change({}), isMarked);
+    const { palettes, ordered, flags } = this.#controls;
+    const nodes = (controls) => controls.map((control) => control.node);
+    byId("sliders").replaceChildren(...nodes(palettes), h("div", { class: "dials" }, ...nodes(ordered), ...nodes(flags)));
+    byId("no-sliders").hidden = sliders.length > 0;
+    byId("drawn-note").hidden = !sliders.some(isMarked);
+    this.#setControls(this.#settings.tags);
+    this.#change({ family });
+  }
+
+  #setControls(tags) {
+    for (const control of this.#controls.all) control.set(tags);
+  }
+
+  #tags() {
+    return Object.assign({}, ...this.#controls.all.map((control) => control.value()));
+  }
+
+  #seedTyped() {
+    const seed = byId("seed").valueAsNumber;
+    const fits = Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32;
+    if (fits) this.#change({ seed });
+    else {
+      byId("seed").setAttribute("aria-invalid", true);
+      say(byId("character-message"), "A seed is a whole number from 0 to 4,294,967,295.");
+    }
+  }
+
+  #lockSeed() {
+    if (!this.#locks.delete("seed")) this.#locks.add("seed");
+    const locked = this.#locks.has("seed");
+    press(byId("seed-lock"), locked);
+    setIcon(byId("seed-lock"), locked ? "lock" : "unlock");
+  }
+
+  #randomise() {
+    for (const control of this.#controls?.all ?? []) if (!this.#locks.has(control.key)) control.randomise();
+    this.#change(this.#locks.has("seed") ? {} : { seed: randomSeed() });
+  }
+
+  /** The one way in which settings change: fields follow, the picture is asked for, other seeds follow when it is quiet. */
+  #change(part) {
+    if ("seed" in part) this.#offset = 0;
+    this.#settings = { ...this.#settings, ...part };
+    this.#fillFields();
+    if (!this.#controls) return;
+    this.#settings.tags = this.#tags();
+    remember("genga.character", this.#settings);
+    this.#preview.ask(this.#settings);
+    this.#variantsLater();
+  }
+
+  #fillFields() {
+    const { family, seed, psi } = this.#settings;
+    if (byId("seed").valueAsNumber !== seed) byId("seed").value = seed;
+    byId("seed").removeAttribute("aria-invalid");
+    byId("psi").value = psi;
+    byId("psi-value").textContent = psi.toFixed(2);
+    paint(byId("psi"), 0);
+    byId("family").value = family;
+  }
+
+  async #showPicture({ images, version }, settings) {
+    const picture = byId("character-picture");
+    if (!(await show(picture, images[0]))) return;
+    picture.alt = `Face from seed ${settings.seed}${described(settings.tags)}`;
+    this.#shown = { settings, image: images[0], version };
+    byId("character-made").textContent = provenance(version, this.#release.families[settings.family]);
+    byId("character-download").disabled = false;
+    byId("character-enlarge").disabled = !this.#release.families.upscaler;
+    say(byId("character-message"));
+    this.#rememberLater();
+    this.onversion(version);
+  }
+
+  #askVariants() {
+    if (!this.#controls) return;
+    this.#variants.ask({ ...this.#settings, seed: (this.#settings.seed + 1 + this.#offset) % 2 ** 32 });
+  }
+
+  async #showVariants({ images, seeds }) {
+    const loaded = images.map((image, image_idx) => {
+      const picture = h("img", { alt: "" });
+      const button = h("button", { class: "thumb", "aria-label": `Take seed ${seeds[image_idx]}`, title: `Seed ${seeds[image_idx]}` }, picture);
+      button.addEventListener("click", () => this.#change({ seed: seeds[image_idx] }));
+      return show(picture, image).then(() => h("li", {}, button));
+    });
+    byId("variants").replaceChildren(...(await Promise.all(loaded)));
+  }
+
+  #rememberShown() {
+    const entry = this.#shown;
+    const same = (other) => JSON.stringify([other.settings, other.version]) === JSON.stringify([entry.settings, entry.version]);
+    this.#history = [entry, ...this.#history.filter((other) => !same(other))].slice(0, MAX_HISTORY);
+    // a full storage keeps fewer
+    let kept = this.#history.length;
+    while (kept && !remember("genga.history", this.#history.slice(0, kept))) kept = Math.floor(kept / 2);
+    this.#showHistory();
+  }
+
+  #showHistory() {
+    const items = this.#history.map((entry) => {
+      const title = `Seed ${entry.settings.seed}${described(entry.settings.tags)} (${entry.version})`;
+      const button = h("button", { class: "thumb", "aria-label": `Go back to: ${title}`, title }, h("img", { src: entry.image, alt: "" }));
+      button.addEventListener("click", () => this.#restore(entry));
+      return h("li", {}, button);
+    });
+    byId("history").replaceChildren(...(items.length ? items : [h("li", { class: "empty" })]));
+    byId("history-clear").disabled = !items.length;
+  }
+
+  #restore({ settings, version }) {
+    if (!this.#controls) return;
+    const known = this.#release.faces.includes(settings.family);
+    const family = known ? settings.family : this.#settings.family;
+    this.#settings = { ...settings, family };
+    this.#changeFamily(family);
+    if (!known) say(byId("character-message"), `${version} is not in this release; the settings are used with ${this.#settings.family}.`);
+  }
+
+  #filename() {
+    return `genga-${this.#shown.settings.family}-${this.#shown.settings.seed}.png`;
+  }
+}

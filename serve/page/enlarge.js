@@ -1,0 +1,118 @@
+// The enlarging tool: a picture in, four times its sides out, compared under one slider.
+
+import { Latest, upscale } from "./api.js";
+import { byId, save, say, show } from "./dom.js";
+import { megabytes, megapixels, provenance } from "./words.js";
+
+export class Enlarge {
+  #release = null;
+  #urls = []; // of the pictures shown
+  #result = null; // {url, filename}
+  #upscaler;
+
+  constructor({ onversion }) {
+    this.onversion = onversion;
+    this.#upscaler = new Latest({
+      work: async ({ file, name }, signal) => ({ ...(await upscale(file, name, signal)), file }),
+      done: (answer, { name }) => this.#showAnswer(answer, name),
+      failed: (error) => this.#refuse(error.message),
+      busy: (busy) => byId("drop").setAttribute("aria-busy", busy),
+      patience: 0,
+    });
+    byId("choose").addEventListener("click", () => byId("enlarge-file").click());
+    byId("another").addEventListener("click", () => byId("enlarge-file").click());
+    byId("enlarge-file").addEventListener("change", () => this.#chosen(byId("enlarge-file")));
+    byId("enlarge-download").addEventListener("click", () => save(this.#result.url, this.#result.filename));
+    byId("cut").addEventListener("input", () => this.#cut());
+    this.#listenToDrops();
+    this.#cut();
+  }
+
+  open(release) {
+    this.#release = release;
+    const { upload_bytes, upscale_pixels, upscale_factor } = release.limits;
+    byId("enlarge-limits").textContent = `Pictures up to ${megabytes(upload_bytes)} and ${megapixels(upscale_pixels)} become ${upscale_factor} times as wide and high; transparency is kept.`;
+    const { upscaler } = release.families;
+    for (const id of ["choose", "another"]) byId(id).disabled = !upscaler;
+    if (!upscaler) say(byId("enlarge-message"), "This release has no upscaler; train one with `dvc repro`.");
+  }
+
+  #listenToDrops() {
+    const drop = byId("drop");
+    for (const kind of ["dragenter", "dragover"]) {
+      drop.addEventListener(kind, (event) => {
+        event.preventDefault();
+        drop.classList.add("over");
+      });
+    }
+    drop.addEventListener("dragleave", () => drop.classList.remove("over"));
+    drop.addEventListener("drop", (event) => {
+      event.preventDefault();
+      drop.classList.remove("over");
+      const [file] = event.dataTransfer.files;
+      if (file) this.enlarge(file, file.name);
+    });
+    document.addEventListener("paste", (event) => {
+      const [file] = event.clipboardData.files;
+      if (file && !byId("enlarge").hidden) this.enlarge(file, file.name);
+    });
+  }
+
+  #chosen(input) {
+    const [file] = input.files;
+    input.value = ""; // the same file may be chosen again
+    if (file) this.enlarge(file, file.name);
+  }
+
+  /** Takes a picture from anywhere on the page. */
+  async enlarge(file, name) {
+    if (!this.#release?.families.upscaler) return;
+    say(byId("enlarge-message"));
+    const { upload_bytes, upscale_pixels } = this.#release.limits;
+    if (file.size > upload_bytes) return this.#refuse(`The picture has ${megabytes(file.size)}; at most ${megabytes(upload_bytes)} are taken.`);
+    const pixels = await countPixels(file);
+    if (pixels > upscale_pixels) return this.#refuse(`The picture has ${megapixels(pixels)}; at most ${megapixels(upscale_pixels)} are taken.`);
+    byId("enlarge-made").textContent = `Enlarging ${name} …`;
+    this.#upscaler.ask({ file, name });
+  }
+
+  #refuse(sentence) {
+    byId("enlarge-made").textContent = this.#result?.made ?? " ";
+    say(byId("enlarge-message"), sentence);
+  }
+
+  async #showAnswer({ picture, version, file }, name) {
+    const [before, after] = [URL.createObjectURL(file), URL.createObjectURL(picture)];
+    const comparable = await show(byId("before"), before);
+    await show(byId("after"), after);
+    for (const url of this.#urls) URL.revokeObjectURL(url);
+    this.#urls = [before, after];
+    const { naturalWidth: width, naturalHeight: height } = byId("after");
+    const factor = this.#release.limits.upscale_factor;
+    const made = `${width / factor} × ${height / factor} → ${width} × ${height} pixels · ${provenance(version, this.#release.families.upscaler)}`;
+    this.#result = { url: after, filename: `${name.replace(/\.[^.]*$/, "")}-4x.png`, made };
+    byId("invite").hidden = true;
+    byId("compare").hidden = false;
+    byId("compare").classList.toggle("alone", !comparable); // the browser may not know a format that the server reads
+    byId("compare").style.setProperty("--ratio", width / height);
+    byId("enlarge-made").textContent = made;
+    byId("enlarge-download").disabled = false;
+    this.onversion(version);
+  }
+
+  #cut() {
+    byId("compare").style.setProperty("--cut", `${byId("cut").value}%`);
+  }
+}
+
+/** 0 where the browser cannot tell: the server looks for itself. */
+async function countPixels(file) {
+  try {
+    const picture = await createImageBitmap(file);
+    const pixels = picture.width * picture.height;
+    picture.close();
+    return pixels;
+  } catch {
+    return 0;
+  }
+}

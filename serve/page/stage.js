@@ -1,0 +1,197 @@
+// The pose editor's drawing: joints that are dragged or moved by keys, and freehand strokes. It knows pointers, not the server.
+// Its coordinates are those of a pose, [0, 1] of a square; the SVG's are 100 times that.
+
+import { h, svg } from "./dom.js";
+import { words } from "./words.js";
+
+const STROKE_PIXELS = 384;
+const STROKE_WIDTH = 0.013;
+const UNSURE = 0.5;
+
+const clamp = (value) => Math.max(0, Math.min(1, value));
+const side = (name) => ({ l: "left", r: "right" })[name.split("_")[1] && name[0]] ?? "middle";
+const jointWords = (name) => words(name.replace(/^l_/, "left ").replace(/^r_/, "right "));
+
+/** Lines of a figure; the limb's side is that of its outer joint. Also used for the presets' small pictures. */
+export function figureLines({ joints, sticks }) {
+  return sticks.map(([from, to]) => svg("line", { class: `stick ${side(joints[to])}`, "data-from": from, "data-to": to }));
+}
+
+export function placeLines(lines, pose) {
+  for (const line of lines) {
+    const [[x1, y1], [x2, y2]] = [pose[line.dataset.from], pose[line.dataset.to]];
+    for (const [name, value] of Object.entries({ x1, y1, x2, y2 })) line.setAttribute(name, (value * 100).toFixed(2));
+  }
+}
+
+/** Head to neck, shortened to where a round head ends: its radius. */
+const headRadius = (pose, joints) => {
+  const [[x1, y1], [x2, y2]] = [pose[joints.indexOf("head")], pose[joints.indexOf("neck")]];
+  return Math.min(0.12, Math.max(0.02, Math.hypot(x1 - x2, y1 - y2) * 0.62));
+};
+
+export function headCircle() {
+  return svg("circle", { class: "head" });
+}
+
+export function placeHead(circle, pose, joints) {
+  const [x, y] = pose[joints.indexOf("head")];
+  circle.setAttribute("cx", (x * 100).toFixed(2));
+  circle.setAttribute("cy", (y * 100).toFixed(2));
+  circle.setAttribute("r", (headRadius(pose, joints) * 100).toFixed(2));
+}
+
+const strokePath = (points) => {
+  // midpoints as ends of quadratic curves: corners of the sampled line become round
+  const [first, ...rest] = points.map(([x, y]) => [x * 100, y * 100]);
+  if (!rest.length) return `M${first} l.01 0`;
+  const curves = rest.slice(0, -1).map((point, i) => `Q${point} ${(point[0] + rest[i + 1][0]) / 2},${(point[1] + rest[i + 1][1]) / 2}`);
+  return `M${first} ${curves.join(" ")} L${rest.at(-1)}`;
+};
+
+export class Stage {
+  #root;
+  #skeleton;
+  #pose;
+  #strokes = [];
+  #lines;
+  #head;
+  #handles;
+  #picture = svg("image", { class: "traced", width: 100, height: 100, preserveAspectRatio: "xMidYMid meet" });
+  #ink = svg("g", { class: "ink" });
+  #drawing = false;
+  #grip = null; // {pointer, joint | stroke} while a pointer is down
+
+  /** `onmove(pose, {joint, last, key})` for every step of a drag or key; `onstroke(strokes)` when a stroke is finished. */
+  constructor(root, skeleton, { onmove, onstroke }) {
+    Object.assign(this, { onmove, onstroke });
+    this.#root = root;
+    this.#skeleton = skeleton;
+    this.#lines = figureLines(skeleton);
+    this.#head = headCircle();
+    this.#handles = skeleton.joints.map((name, joint) => this.#handle(name, joint));
+    root.replaceChildren(this.#picture, this.#ink, svg("g", { class: "figure" }, this.#head, ...this.#lines, ...this.#handles));
+    root.addEventListener("pointerdown", (event) => this.#down(event));
+    root.addEventListener("pointermove", (event) => this.#drag(event));
+    for (const end of ["pointerup", "pointercancel"]) root.addEventListener(end, (event) => this.#up(event));
+  }
+
+  #handle(name, joint) {
+    const handle = svg(
+      "g",
+      { class: `joint ${side(name)}`, tabindex: 0, role: "button", "aria-roledescription": "joint", "data-joint": joint },
+      svg("circle", { class: "reach", r: 5 }),
+      svg("circle", { class: "ring", r: 3.4 }),
+      svg("circle", { class: "point", r: 1.7 }),
+      svg("title", {}, jointWords(name)),
+    );
+    handle.addEventListener("keydown", (event) => this.#key(event, joint));
+    return handle;
+  }
+
+  get pose() {
+    return this.#pose;
+  }
+
+  get strokes() {
+    return this.#strokes;
+  }
+
+  /** Shows a pose; joints that the reader was unsure of are hollow. */
+  setPose(pose, confidence) {
+    this.#pose = pose;
+    placeLines(this.#lines, pose);
+    placeHead(this.#head, pose, this.#skeleton.joints);
+    this.#handles.forEach((handle, joint) => {
+      const [x, y] = pose[joint];
+      handle.setAttribute("transform", `translate(${(x * 100).toFixed(2)} ${(y * 100).toFixed(2)})`);
+      handle.setAttribute("aria-label", `${jointWords(this.#skeleton.joints[joint])}, ${Math.round(x * 100)} across, ${Math.round(y * 100)} down`);
+      if (confidence) handle.classList.toggle("unsure", confidence[joint] < UNSURE);
+    });
+  }
+
+  setStrokes(strokes) {
+    this.#strokes = strokes;
+    this.#ink.replaceChildren(...strokes.map((points) => svg("path", { d: strokePath(points) })));
+  }
+
+  setPicture(url) {
+    if (url) this.#picture.setAttribute("href", url);
+    else this.#picture.removeAttribute("href");
+  }
+
+  setDrawing(drawing) {
+    this.#drawing = drawing;
+    this.#root.classList.toggle("drawing", drawing);
+    for (const handle of this.#handles) handle.setAttribute("tabindex", drawing ? -1 : 0);
+  }
+
+  /** The strokes as a black drawing on white paper. */
+  async strokesPng() {
+    const canvas = h("canvas", { width: STROKE_PIXELS, height: STROKE_PIXELS });
+    const pen = canvas.getContext("2d");
+    pen.fillStyle = "white";
+    pen.fillRect(0, 0, STROKE_PIXELS, STROKE_PIXELS);
+    pen.scale(STROKE_PIXELS / 100, STROKE_PIXELS / 100);
+    Object.assign(pen, { lineWidth: STROKE_WIDTH * 100, lineCap: "round", lineJoin: "round", strokeStyle: "black" });
+    for (const points of this.#strokes) pen.stroke(new Path2D(strokePath(points)));
+    return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+  }
+
+  #place({ clientX, clientY }) {
+    const { left, top, width, height } = this.#root.getBoundingClientRect();
+    return [clamp((clientX - left) / width), clamp((clientY - top) / height)];
+  }
+
+  #down(event) {
+    if (event.button !== 0 || this.#grip) return;
+    const handle = event.target.closest(".joint");
+    if (this.#drawing) this.#grip = { pointer: event.pointerId, stroke: [this.#place(event)] };
+    else if (handle) {
+      handle.focus({ preventScroll: true });
+      this.#grip = { pointer: event.pointerId, joint: Number(handle.dataset.joint) };
+    } else return;
+    event.preventDefault();
+    this.#root.setPointerCapture(event.pointerId);
+    if (this.#drawing) this.#ink.append(svg("path", { d: strokePath(this.#grip.stroke) }));
+  }
+
+  #drag(event) {
+    if (event.pointerId !== this.#grip?.pointer) return;
+    if (this.#grip.stroke) this.#extend(event);
+    else this.#moveJoint(this.#grip.joint, this.#place(event), { last: false });
+  }
+
+  #extend(event) {
+    const { stroke } = this.#grip;
+    const steps = event.getCoalescedEvents?.() ?? [];
+    for (const each of steps.length ? steps : [event]) {
+      const point = this.#place(each);
+      if (Math.hypot(point[0] - stroke.at(-1)[0], point[1] - stroke.at(-1)[1]) > 0.004) stroke.push(point);
+    }
+    this.#ink.lastChild.setAttribute("d", strokePath(stroke));
+  }
+
+  #up(event) {
+    if (event.pointerId !== this.#grip?.pointer) return;
+    const { stroke, joint } = this.#grip;
+    this.#grip = null;
+    if (stroke) this.onstroke([...this.#strokes, stroke]);
+    else this.onmove(this.#pose, { joint, last: true });
+  }
+
+  #key(event, joint) {
+    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    if (!way || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    const step = event.shiftKey ? 0.05 : 0.01;
+    const [x, y] = this.#pose[joint];
+    this.#moveJoint(joint, [clamp(x + way[0] * step), clamp(y + way[1] * step)], { last: true, key: true });
+  }
+
+  #moveJoint(joint, point, how) {
+    const pose = this.#pose.map((each, each_idx) => (each_idx === joint ? point : each));
+    this.setPose(pose);
+    this.onmove(pose, { joint, ...how });
+  }
+}
