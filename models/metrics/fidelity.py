@@ -1,0 +1,34 @@
+"""How near a picture is to the one it should be. Pictures are uint8 (N, H, W, C); the data range is 255."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Pictures = NDArray[np.uint8]
+
+PSNR_LIMIT = 100.0  # dB, for pictures without a difference
+WINDOW, SIGMA, K1, K2 = 11, 1.5, 0.01, 0.03  # Wang et al. 2004, section III.C
+
+
+def psnr(found: Pictures, truth: Pictures) -> float:
+    """Mean over the pictures of each one's peak signal-to-noise ratio in dB."""
+    mse = ((found.astype(np.float64) - truth) ** 2).mean(axis=(1, 2, 3))
+    return float(np.minimum(PSNR_LIMIT, 10 * np.log10(255**2 / np.maximum(mse, 1e-9))).mean())
+
+
+def ssim(found: Pictures, truth: Pictures) -> float:
+    """Mean structural similarity over pictures and channels (Wang et al. 2004, https://doi.org/10.1109/TIP.2003.819861, eq. 13)."""
+    return float(np.mean([_ssim(a.astype(np.float64), b.astype(np.float64)) for a, b in zip(found, truth, strict=True)]))
+
+
+def _ssim(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    c1, c2 = (K1 * 255) ** 2, (K2 * 255) ** 2
+    mean_a, mean_b, square_a, square_b, product = (_blurred(x) for x in (a, b, a * a, b * b, a * b))
+    variance_a, variance_b, covariance = square_a - mean_a**2, square_b - mean_b**2, product - mean_a * mean_b
+    similarity = (2 * mean_a * mean_b + c1) * (2 * covariance + c2) / ((mean_a**2 + mean_b**2 + c1) * (variance_a + variance_b + c2))
+    return float(similarity.mean())
+
+
+def _blurred(picture: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weighted means over the window; beyond the edge the picture is mirrored."""
+    return np.asarray(cv2.GaussianBlur(picture, (WINDOW, WINDOW), SIGMA, borderType=cv2.BORDER_REFLECT_101), dtype=np.float64)

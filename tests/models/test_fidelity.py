@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+import torch
+from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+
+from models.metrics.fidelity import psnr, ssim
+
+
+@pytest.fixture
+def pair() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 256, (3, 8, 8, 3)).repeat(6, axis=1).repeat(6, axis=2).astype(np.uint8)
+    return np.clip(truth + rng.normal(0, 20, truth.shape), 0, 255).astype(np.uint8), truth
+
+
+def nchw(pictures: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).double()
+
+
+def test_psnr_and_ssim_are_those_of_torchmetrics(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    found, truth = map(nchw, pair)
+    expected = peak_signal_noise_ratio(found, truth, data_range=255.0, reduction="elementwise_mean", dim=(1, 2, 3))
+    assert psnr(*pair) == pytest.approx(float(expected), rel=1e-6)
+    assert ssim(*pair) == pytest.approx(float(structural_similarity_index_measure(found, truth, data_range=255.0)), rel=1e-3)
+
+
+def test_a_known_error_gives_the_psnr_by_hand() -> None:
+    truth = np.full((1, 16, 16, 3), 100, dtype=np.uint8)
+    assert psnr(truth + 10, truth) == pytest.approx(20 * np.log10(255 / 10))
+
+
+def test_equal_pictures_are_as_good_as_it_gets(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    assert psnr(pair[1], pair[1]) == 100
+    assert ssim(pair[1], pair[1]) == pytest.approx(1)
+
+
+def test_more_noise_is_worse(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    found, truth = pair
+    worse = (found // 2 + 60).astype(np.uint8)
+    assert psnr(worse, truth) < psnr(found, truth)
+    assert ssim(worse, truth) < ssim(found, truth)
