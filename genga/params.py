@@ -6,10 +6,10 @@ Durations are in kimg, thousands of images shown.
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from genga.errors import ParamsError
 
@@ -73,7 +73,9 @@ class Crop(Section):
     cascade: str
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     margin: float = Field(ge=0, description="added on each side, as a share of the found box")
-    min_face: int = Field(ge=16)
+    min_face: int = Field(ge=16, description="side in pixels")
+    scale_factor: float = Field(gt=1, le=2, description="step between the sizes that are searched")
+    min_neighbours: int = Field(ge=1, description="overlapping finds that make a face; more finds fewer, surer faces")
 
 
 class PrepareFaces(Section):
@@ -106,6 +108,14 @@ class Training(Section):
     seed: int = Field(ge=0)
 
 
+class Views(Section):
+    """How far a picture seen in training may differ from the stored one."""
+
+    shift: float = Field(ge=0, le=0.5, description="to each side, as a share of the picture's side")
+    scale: float = Field(ge=0, le=1, description="the logarithm of the size varies by this much")
+    turn: float = Field(ge=0, le=180, description="to each side, in degrees")
+
+
 class TaggerParams(Section):
     arch: Literal["tagger"]
     resolution: PowerOfTwo
@@ -119,6 +129,12 @@ class TrainTagger(Section):
     lr: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
     label_smoothing: Share
+    balance: Share = Field(description="0: every label counts the same; 1: every value does, however rare")
+    views: Views
+    brightness: Share
+    min_labels: int = Field(ge=1, description="with fewer training labels than this, a tag is learned from the drawn sample's truth")
+    drawn_share: Share = Field(description="of a batch, where tags are learned from the drawn sample beside other faces")
+    drawn_held_out: float = Field(gt=0, lt=0.5, description="share of the drawn sample for val, and as much again for test, in that case")
     ema_kimg: float = Field(ge=0)
 
 
@@ -126,24 +142,50 @@ class TagFaces(Section):
     batch_size: int = Field(ge=1)
 
 
+def ordered(limits: tuple[float, float]) -> tuple[float, float]:
+    if limits[0] > limits[1]:
+        raise ValueError("the first number must not be above the second")
+    return limits
+
+
+HeadRatio = Annotated[float, Field(ge=4, le=10, description="body height in heads")]
+Fill = Annotated[
+    tuple[Annotated[float, Field(gt=0, le=1)], Annotated[float, Field(gt=0, le=1)]],
+    AfterValidator(ordered),
+    Field(description="from, to: the figure's longer side as a share of the picture"),
+]
+
+
 class Sticks(Section):
     count: int = Field(ge=1)
     size: int = Field(ge=32)
+    head_ratio: Annotated[tuple[HeadRatio, HeadRatio], AfterValidator(ordered)]
+    fill: Fill
 
 
 class Mannequins(Section):
-    """Projections of a posed 3D model: thresholded at `threshold` of 255, then blurred by `blur_sigma` pixels."""
+    """Projections of a posed 3D model: thresholded at `threshold` of 255, then blurred by `blur_sigma` pixels; and line art of the same pose."""
 
     count: int = Field(ge=1)
     size: int = Field(ge=32)
+    line_art: PowerOfTwo
     threshold: int = Field(ge=0, le=255)
     blur_sigma: float = Field(ge=0)
-    head_ratio: float = Field(ge=4, le=10, description="body height in heads")
+    head_ratio: HeadRatio
+    fill: Fill
+
+    @model_validator(mode="after")
+    def two_sizes(self) -> Self:
+        if self.size == self.line_art:
+            raise ValueError("size and line_art name two arrays of one store and must differ")
+        return self
 
 
 class DrawFigures(Section):
     sticks: Sticks
     mannequins: Mannequins
+    val: Share
+    test: Share
     seed: int = Field(ge=0)
 
 
@@ -162,7 +204,7 @@ class TrainPose(Section):
 
 
 class IndexFigures(Section):
-    size: int = Field(ge=32, description="side in pixels of the pictures that the page shows")
+    size: int = Field(ge=32, description="which of the mannequins' pictures the page shows, by side in pixels: size or line_art of draw_figures.mannequins")
 
 
 class DCGANParams(Section):

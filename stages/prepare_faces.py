@@ -1,0 +1,165 @@
+"""Imported pictures -> square faces at every size that a family needs, each once, split by content.
+
+    reads   data/faces/imported/   store
+    writes  data/faces/prepared/   store with one array for each size, and rejected.csv (path, reason)
+
+With `crop`, every face that the cascade finds becomes a picture of its own, with its margin. Without it the whole picture is the face: its
+largest centred square is taken, since bars along the sides would be drawn again by every model. Shrinking averages, enlarging is bicubic.
+Of equal and nearly equal faces the first by name stays; its manifest row names the others. All faces of one picture go to one split.
+"""
+
+import argparse
+import csv
+import json
+import logging
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from genga.door import run
+from genga.errors import DataError
+from genga.params import PrepareFaces, load_params
+from genga.pictures import Limits, decode
+from genga.progress import progress
+from genga.store import Store, StoreWriter, picture_id
+from stages.face_finder import Box, FaceFinder, square_around
+from stages.near_duplicates import THUMBNAIL, Kept, Thumbnail, difference_hash
+from stages.threads import in_order
+
+log = logging.getLogger(__name__)
+
+Array = NDArray[np.uint8]
+
+CHUNK = 256
+# the pictures passed the import's limits
+NO_LIMITS = Limits(sys.maxsize, sys.maxsize, 1)
+
+
+class Face(NamedTuple):
+    id: str
+    side: int
+    crop: Box | None
+    hash: np.uint64
+    thumbnail: Thumbnail
+    sizes: dict[str, Array]
+
+
+def prepare_faces(params: PrepareFaces, imported_dir: Path, out_dir: Path) -> None:
+    imported = Store(imported_dir)
+    finder = None if params.crop is None else FaceFinder(params.crop)
+    faces_of = partial(_faces_of, imported=imported, ids=imported.column("id"), sizes=params.sizes, finder=finder, margin=_margin(params))
+    found = progress(in_order(faces_of, range(len(imported))), what="prepare", total=len(imported))
+    rejected: list[tuple[str, str]] = []
+    with StoreWriter(out_dir, {str(size): (size, size, 3) for size in params.sizes}) as writer:
+        count = _write_faces(writer, params, imported.manifest.to_pylist(), found, rejected)
+        if count == 0:
+            raise DataError(f"no face was found in the {len(imported)} pictures of {imported_dir}; set prepare_faces.crop to null in params.yaml")
+        with writer.beside("rejected.csv").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([("path", "reason"), *sorted(rejected)])
+    reasons = Counter(reason.partition(" of ")[0] for _, reason in rejected)
+    log.info("prepare: %d faces kept; rejected: %s", count, ", ".join(f"{number} {reason}" for reason, number in reasons.items()) or "none")
+
+
+def _margin(params: PrepareFaces) -> float:
+    return 0.0 if params.crop is None else params.crop.margin
+
+
+def _faces_of(row_idx: int, *, imported: Store, ids: Sequence[str], sizes: Sequence[int], finder: FaceFinder | None, margin: float) -> list[Face]:
+    picture = decode(imported.encoded(row_idx), NO_LIMITS)
+    height, width = picture.shape[:2]
+    if finder is None:
+        box = square_around(Box(0, 0, width, height), 0, width, height)
+        if width == height:
+            return [_face(picture, sizes, None, ids[row_idx])]
+        return [_face(_cut(picture, box), sizes, box, None)]
+    boxes = [square_around(box, margin, width, height) for box in finder.find(picture)]
+    return [_face(_cut(picture, box), sizes, box, None) for box in boxes]
+
+
+def _cut(picture: Array, box: Box) -> Array:
+    return np.ascontiguousarray(picture[box.y0 : box.y1, box.x0 : box.x1])
+
+
+def _face(square: Array, sizes: Sequence[int], crop: Box | None, id_: str | None) -> Face:
+    thumbnail = resize(square, THUMBNAIL)
+    arrays = {str(size): resize(square, size) for size in sizes}
+    return Face(id_ or picture_id(square), square.shape[0], crop, difference_hash(thumbnail), thumbnail, arrays)
+
+
+def resize(square: Array, size: int) -> Array:
+    if square.shape[0] == size:
+        return square
+    interpolation = cv2.INTER_AREA if square.shape[0] > size else cv2.INTER_CUBIC
+    return cv2.resize(square, (size, size), interpolation=interpolation).astype(np.uint8, copy=False)
+
+
+def split_of(id_: str, val: float, test: float) -> str:
+    """Where the first 32 bits of the id fall in [0, 1): a picture stays in its split whatever else is imported."""
+    place = int(id_[:8], 16) / 2**32
+    return "test" if place < test else "val" if place < test + val else "train"
+
+
+def _write_faces(
+    writer: StoreWriter, params: PrepareFaces, pictures: Sequence[dict[str, Any]], found: Iterable[list[Face]], rejected: list[tuple[str, str]]
+) -> int:
+    """Gives the number of faces written; what is not written goes to `rejected`."""
+    kept = Kept(params.near_duplicate_bits, params.near_duplicate_rms)
+    places: dict[str, int] = {}
+    rows: list[dict[str, Any]] = []
+    names: list[str] = []
+    copies: list[list[str]] = []
+    waiting: list[Face] = []
+    for picture, faces in zip(pictures, found, strict=True):
+        if not faces:
+            rejected.append((picture["name"], "no face found"))
+        for face in faces:
+            place = places.get(face.id)
+            if place is None:
+                place = kept.find(face.hash, face.thumbnail)
+            if place is not None:
+                rejected.append((picture["name"], f"near duplicate of {names[place]}"))
+                copies[place] += [picture["name"], *picture["duplicates"]]
+                continue
+            kept.keep(face.hash, face.thumbnail)
+            places[face.id] = len(rows)
+            names.append(picture["name"])
+            copies.append(list(picture["duplicates"]))
+            rows.append(_row(face, picture, split_of(picture["id"], params.val, params.test)))
+            waiting.append(face)
+            if len(waiting) == CHUNK:
+                _append(writer, rows, waiting)
+    _append(writer, rows, waiting)
+    for row, duplicates in zip(rows, copies, strict=True):
+        row["duplicates"] = json.dumps(duplicates, ensure_ascii=False)  # the writer keeps the rows themselves until it closes
+    return len(rows)
+
+
+def _row(face: Face, picture: dict[str, Any], split: str) -> dict[str, Any]:
+    crop = None if face.crop is None else json.dumps(face.crop)
+    terms = {"source": picture["source"], "licence": picture["licence"]}
+    return {"id": face.id, "imported_id": picture["id"], **terms, "width": face.side, "height": face.side, "split": split, "crop": crop}
+
+
+def _append(writer: StoreWriter, rows: list[dict[str, Any]], waiting: list[Face]) -> None:
+    if waiting:
+        writer.append(rows[len(rows) - len(waiting) :], **{size: np.stack([face.sizes[size] for face in waiting]) for size in waiting[0].sizes})
+        waiting.clear()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("imported_dir", type=Path)
+    parser.add_argument("out_dir", type=Path)
+    args = parser.parse_args()
+    prepare_faces(load_params().prepare_faces, args.imported_dir, args.out_dir)
+
+
+if __name__ == "__main__":
+    run(main)
