@@ -1,0 +1,89 @@
+"""DCGAN (Radford et al. 2016, https://arxiv.org/abs/1511.06434), section 3: all-convolutional, batch norm, strides instead of pooling.
+
+Differences from the paper: PReLU and dropout where params say so; no batch norm in the discriminator, so that its R1 penalty speaks of one picture.
+N batch, Z latent dim, R resolution. Images are NCHW in [-1, 1].
+"""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+
+def widths_to(resolution: int, width: int) -> list[int]:
+    """Channels at 4, 8, ... R/2: halved at each doubling, `width` at R/2."""
+    steps = resolution.bit_length() - 4
+    return [width * 2**step for step in range(steps, -1, -1)]
+
+
+class Generator(nn.Module):
+    """z (N, Z) -> image (N, 3, R, R)."""
+
+    def __init__(self, *, resolution: int, z_dim: int, width: int, kernel: int, bn_momentum: float, activation: str, dropout: float) -> None:
+        super().__init__()
+        self.resolution, self.z_dim = resolution, z_dim
+        self.w_avg: Tensor
+        self.register_buffer("w_avg", torch.zeros(z_dim))
+
+        def active() -> nn.Module:
+            return nn.PReLU() if activation == "prelu" else nn.ReLU()
+
+        def up(num_in: int, num_out: int) -> nn.ConvTranspose2d:
+            return nn.ConvTranspose2d(num_in, num_out, kernel, stride=2, padding=(kernel - 1) // 2, output_padding=kernel % 2, bias=num_out == 3)
+
+        widths = widths_to(resolution, width)
+        layers: list[nn.Module] = [nn.Linear(z_dim, widths[0] * 16, bias=False), nn.Unflatten(1, (widths[0], 4, 4))]
+        for num_in, num_out in pairwise(widths):
+            layers += [nn.BatchNorm2d(num_in, momentum=bn_momentum), active(), nn.Dropout2d(dropout), up(num_in, num_out)]
+        layers += [nn.BatchNorm2d(widths[-1], momentum=bn_momentum), active(), up(widths[-1], 3), nn.Tanh()]
+        self.layers = nn.Sequential(*layers)
+        self.apply(_initialise)
+
+    def mapping(self, z: Tensor) -> Tensor:
+        return z
+
+    def synthesis(self, w: Tensor) -> Tensor:
+        images: Tensor = self.layers(w)
+        return images.float()
+
+    def forward(self, z: Tensor, psi: float = 1.0) -> Tensor:
+        return self.synthesis(psi * z)
+
+    @torch.no_grad()
+    def settle(self, z: Tensor) -> None:
+        """Batch norm's running statistics become those of exactly these weights over exactly these z (N, Z)."""
+        norms = [layer for layer in self.layers if isinstance(layer, nn.BatchNorm2d)]
+        kept = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.momentum = 1.0
+            norm.train()
+        self(z)
+        for norm, momentum in zip(norms, kept, strict=True):
+            norm.momentum = momentum
+            norm.eval()
+
+
+class Discriminator(nn.Module):
+    """image (N, 3, R, R) -> logit (N, 1), high on real ones."""
+
+    def __init__(self, resolution: int, width: int, kernel: int, dropout: float) -> None:
+        super().__init__()
+        widths = [3, *reversed(widths_to(resolution, width))]
+        layers: list[nn.Module] = []
+        for num_in, num_out in pairwise(widths):
+            layers += [nn.Conv2d(num_in, num_out, kernel, stride=2, padding=(kernel - 1) // 2), nn.LeakyReLU(0.2), nn.Dropout2d(dropout)]
+        layers += [nn.Flatten(), nn.Linear(widths[-1] * 16, 1)]
+        self.layers = nn.Sequential(*layers)
+        self.apply(_initialise)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.layers(images)
+        return logits.float()
+
+
+def _initialise(module: nn.Module) -> None:
+    """Weights from N(0, 0.02), batch norm's gains from N(1, 0.02)."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        nn.init.normal_(module.weight, 0, 0.02)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1, 0.02)

@@ -1,0 +1,222 @@
+"""StyleGAN2 (Karras et al. 2020, https://arxiv.org/abs/1912.04958): mapping, modulated convolutions, skip generator, residual discriminator.
+
+Differences from the paper, all for speed on a CPU:
+- modulation scales the activations going in and demodulation those coming out, which is the same sum without grouped convolutions;
+- up and down by 2 are one convolution of kernel 4 and stride 2, which can express nearest-neighbour or box resampling followed by 3x3,
+  at 4/9 of its cost; RGB is enlarged bilinearly;
+- no style mixing; noise is one map per layer.
+N batch, Z and W latent dims, R resolution. Images are NCHW in [-1, 1].
+"""
+
+import math
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+GAIN = math.sqrt(2)  # keeps the variance through a leaky ReLU
+
+
+def channels_at(resolution: int, channel_base: int, channel_max: int) -> int:
+    return min(channel_base // resolution, channel_max)
+
+
+class EqualLinear(nn.Module):
+    """Weights of unit variance, scaled when used (equalized learning rate); `lr_mul` slows them further (section 2.1 of StyleGAN)."""
+
+    def __init__(self, num_in: int, num_out: int, bias: float = 0.0, lr_mul: float = 1.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(num_out, num_in) / lr_mul)
+        self.bias = nn.Parameter(torch.full((num_out,), bias / lr_mul))
+        self.lr_mul = lr_mul
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight * (self.lr_mul / math.sqrt(x.shape[1])), self.bias * self.lr_mul)
+
+
+class Mapping(nn.Module):
+    """z (N, Z) -> w (N, W)."""
+
+    def __init__(self, z_dim: int, w_dim: int, layers: int) -> None:
+        super().__init__()
+        dims = [z_dim] + [w_dim] * layers
+        self.layers = nn.ModuleList(EqualLinear(a, b, lr_mul=0.01) for a, b in pairwise(dims))
+
+    def forward(self, z: Tensor) -> Tensor:
+        with torch.autocast(z.device.type, enabled=False):
+            w = z.float() * z.float().square().mean(dim=1, keepdim=True).add(1e-8).rsqrt()
+            for layer in self.layers:
+                w = F.leaky_relu(layer(w), 0.2) * GAIN
+        return w
+
+
+class ModulatedConv(nn.Module):
+    """x (N, I, R, R), w (N, W) -> (N, O, R, R), or twice as large when `up`."""
+
+    def __init__(self, num_in: int, num_out: int, w_dim: int, kernel: int, *, up: bool = False, demodulate: bool = True) -> None:
+        super().__init__()
+        shape = (num_in, num_out, 4, 4) if up else (num_out, num_in, kernel, kernel)
+        self.weight = nn.Parameter(torch.randn(shape))
+        self.affine = EqualLinear(w_dim, num_in, bias=1.0)
+        self.scale = 1 / math.sqrt(num_in * (4 if up else kernel**2))
+        self.up, self.demodulate = up, demodulate
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            style = self.affine(w)  # (N, I)
+            weight = self.weight * self.scale
+            energy = weight.square().sum(dim=(2, 3))
+            energy = energy / 4 if self.up else energy.t()  # every output pixel meets a quarter of the taps
+            norm = (style.square() @ energy + 1e-8).rsqrt() * GAIN if self.demodulate else None  # eq. 3, (N, O)
+        x = x * style.to(x.dtype)[:, :, None, None]  # eq. 1
+        x = F.conv_transpose2d(x, weight, stride=2, padding=1) if self.up else F.conv2d(x, weight, padding=weight.shape[2] // 2)
+        return x if norm is None else x * norm.to(x.dtype)[:, :, None, None]
+
+
+class StyledConv(nn.Module):
+    """Modulated convolution, noise, bias, leaky ReLU."""
+
+    def __init__(self, num_in: int, num_out: int, w_dim: int, resolution: int, *, up: bool = False) -> None:
+        super().__init__()
+        self.conv = ModulatedConv(num_in, num_out, w_dim, 3, up=up)
+        self.bias = nn.Parameter(torch.zeros(num_out))
+        self.noise_strength = nn.Parameter(torch.zeros(()))
+        self.noise: Tensor
+        self.register_buffer("noise", torch.randn(1, 1, resolution, resolution))
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        x = self.conv(x, w)
+        noise = torch.randn(len(x), *self.noise.shape[1:], device=x.device) if self.training else self.noise
+        offset = (noise * self.noise_strength).to(x.dtype) + self.bias.to(x.dtype)[:, None, None]
+        return F.leaky_relu(x + offset, 0.2)
+
+
+class Generator(nn.Module):
+    """z (N, Z) -> image (N, 3, R, R)."""
+
+    def __init__(self, *, resolution: int, z_dim: int, w_dim: int, mapping_layers: int, channel_base: int, channel_max: int) -> None:
+        super().__init__()
+        self.resolution, self.z_dim = resolution, z_dim
+        self.mapping = Mapping(z_dim, w_dim, mapping_layers)
+        self.w_avg: Tensor
+        self.register_buffer("w_avg", torch.zeros(w_dim))
+        sides = [2**power for power in range(2, resolution.bit_length())]
+        widths = [channels_at(side, channel_base, channel_max) for side in sides]
+        self.constant = nn.Parameter(torch.randn(1, widths[0], 4, 4))
+        self.ups = nn.ModuleList(StyledConv(a, b, w_dim, side, up=True) for a, b, side in zip(widths, widths[1:], sides[1:], strict=False))
+        self.convs = nn.ModuleList(StyledConv(width, width, w_dim, side) for width, side in zip(widths, sides, strict=True))
+        self.to_rgbs = nn.ModuleList(ModulatedConv(width, 3, w_dim, 1, demodulate=False) for width in widths)
+        self.rgb_bias = nn.Parameter(torch.zeros(3))
+
+    def synthesis(self, w: Tensor) -> Tensor:
+        """w (N, W) -> image (N, 3, R, R), not clamped."""
+        x = self.convs[0](self.constant.expand(len(w), -1, -1, -1).contiguous(memory_format=torch.channels_last), w)
+        rgb = self.to_rgbs[0](x, w)
+        for up, conv, to_rgb in zip(self.ups, self.convs[1:], self.to_rgbs[1:], strict=True):
+            x = conv(up(x, w), w)
+            rgb = F.interpolate(rgb, scale_factor=2, mode="bilinear") + to_rgb(x, w)
+        images: Tensor = rgb.float() + self.rgb_bias[:, None, None]
+        return images
+
+    def forward(self, z: Tensor, psi: float = 1.0) -> Tensor:
+        return self.synthesis(self.w_avg + psi * (self.mapping(z) - self.w_avg))
+
+    @torch.no_grad()
+    def settle(self, z: Tensor) -> None:
+        """w_avg becomes the mean over these z (N, Z), for exactly these weights."""
+        self.w_avg.copy_(self.mapping(z).mean(dim=0))
+
+
+class EqualConv(nn.Module):
+    """Stride 2 takes kernel 4, else 3 or 1."""
+
+    def __init__(self, num_in: int, num_out: int, kernel: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(num_out, num_in, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(num_out))
+        self.scale = 1 / math.sqrt(num_in * kernel**2)
+        self.stride, self.padding = (2, 1) if kernel == 4 else (1, kernel // 2)
+
+    def forward(self, x: Tensor, gain: float) -> Tensor:
+        return F.conv2d(x, self.weight * (self.scale * gain), self.bias * gain, stride=self.stride, padding=self.padding)
+
+
+class DownBlock(nn.Module):
+    """x (N, I, R, R) -> (N, O, R/2, R/2), residual (figure 7)."""
+
+    def __init__(self, num_in: int, num_out: int) -> None:
+        super().__init__()
+        self.conv, self.down, self.skip = EqualConv(num_in, num_in, 3), EqualConv(num_in, num_out, 4), EqualConv(num_in, num_out, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # leaky_relu(g x) = g leaky_relu(x): gains go into the weights; sqrt(1/2) keeps the variance of the sum
+        y = F.leaky_relu(self.conv(x, GAIN), 0.2)
+        y = F.leaky_relu(self.down(y, 1.0), 0.2)
+        added: Tensor = y + self.skip(F.avg_pool2d(x, 2), 1 / GAIN)
+        return added
+
+
+class Trunk(nn.Module):
+    """image (N, 3, R, R) -> features (N, C, 4, 4)."""
+
+    def __init__(self, resolution: int, channel_base: int, channel_max: int) -> None:
+        super().__init__()
+        widths = [channels_at(2**power, channel_base, channel_max) for power in range(resolution.bit_length() - 1, 1, -1)]
+        self.from_rgb = EqualConv(3, widths[0], 1)
+        self.blocks = nn.ModuleList(DownBlock(a, b) for a, b in pairwise(widths))
+        self.num_features = widths[-1]
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = F.leaky_relu(self.from_rgb(images, GAIN), 0.2)
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+class Head(nn.Module):
+    """features (N, C, 4, 4) -> (N, outputs)."""
+
+    def __init__(self, num_in: int, width: int, outputs: int) -> None:
+        super().__init__()
+        self.conv, self.dense, self.out = EqualConv(num_in, width, 3), EqualLinear(width * 16, width), EqualLinear(width, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.leaky_relu(self.conv(x, GAIN), 0.2)
+        x = F.leaky_relu(self.dense(x.flatten(1)), 0.2) * GAIN
+        outputs: Tensor = self.out(x)
+        return outputs.float()
+
+
+def minibatch_stddev(x: Tensor, group: int = 4) -> Tensor:
+    """One more channel: how much the pictures of a group differ (Karras et al. 2018, section 3)."""
+    N, _, H, W = x.shape
+    G = math.gcd(group, N)
+    spread = x.float().reshape(G, N // G, -1).var(dim=0, unbiased=False).add(1e-8).sqrt().mean(dim=1)  # (N / G,)
+    return torch.cat([x, spread.to(x.dtype).repeat(G)[:, None, None, None].expand(-1, 1, H, W)], dim=1)
+
+
+class Discriminator(nn.Module):
+    """image (N, 3, R, R) -> logit (N, 1), high on real ones."""
+
+    def __init__(self, resolution: int, channel_base: int, channel_max: int) -> None:
+        super().__init__()
+        self.trunk = Trunk(resolution, channel_base, channel_max)
+        self.head = Head(self.trunk.num_features + 1, self.trunk.num_features, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head(minibatch_stddev(self.trunk(images)))
+        return logits
+
+
+class Encoder(nn.Module):
+    """image (N, 3, R, R) -> mean and log variance of its z, each (N, Z)."""
+
+    def __init__(self, resolution: int, channel_base: int, channel_max: int, z_dim: int) -> None:
+        super().__init__()
+        self.trunk = Trunk(resolution, channel_base, channel_max)
+        self.head = Head(self.trunk.num_features, self.trunk.num_features, 2 * z_dim)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_var = self.head(self.trunk(images)).chunk(2, dim=1)
+        return mean, log_var

@@ -1,0 +1,223 @@
+"""The loop, with the smallest recipe that has everything a real one has: a network laid out NHWC, an optimizer, noise."""
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from genga.errors import CheckpointError, ParamsError
+from genga.params import Training
+from models.loop import fingerprint_of, finish, fit
+
+TRAINING = Training(batch_size=4, total_kimg=0.06, log_kimg=0.008, sample_kimg=0.02, checkpoint_kimg=0.02, precision="fp32", seed=3)
+
+
+class Denoiser:
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        self.net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 3, 3, padding=1)).to(memory_format=torch.channels_last)
+        self.optimizer = torch.optim.Adam(self.net.parameters(), 0.01)
+        self.steps = 0
+
+    def step(self, batch: torch.Tensor, cur_nimg: int) -> dict[str, float]:
+        loss = (self.net(batch + 0.3 * torch.randn_like(batch)) - batch).square().mean()
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.steps += 1
+        return {"loss": loss.item(), **({"rare": float(cur_nimg)} if cur_nimg % 12 == 0 else {})}
+
+    def sample(self) -> np.ndarray:
+        return np.full((8, 8, 3), self.steps, np.uint8)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(), "steps": self.steps}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.net.load_state_dict(state["net"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.steps = state["steps"]
+
+    def weights(self) -> list[np.ndarray]:
+        return [weight.detach().numpy() for weight in self.net.parameters()]
+
+
+def batch_at(cur_nimg: int) -> torch.Tensor:
+    return torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(cur_nimg))
+
+
+def train(run_dir: Path, *, batches: Callable[[int], torch.Tensor] = batch_at, training: Training = TRAINING, fingerprint: str = "a") -> Denoiser:
+    recipe = Denoiser()
+    fit(recipe, batches, training, run_dir, what="denoise", fingerprint=fingerprint)
+    return recipe
+
+
+def stopped_at(nimg: int) -> Callable[[int], torch.Tensor]:
+    def batches(cur_nimg: int) -> torch.Tensor:
+        if cur_nimg == nimg:
+            raise KeyboardInterrupt
+        return batch_at(cur_nimg)
+
+    return batches
+
+
+def checkpoints(run_dir: Path) -> list[Path]:
+    return sorted((run_dir / "checkpoints").iterdir())
+
+
+@pytest.fixture
+def undisturbed(tmp_path: Path) -> tuple[Denoiser, bytes]:
+    recipe = train(tmp_path / "undisturbed")
+    return recipe, (tmp_path / "undisturbed" / "stats.jsonl").read_bytes()
+
+
+def assert_same(recipe: Denoiser, run_dir: Path, undisturbed: tuple[Denoiser, bytes]) -> None:
+    assert all(np.array_equal(a, b) for a, b in zip(recipe.weights(), undisturbed[0].weights(), strict=True))
+    assert (run_dir / "stats.jsonl").read_bytes() == undisturbed[1]
+
+
+def test_a_training_writes_means_and_pictures_at_their_kimg(tmp_path: Path) -> None:
+    train(tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "stats.jsonl").read_text().splitlines()]
+    assert [line["kimg"] for line in lines] == [0.008, 0.016, 0.024, 0.032, 0.04, 0.048, 0.056, 0.06]
+    assert lines[-1]["loss"] < lines[0]["loss"]
+    assert lines[0]["rare"] == 0 and "rare" not in lines[2] and lines[3]["rare"] == 24
+    assert [path.name for path in sorted((tmp_path / "samples").iterdir())] == ["00000.020.png", "00000.040.png", "00000.060.png"]
+
+
+def test_a_stopped_training_goes_on_and_ends_in_the_same_bytes(tmp_path: Path, undisturbed: tuple[Denoiser, bytes]) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, batches=stopped_at(52))
+    seen: list[int] = []
+
+    def batches(cur_nimg: int) -> torch.Tensor:
+        seen.append(cur_nimg)
+        return batch_at(cur_nimg)
+
+    recipe = train(tmp_path, batches=batches)
+    assert seen == [40, 44, 48, 52, 56]
+    assert recipe.steps == 15
+    assert_same(recipe, tmp_path, undisturbed)
+
+
+def test_the_last_two_checkpoints_stay_and_finish_removes_them(tmp_path: Path) -> None:
+    train(tmp_path)
+    assert [path.name.split(".")[0] for path in checkpoints(tmp_path)] == ["000000000040", "000000000060"]
+    finish(tmp_path)
+    assert not (tmp_path / "checkpoints").exists()
+    assert (tmp_path / "stats.jsonl").exists()
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: data[:-1] + bytes([data[-1] ^ 1]), lambda data: b""])
+def test_a_damaged_checkpoint_is_passed_over(
+    tmp_path: Path, undisturbed: tuple[Denoiser, bytes], caplog: pytest.LogCaptureFixture, damage: Callable[[bytes], bytes]
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, batches=stopped_at(52))
+    newest = checkpoints(tmp_path)[-1]
+    newest.write_bytes(damage(newest.read_bytes()))
+    with caplog.at_level(logging.INFO):
+        recipe = train(tmp_path)
+    assert "is damaged" in caplog.text and "going on from 0.02 kimg" in caplog.text
+    assert_same(recipe, tmp_path, undisturbed)
+
+
+def test_a_half_written_checkpoint_is_not_taken_for_one(tmp_path: Path, undisturbed: tuple[Denoiser, bytes]) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, batches=stopped_at(52))
+    (tmp_path / "checkpoints" / "partial").write_bytes(b"half")
+    assert_same(train(tmp_path), tmp_path, undisturbed)
+
+
+def test_a_checkpoint_of_other_params_restarts_with_a_sentence(
+    tmp_path: Path, undisturbed: tuple[Denoiser, bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, batches=stopped_at(52), fingerprint="b")
+    recipe = train(tmp_path)
+    assert "belongs to other params, data or code; starting afresh" in caplog.text
+    assert recipe.steps == 15
+    assert_same(recipe, tmp_path, undisturbed)
+
+
+def test_a_finished_training_is_not_trained_further(tmp_path: Path, undisturbed: tuple[Denoiser, bytes]) -> None:
+    train(tmp_path)
+    recipe = train(tmp_path, batches=stopped_at(0))
+    assert_same(recipe, tmp_path, undisturbed)
+
+
+def test_a_checkpoint_is_no_pickle(tmp_path: Path) -> None:
+    train(tmp_path)
+    data = checkpoints(tmp_path)[-1].read_bytes()
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    assert {entry["dtype"] for name, entry in header.items() if name != "__metadata__"} == {"F32"}
+
+
+def test_no_room_for_a_checkpoint_leaves_the_last_good_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, batches=stopped_at(32))
+    kept = checkpoints(tmp_path)
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(CheckpointError, match="No space left on device.*make room"):
+        train(tmp_path)
+    monkeypatch.undo()
+    assert [path for path in checkpoints(tmp_path) if path.suffix == ".safetensors"] == kept
+    assert train(tmp_path).steps == 15
+
+
+def test_a_loss_that_is_no_number_stops_the_training(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"denoise: loss became nan at 0.032 kimg.*learning rate"):
+        train(tmp_path, batches=lambda cur_nimg: batch_at(cur_nimg) * (float("nan") if cur_nimg == 32 else 1))
+
+
+def test_every_step_draws_its_own_noise(tmp_path: Path) -> None:
+    drawn: list[float] = []
+
+    def batches(cur_nimg: int) -> torch.Tensor:
+        drawn.append(torch.rand(()).item())
+        return batch_at(cur_nimg)
+
+    train(tmp_path, batches=batches)
+    assert len(set(drawn)) == 15
+    again = list(drawn)
+    drawn.clear()
+    finish(tmp_path)
+    train(tmp_path, batches=batches)
+    assert drawn == again
+
+
+def test_the_tracker_hears_of_every_line_and_picture(tmp_path: Path) -> None:
+    heard: list[Any] = []
+
+    class Ear:
+        def log(self, scalars: dict[str, float], cur_nimg: int) -> None:
+            heard.append((cur_nimg, sorted(scalars)))
+
+        def picture(self, path: Path) -> None:
+            heard.append(path.name)
+
+    fit(Denoiser(), batch_at, TRAINING, tmp_path, what="denoise", fingerprint="a", tracker=Ear())
+    assert heard[:3] == [(8, ["loss", "rare"]), (16, ["loss", "rare"]), "00000.020.png"]
+
+
+def test_a_fingerprint_follows_params_data_and_the_rest() -> None:
+    one = fingerprint_of(TRAINING, "data")
+    assert one == fingerprint_of(TRAINING.model_copy(), "data")
+    others = {
+        fingerprint_of(TRAINING.model_copy(update={"seed": 4}), "data"),
+        fingerprint_of(TRAINING, "other data"),
+        fingerprint_of(TRAINING, "data", extra="labels"),
+    }
+    assert len(others | {one}) == 4
