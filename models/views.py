@@ -1,0 +1,30 @@
+"""Each picture of a batch seen a little moved, sized and turned, and points in it moved along."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from genga.params import Views
+
+
+def random_views(count: int, views: Views, device: torch.device) -> Tensor:
+    """(N, 2, 3): where in the old picture, whose axes run from -1 to 1, each place of the new one looks."""
+    shift, scale, turn = (torch.rand(count, n, device=device) * 2 - 1 for n in (2, 1, 1))
+    size = torch.exp(scale[:, 0] * views.scale)
+    angle = torch.deg2rad(turn[:, 0] * views.turn)
+    cosine, sine = angle.cos() * size, angle.sin() * size
+    by = shift * 2 * views.shift
+    return torch.stack([torch.stack([cosine, -sine, by[:, 0]], 1), torch.stack([sine, cosine, by[:, 1]], 1)], 1)
+
+
+def look(images: Tensor, views: Tensor, beyond: str) -> Tensor:
+    """NCHW -> NCHW. `beyond` the old picture's edge: "zeros", or "border" for its last pixels."""
+    places = F.affine_grid(views, list(images.shape), align_corners=False)
+    return F.grid_sample(images, places, padding_mode=beyond, align_corners=False)
+
+
+def look_points(points: Tensor, views: Tensor) -> Tensor:
+    """(N, P, 2) in [0, 1] of the old pictures -> of the new ones."""
+    moved = points * 2 - 1 - views[:, None, :, 2]
+    old: Tensor = torch.linalg.solve(views[:, :, :2], moved.transpose(1, 2))
+    return (old.transpose(1, 2) + 1) / 2
