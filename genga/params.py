@@ -204,7 +204,7 @@ class TrainPose(Section):
 
 
 class IndexFigures(Section):
-    size: int = Field(ge=32, description="which of the mannequins' pictures the page shows, by side in pixels: size or line_art of draw_figures.mannequins")
+    size: int = Field(ge=32, description="which pictures the page shows, by their side: `line_art` or `size` of draw_figures.mannequins")
 
 
 class DCGANParams(Section):
