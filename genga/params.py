@@ -91,6 +91,7 @@ class LabelFaces(Section):
     """Label Studio exports stand as JSON files in `annotations/`."""
 
     human_only: bool = Field(description="leave out labels that came with the data")
+    pose_tolerance: float = Field(gt=0, description="people agree on a joint within this share of the longer side of the pose's box")
 
 
 # --- training
@@ -200,6 +201,8 @@ class TrainPose(Section):
     training: Training
     lr: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
+    distance_weight: float = Field(ge=0, description="of the joints' distance beside the heatmaps' cross entropy")
+    views: Views
     ema_kimg: float = Field(ge=0)
 
 

@@ -28,6 +28,7 @@ from genga.errors import DataError
 from genga.params import PrepareFaces, load_params
 from genga.pictures import Limits, decode
 from genga.progress import progress
+from genga.splits import split_of
 from genga.store import Store, StoreWriter, picture_id
 from stages.face_finder import Box, FaceFinder, square_around
 from stages.near_duplicates import THUMBNAIL, Kept, Thumbnail, difference_hash
@@ -98,12 +99,6 @@ def resize(square: Array, size: int) -> Array:
         return square
     interpolation = cv2.INTER_AREA if square.shape[0] > size else cv2.INTER_CUBIC
     return cv2.resize(square, (size, size), interpolation=interpolation).astype(np.uint8, copy=False)
-
-
-def split_of(id_: str, val: float, test: float) -> str:
-    """Where the first 32 bits of the id fall in [0, 1): a picture stays in its split whatever else is imported."""
-    place = int(id_[:8], 16) / 2**32
-    return "test" if place < test else "val" if place < test + val else "train"
 
 
 def _write_faces(

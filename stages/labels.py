@@ -1,0 +1,186 @@
+"""Labels from people, labels that came with the data, and the drawn sample's truth -> one table of tags and one of poses.
+
+    reads   data/faces/imported/ (store), data/faces/sample/annotations.json, annotations/*.json (Label Studio exports)
+    writes  data/labels/   tags.parquet (id, name, value, origin)   poses.parquet (id, x0, y0 ... x10, y10, origin)
+                           problems.csv (task, id, reason)          revision.json (revision, counts, origins, agreement)
+
+A person's word goes before the data's, and that before the drawn truth. Of one person the newest answer counts; of several the majority.
+Where they tie, the tag is left out; a pose on which most do not agree within `pose_tolerance` is left out too. Both stand in problems.csv.
+The revision is the sha256 of what the two tables hold.
+"""
+
+import argparse
+import csv
+import hashlib
+import json
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from genga import tags
+from genga.door import run
+from genga.params import LabelFaces, load_params
+from genga.skeleton import JOINTS, reference_length, to_vector
+from genga.store import Store
+from genga.tags import Labels
+from labeling.exports import Annotation, Problem, read_exports
+
+log = logging.getLogger(__name__)
+
+Pose = NDArray[np.float64]
+Answers = dict[str, Any]  # annotator -> value
+
+ORIGINS = ("human", "imported", "drawn")
+COORDINATES = [f"{axis}{joint_idx}" for joint_idx in range(len(JOINTS)) for axis in "xy"]
+SEVERAL = "several people"
+
+
+class Key(NamedTuple):
+    """Which question about which picture; the name of a tag, or "pose"."""
+
+    picture_id: str
+    name: str
+
+
+def labels(params: LabelFaces, imported_dir: Path, sample_dir: Path, annotations_dir: Path, out_dir: Path) -> None:
+    exports = read_exports(sorted(annotations_dir.glob("*.json")))
+    drawn = read_exports([sample_dir / "annotations.json"])
+    problems = exports.problems + drawn.problems
+    answers = answers_of(exports.annotations)
+    told = {
+        "human": _settle(answers, params.pose_tolerance, problems),
+        "drawn": _settle(answers_of(drawn.annotations), params.pose_tolerance, problems),
+    }
+    told["imported"] = {} if params.human_only else _labels_of_imported(Store(imported_dir), told["drawn"])
+    for tie in answers.keys() - told["human"].keys():
+        for origin in ("imported", "drawn"):
+            told[origin].pop(tie, None)
+    found = {key: (value, origin) for origin in reversed(ORIGINS) for key, value in told[origin].items()}
+    tag_rows = sorted((*key, _word(value), origin) for key, (value, origin) in found.items() if key.name != "pose")
+    pose_rows = sorted((key.picture_id, *to_vector(pose).tolist(), origin) for key, (pose, origin) in found.items() if key.name == "pose")
+    out_dir.mkdir(parents=True, exist_ok=True)
+    _write_table(out_dir / "tags.parquet", tag_rows, {"id": pa.string(), "name": pa.string(), "value": pa.string(), "origin": pa.string()})
+    coordinates = {name: pa.float64() for name in COORDINATES}
+    _write_table(out_dir / "poses.parquet", pose_rows, {"id": pa.string(), **coordinates, "origin": pa.string()})
+    _write_problems(out_dir / "problems.csv", problems)
+    revision = {
+        "revision": hashlib.sha256(json.dumps([tag_rows, pose_rows]).encode()).hexdigest(),
+        "counts": {"pictures": len({key.picture_id for key in found}), "tags": len(tag_rows), "poses": len(pose_rows), "problems": len(problems)},
+        "origins": _count_origins(found),
+        "agreement": agreement(answers, params.pose_tolerance),
+    }
+    (out_dir / "revision.json").write_text(json.dumps(revision, indent=1) + "\n", encoding="utf-8")
+    log.info("labels: %s", ", ".join(f"{count} {what}" for what, count in revision["counts"].items()))
+
+
+def answers_of(annotations: Iterable[Annotation]) -> dict[Key, Answers]:
+    """Question -> each person's newest answer."""
+    answers: dict[Key, Answers] = defaultdict(dict)
+    for annotation in sorted(annotations, key=lambda annotation: annotation.at):
+        given: dict[str, Any] = dict(annotation.labels)
+        if annotation.pose is not None:
+            given["pose"] = annotation.pose
+        for name, value in given.items():
+            answers[Key(annotation.picture_id, name)][annotation.annotator] = value
+    return dict(answers)
+
+
+def _settle(answers: Mapping[Key, Answers], tolerance: float, problems: list[Problem]) -> dict[Key, Any]:
+    """One value for each question; where people do not agree there is none, but a problem."""
+    settled = {}
+    for key, given in answers.items():
+        value, fault = _settle_pose(list(given.values()), tolerance) if key.name == "pose" else _settle_tag(list(given.values()))
+        if fault:
+            problems.append(Problem(SEVERAL, key.picture_id, f"{key.name}: {fault}"))
+        else:
+            settled[key] = value
+    return settled
+
+
+def _settle_tag(values: Sequence[str | bool]) -> tuple[str | bool | None, str]:
+    (value, count), *others = Counter(values).most_common()
+    if others and others[0][1] == count:
+        return None, f"a tie, {' and '.join(sorted(f'{number} say {_word(word)}' for word, number in Counter(values).items()))}"
+    return value, ""
+
+
+def _settle_pose(poses: Sequence[Pose], tolerance: float) -> tuple[Pose | None, str]:
+    """The median of each joint, if more than half of the people placed it within the tolerance of that."""
+    middle: Pose = np.median(np.stack(poses), axis=0)
+    near = _distances(np.stack(poses), middle) <= tolerance
+    apart = [joint for joint, share in zip(JOINTS, near.mean(axis=0), strict=True) if share <= 0.5]
+    return (None, f"people differ on {', '.join(apart)}") if apart else (middle, "")
+
+
+def _distances(poses: Pose, truth: Pose) -> Pose:
+    """(..., 11), in longer sides of the pose's box."""
+    distances: Pose = np.linalg.norm(poses - truth, axis=-1) / reference_length(truth, "bbox")[..., None]
+    return distances
+
+
+def _labels_of_imported(imported: Store, drawn: Mapping[Key, Any]) -> dict[Key, Any]:
+    """The labels that came with the data. The sample is imported too: what is drawn stays drawn."""
+    found = {}
+    for id_, text in zip(imported.column("id"), imported.column("labels"), strict=True):
+        known: Labels = tags.check(json.loads(text or "{}"))
+        found |= {key: value for name, value in known.items() if (key := Key(id_, name)) not in drawn}
+    return found
+
+
+def _word(value: str | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def agreement(answers: Mapping[Key, Answers], tolerance: float) -> dict[str, dict[str, float]]:
+    """How often two people who answered the same question agree: equal tags; for poses PCK within `tolerance` and the mean distance."""
+    pairs: dict[str, list[tuple[Any, Any]]] = defaultdict(list)
+    for key, given in answers.items():
+        pairs[key.name] += combinations(given.values(), 2)
+    scores = {}
+    for name, both in sorted(pairs.items()):
+        if both and name == "pose":
+            distances = np.stack([_distances(one, other) for one, other in both])
+            scores[name] = {"pairs": len(both), "pck": float((distances <= tolerance).mean()), "mean_distance": float(distances.mean())}
+        elif both:
+            scores[name] = {"pairs": len(both), "equal": sum(one == other for one, other in both) / len(both)}
+    return scores
+
+
+def _count_origins(found: Mapping[Key, tuple[Any, str]]) -> dict[str, dict[str, int]]:
+    """Tag group, flag or "pose" -> origin -> number of labels."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for key, (_, origin) in found.items():
+        counts[key.name][origin] += 1
+    return {name: dict(sorted(by_origin.items())) for name, by_origin in sorted(counts.items())}
+
+
+def _write_table(path: Path, rows: Sequence[tuple[Any, ...]], columns: Mapping[str, pa.DataType]) -> None:
+    values = zip(*rows, strict=True) if rows else [[] for _ in columns]
+    pq.write_table(pa.table([list(column) for column in values], schema=pa.schema(list(columns.items()))), path)
+
+
+def _write_problems(path: Path, problems: Sequence[Problem]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([("task", "id", "reason"), *sorted(problems)])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("imported_dir", type=Path)
+    parser.add_argument("sample_dir", type=Path)
+    parser.add_argument("annotations_dir", type=Path)
+    parser.add_argument("out_dir", type=Path)
+    args = parser.parse_args()
+    labels(load_params().labels, args.imported_dir, args.sample_dir, args.annotations_dir, args.out_dir)
+
+
+if __name__ == "__main__":
+    run(main)
