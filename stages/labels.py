@@ -15,7 +15,7 @@ import hashlib
 import json
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 Pose = NDArray[np.float64]
 Answers = dict[str, Any]  # annotator -> value
 
-ORIGINS = ("human", "imported", "drawn")
+ORIGINS = ("human", "imported", "drawn")  # the strongest first
 COORDINATES = [f"{axis}{joint_idx}" for joint_idx in range(len(JOINTS)) for axis in "xy"]
 SEVERAL = "several people"
 
@@ -52,33 +52,33 @@ class Key(NamedTuple):
 
 def labels(params: LabelFaces, imported_dir: Path, sample_dir: Path, annotations_dir: Path, out_dir: Path) -> None:
     exports = read_exports(sorted(annotations_dir.glob("*.json")))
-    drawn = read_exports([sample_dir / "annotations.json"])
-    problems = exports.problems + drawn.problems
+    sample = read_exports([sample_dir / "annotations.json"])
+    problems = exports.problems + sample.problems
     answers = answers_of(exports.annotations)
-    told = {
-        "human": _settle(answers, params.pose_tolerance, problems),
-        "drawn": _settle(answers_of(drawn.annotations), params.pose_tolerance, problems),
-    }
-    told["imported"] = {} if params.human_only else _labels_of_imported(Store(imported_dir), told["drawn"])
-    for tie in answers.keys() - told["human"].keys():
-        for origin in ("imported", "drawn"):
-            told[origin].pop(tie, None)
-    found = {key: (value, origin) for origin in reversed(ORIGINS) for key, value in told[origin].items()}
+    human = _settle(answers, params.pose_tolerance, problems)
+    drawn = _settle(answers_of(sample.annotations), params.pose_tolerance, problems)
+    imported = {} if params.human_only else _labels_of_imported(Store(imported_dir), drawn)
+    found = _merge({"human": human, "imported": imported, "drawn": drawn}, disputed=answers.keys() - human.keys())
     tag_rows = sorted((*key, _word(value), origin) for key, (value, origin) in found.items() if key.name != "pose")
     pose_rows = sorted((key.picture_id, *to_vector(pose).tolist(), origin) for key, (pose, origin) in found.items() if key.name == "pose")
-    out_dir.mkdir(parents=True, exist_ok=True)
-    _write_table(out_dir / "tags.parquet", tag_rows, {"id": pa.string(), "name": pa.string(), "value": pa.string(), "origin": pa.string()})
-    coordinates = {name: pa.float64() for name in COORDINATES}
-    _write_table(out_dir / "poses.parquet", pose_rows, {"id": pa.string(), **coordinates, "origin": pa.string()})
-    _write_problems(out_dir / "problems.csv", problems)
     revision = {
         "revision": hashlib.sha256(json.dumps([tag_rows, pose_rows]).encode()).hexdigest(),
         "counts": {"pictures": len({key.picture_id for key in found}), "tags": len(tag_rows), "poses": len(pose_rows), "problems": len(problems)},
         "origins": _count_origins(found),
         "agreement": agreement(answers, params.pose_tolerance),
     }
+    out_dir.mkdir(parents=True, exist_ok=True)
+    _write_table(out_dir / "tags.parquet", tag_rows, dict.fromkeys(("id", "name", "value", "origin"), pa.string()))
+    _write_table(out_dir / "poses.parquet", pose_rows, {"id": pa.string(), **dict.fromkeys(COORDINATES, pa.float64()), "origin": pa.string()})
+    _write_problems(out_dir / "problems.csv", problems)
     (out_dir / "revision.json").write_text(json.dumps(revision, indent=1) + "\n", encoding="utf-8")
-    log.info("labels: %s", ", ".join(f"{count} {what}" for what, count in revision["counts"].items()))
+    log.info("labels: %d tags, %d poses, %d problems", len(tag_rows), len(pose_rows), len(problems))
+
+
+def _merge(by_origin: Mapping[str, Mapping[Key, Any]], disputed: Set[Key]) -> dict[Key, tuple[Any, str]]:
+    """Question -> value and origin, the stronger origin over the weaker. What people dispute stays open."""
+    found = {key: (value, origin) for origin in reversed(ORIGINS) for key, value in by_origin[origin].items()}
+    return {key: value for key, value in found.items() if key not in disputed}
 
 
 def answers_of(annotations: Iterable[Annotation]) -> dict[Key, Answers]:
@@ -128,7 +128,7 @@ def _distances(poses: Pose, truth: Pose) -> Pose:
 
 def _labels_of_imported(imported: Store, drawn: Mapping[Key, Any]) -> dict[Key, Any]:
     """The labels that came with the data. The sample is imported too: what is drawn stays drawn."""
-    found = {}
+    found: dict[Key, Any] = {}
     for id_, text in zip(imported.column("id"), imported.column("labels"), strict=True):
         known: Labels = tags.check(json.loads(text or "{}"))
         found |= {key: value for name, value in known.items() if (key := Key(id_, name)) not in drawn}
