@@ -1,0 +1,79 @@
+"""Promise: on two cores a character answers in less than 100 ms, a sketch with its nearest figures in less than 300 ms.
+
+    python bench/serve.py [release]       default: release/, which `make run` writes
+
+Asks a server of its own, over HTTP, as the page does; medians, and the slowest of each.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from statistics import median
+
+import cv2
+import httpx
+import numpy as np
+
+from genga.pictures import encode_png
+
+ROUNDS = 30
+PROMISED = {"character": 0.1, "sketch": 0.3}
+POSE = [[0.5, 0.15], [0.5, 0.28], [0.4, 0.4], [0.6, 0.4], [0.35, 0.5], [0.65, 0.5], [0.5, 0.55], [0.45, 0.7], [0.55, 0.7], [0.45, 0.88], [0.55, 0.88]]
+
+
+def picture(side: int) -> bytes:
+    blobs = np.random.default_rng(0).integers(0, 255, (12, 12, 3), dtype=np.uint8)
+    return encode_png(cv2.resize(blobs, (side, side), interpolation=cv2.INTER_CUBIC).astype(np.uint8))
+
+
+def stick_figure() -> bytes:
+    paper = np.full((400, 400, 3), 255, dtype=np.uint8)
+    for a, b in [(0, 1), (1, 2), (1, 3), (2, 4), (3, 5), (1, 6), (6, 7), (6, 8), (7, 9), (8, 10)]:
+        cv2.line(paper, *((round(400 * x), round(400 * y)) for x, y in (POSE[a], POSE[b])), (0, 0, 0), 6)
+    return encode_png(paper)
+
+
+def asks(client: httpx.Client) -> dict[str, tuple[int, Callable[[int], httpx.Response]]]:
+    """name -> how often, and what is asked in the n-th round."""
+
+    def upload(route: str, data: bytes) -> Callable[[int], httpx.Response]:
+        return lambda _: client.post(route, files={"file": data})
+
+    return {
+        "character": (ROUNDS, lambda n: client.post("/api/characters", json={"seed": n})),
+        "16 characters": (ROUNDS // 5, lambda n: client.post("/api/characters", json={"seed": n, "count": 16})),
+        "sketch": (ROUNDS, lambda n: client.post("/api/sketch", json={"seed": n, "pose": POSE})),
+        "tags": (ROUNDS, upload("/api/tags", picture(96))),
+        "pose": (ROUNDS, upload("/api/pose", stick_figure())),
+        "upscale 128 px": (ROUNDS // 5, upload("/api/upscale", picture(128))),
+        "upscale 1024 px": (1, upload("/api/upscale", picture(1024))),
+    }
+
+
+def main() -> None:
+    release = sys.argv[1] if len(sys.argv) > 1 else "release"
+    server = subprocess.Popen([sys.executable, "-m", "serve", "--release", release, "--port", "0"], stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    line = server.stdout.readline()
+    if not line:
+        print(f"serve: not measured, {release} cannot be served")
+        sys.exit(server.wait())
+    with httpx.Client(base_url=line.split()[-1], timeout=300) as client:
+        for name, (rounds, ask) in asks(client).items():
+            ask(0).raise_for_status()
+            times = [timed(ask, n) for n in range(1, rounds + 1)]
+            promise = f", promised < {1000 * PROMISED[name]:.0f}" if name in PROMISED else ""
+            print(f"serve: {name} {1000 * median(times):.0f} ms (slowest {1000 * max(times):.0f} of {rounds}{promise})")
+    server.terminate()
+    server.wait()
+
+
+def timed(ask: Callable[[int], httpx.Response], n: int) -> float:
+    start = time.perf_counter()
+    ask(n).raise_for_status()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()

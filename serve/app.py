@@ -1,0 +1,158 @@
+"""The API and the page. Each route checks, lets the engine work in its turn, and names the version that answered."""
+
+import asyncio
+import mimetypes
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, FastAPI, Request, Response, UploadFile
+
+from genga.pictures import decode, decode_rgba, encode_png
+from serve.current import Current
+from serve.doors import BodyLimit, Counted, answer_errors
+from serve.engine import Engine, data_url
+from serve.metrics import Metrics
+from serve.schemas import (
+    MAX_JSON_BYTES,
+    MULTIPART_ROOM,
+    PICTURE_LIMITS,
+    UPSCALE_LIMITS,
+    CharacterRequest,
+    Characters,
+    Error,
+    PoseReading,
+    ReleaseInfo,
+    Sketches,
+    SketchRequest,
+    Tags,
+)
+from serve.turns import Turns
+
+PAGE_DIR = Path(__file__).parent / "page"
+VERSION_HEADER = "X-Genga-Version"
+BODY_LIMITS = {f"/api/{name}": PICTURE_LIMITS.max_bytes + MULTIPART_ROOM for name in ("tags", "pose")} | {
+    "/api/upscale": UPSCALE_LIMITS.max_bytes + MULTIPART_ROOM
+}
+
+api = APIRouter(responses={code: {"model": Error} for code in (413, 415, 422, 503)})
+
+
+def create_app(release_dir: Path) -> FastAPI:
+    """Raises where the release cannot be served: before any port answers."""
+    metrics = Metrics()
+    current = Current(release_dir, metrics)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.turns = Turns()
+        watching = asyncio.create_task(current.watch())
+        yield
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+        app.state.turns.close()
+
+    app = FastAPI(title="Genga", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json", redirect_slashes=False)
+    app.state.current, app.state.metrics = current, metrics
+    app.add_middleware(BodyLimit, limits=BODY_LIMITS, otherwise=MAX_JSON_BYTES)
+    app.add_middleware(Counted, metrics=metrics)
+    answer_errors(app)
+    app.include_router(api)
+    for suffix in (".js", ".mjs"):  # a machine's own table may say otherwise, and browsers refuse modules of another type
+        mimetypes.add_type("text/javascript", suffix)
+    app.frontend("/", directory=PAGE_DIR, fallback=None, check_dir=True)
+    return app
+
+
+async def engine_now(request: Request) -> Engine:
+    """Taken once per request: a swap in between does not touch it."""
+    engine: Engine = request.app.state.current.engine
+    return engine
+
+
+async def turns_of(request: Request) -> Turns:
+    turns: Turns = request.app.state.turns
+    return turns
+
+
+Now = Annotated[Engine, Depends(engine_now)]
+InTurn = Annotated[Turns, Depends(turns_of)]
+
+
+@api.get("/healthz")
+async def healthz() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+@api.get("/readyz")
+async def readyz(engine: Now) -> dict[str, str]:
+    return {"status": "ready", "release": engine.release.id}
+
+
+@api.get("/metrics", response_class=Response)
+async def metrics(request: Request) -> Response:
+    return Response(request.app.state.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+@api.get("/api/release")
+async def release(engine: Now) -> ReleaseInfo:
+    return engine.info()
+
+
+@api.post("/api/characters", response_model=Characters)
+async def characters(asked: CharacterRequest, request: Request, response: Response, engine: Now, turns: InTurn) -> Characters | Response:
+    face = engine.face(asked)
+    version = engine.version(face.name)
+    pngs = await turns.take_each(request, (partial(engine.character, face, asked, seed) for seed in asked.seeds()))
+    headers = {VERSION_HEADER: version, "Vary": "Accept"}
+    if asked.count == 1 and _wants_png(request):
+        return Response(pngs[0], media_type="image/png", headers=headers)
+    response.headers.update(headers)
+    return Characters(images=[data_url(png) for png in pngs], seeds=asked.seeds(), version=version)
+
+
+@api.post("/api/tags")
+async def read_tags(file: UploadFile, request: Request, response: Response, engine: Now, turns: InTurn) -> Tags:
+    engine.released("tagger")
+    data = await file.read()
+    reading = await turns.take(request, lambda: engine.read_tags(decode(data, PICTURE_LIMITS)))
+    response.headers[VERSION_HEADER] = reading.version
+    return reading
+
+
+@api.post("/api/pose")
+async def read_pose(file: UploadFile, request: Request, response: Response, engine: Now, turns: InTurn) -> PoseReading:
+    data = await file.read()
+    reading = await turns.take(request, lambda: engine.read_pose(decode(data, PICTURE_LIMITS)))
+    response.headers[VERSION_HEADER] = reading.version
+    return reading
+
+
+@api.post("/api/sketch")
+async def sketch(asked: SketchRequest, request: Request, response: Response, engine: Now, turns: InTurn) -> Sketches:
+    version = engine.version("sketcher")
+    pngs = await turns.take_each(request, (partial(engine.sketch, asked, seed) for seed in asked.seeds()))
+    nearest = await turns.take(request, partial(engine.nearest, asked))
+    response.headers[VERSION_HEADER] = version
+    return Sketches(
+        sketches=[data_url(png) for png in pngs], seeds=asked.seeds(), nearest=nearest, version=version, gallery_version=engine.version("gallery")
+    )
+
+
+@api.post("/api/upscale", response_class=Response)
+async def upscale(file: UploadFile, request: Request, engine: Now, turns: InTurn) -> Response:
+    version = engine.version("upscaler")
+    data = await file.read()
+    work = await turns.take(request, lambda: engine.enlargement(decode_rgba(data, UPSCALE_LIMITS)))
+    await turns.take_each(request, (partial(work.draw, tile) for tile in work.tiles()))
+    png = await turns.take(request, lambda: encode_png(work.picture()))
+    return Response(png, media_type="image/png", headers={VERSION_HEADER: version})
+
+
+def _wants_png(request: Request) -> bool:
+    """Asked for by name; `*/*` means JSON."""
+    kinds = (kind.partition(";")[0].strip() for kind in request.headers.get("accept", "").split(","))
+    return next((kind for kind in kinds if kind in ("image/png", "application/json")), None) == "image/png"

@@ -1,0 +1,62 @@
+"""The engine that answers now, and the watcher that takes over a new release without dropping a request.
+
+The new one is opened and verified beside the old one; then one reference changes. Requests under way end on the engine they began with.
+"""
+
+import asyncio
+import logging
+from pathlib import Path
+
+from genga.release import Release, read_document
+from serve.engine import Engine
+from serve.metrics import Metrics
+
+POLL_SECONDS = 0.5
+Identity = tuple[int, int, int]
+log = logging.getLogger("serve")
+
+
+class Current:
+    def __init__(self, release_dir: Path, metrics: Metrics) -> None:
+        self._release_dir, self._metrics = release_dir, metrics
+        self._seen = _identity(release_dir)  # before opening: a file replaced meanwhile is then seen as new
+        self.engine = Engine(Release.open(release_dir))
+        self._show()
+
+    async def watch(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            identity = _identity(self._release_dir)
+            if identity is not None and identity != self._seen:
+                self._seen = identity
+                await self._take_over()
+
+    async def _take_over(self) -> None:
+        try:
+            engine = await asyncio.to_thread(self._open_other)
+        except Exception as error:  # whatever is wrong with the new release, the old one goes on
+            log.error("the new release in %s is refused and %s goes on: %s", self._release_dir, self.engine.release.id[:12], error)
+            self._metrics.refusals.inc()
+            return
+        if engine is not None:
+            log.info("release %s takes over from %s", engine.release.id[:12], self.engine.release.id[:12])
+            self.engine = engine
+            self._metrics.swaps.inc()
+            self._show()
+
+    def _open_other(self) -> Engine | None:
+        """None where release.json was written again with the same content."""
+        same = read_document(self._release_dir)["release"] == self.engine.release.id
+        return None if same else Engine(Release.open(self._release_dir))
+
+    def _show(self) -> None:
+        self._metrics.show_versions({name: released.version for name, released in self.engine.release.families.items()})
+
+
+def _identity(release_dir: Path) -> Identity | None:
+    """Changes whenever release.json is replaced; None while there is none."""
+    try:
+        status = (release_dir / "release.json").stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size

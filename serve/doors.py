@@ -1,0 +1,141 @@
+"""What stands around every route: bodies that are too large, errors as one sentence, headers, counting."""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from genga.errors import GengaError
+from serve.metrics import Metrics
+from serve.turns import CallerLeftError
+
+# what is still read, and thrown away, of a body that is too large: browsers show an answer only after they have sent all
+DISCARDED_BYTES = 100_000_000
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self' data: blob:; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+
+
+class BodyLimit:
+    """413 as soon as a body has more bytes than its route takes, whatever Content-Length says."""
+
+    def __init__(self, app: ASGIApp, limits: dict[str, int], otherwise: int) -> None:
+        self.app, self.limits, self.otherwise = app, limits, otherwise
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        limit = self.limits.get(scope["path"], self.otherwise)
+        declared = Headers(scope=scope).get("content-length", "")
+        taken = int(declared) if declared.isdecimal() and int(declared) > limit else 0
+
+        async def counted() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > limit:
+                await _discard(message, receive)
+                raise HTTPException(413, f"the request is larger than the {limit} bytes taken here; send less")
+            return message
+
+        await self.app(scope, counted, send)
+
+
+async def _discard(message: Message, receive: Receive) -> None:
+    discarded = 0
+    while message.get("more_body", False) and discarded < DISCARDED_BYTES:
+        message = await receive()
+        discarded += len(message.get("body", b""))
+
+
+class Counted:
+    """Headers on every reply, and a count and a time for every request."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self.app, self.metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), 500
+
+        async def marked(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, marked)
+        finally:
+            self.metrics.count(_route(scope), status, time.perf_counter() - started)
+
+
+def _route(scope: Scope) -> str:
+    """The path as the route has it: never what the caller wrote, which could be anything."""
+    path = getattr(scope.get("route"), "path", "")
+    return path if path.startswith(("/api/", "/healthz", "/readyz", "/metrics")) else "page"
+
+
+def answer_errors(app: FastAPI) -> None:
+    """Every error is {"error": one sentence}."""
+    handlers: dict[type[Exception], Callable[[Request, Any], Awaitable[JSONResponse]]] = {
+        GengaError: _mendable,
+        RequestValidationError: _invalid,
+        HTTPException: _http,
+        CallerLeftError: _left,
+        Exception: _ours,
+    }
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, handler)
+
+
+def _answer(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"error": sentence}, status, headers)
+
+
+async def _mendable(_: Request, error: GengaError) -> JSONResponse:
+    return _answer(error.status, str(error))
+
+
+async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    return _answer(422, "; ".join(_fault(fault) for fault in error.errors()[:3]))
+
+
+def _fault(fault: dict[str, Any]) -> str:
+    """pydantic's words, with the field's name in front and what was found behind."""
+    if fault["type"] == "json_invalid":
+        return f"the body is not valid JSON ({fault['ctx']['error']}, at character {fault['loc'][-1]})"
+    where = ".".join(str(part) for part in fault["loc"] if part != "body") or "the body"
+    if fault["type"] == "missing":
+        return f"{where} is missing"
+    return f"{where}: {fault['msg'][0].lower()}{fault['msg'][1:]}, found {repr(fault['input'])[:60]}"
+
+
+async def _http(request: Request, error: HTTPException) -> JSONResponse:
+    sentences = {
+        404: f"nothing is at {request.url.path}; the page is at / and what is served at /api/release",
+        405: f"{request.method} is not taken at {request.url.path}; use {(error.headers or {}).get('Allow', 'GET')}",
+    }
+    return _answer(error.status_code, sentences.get(error.status_code, error.detail), error.headers)
+
+
+async def _left(_: Request, __: CallerLeftError) -> JSONResponse:
+    return _answer(499, "the caller closed the connection before the answer")
+
+
+async def _ours(_: Request, __: Exception) -> JSONResponse:
+    return _answer(500, "the server failed on this request; its log says where")

@@ -1,0 +1,241 @@
+"""One opened release: its networks, ready to work, and what each family can be asked for.
+
+Everything here is synchronous and makes one picture at a time, in float32: a picture's bytes depend on the request and the version,
+never on what else was asked in the same batch. Pictures are uint8 HWC RGB (HW where grey) at this edge.
+"""
+
+from base64 import b64encode
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from genga import skeleton, tags
+from genga.errors import GengaError, ReleaseError
+from genga.gallery import Gallery
+from genga.pictures import encode_png
+from genga.release import Release, Released
+from models.batches import to_signed, to_uint8
+from models.export import load_model
+from models.kinds import kind_of, try_once
+from models.networks.tagger import probabilities
+from serve.enlarge import Enlargement
+from serve.reading import Ink, Kind, fit_square, frame_of, kind_of_drawing, read_ink
+from serve.schemas import (
+    NUM_NEAREST,
+    CharacterRequest,
+    FamilyInfo,
+    Neighbour,
+    PoseReading,
+    ReleaseInfo,
+    SketchRequest,
+    Slider,
+    StatedLimits,
+    Tags,
+)
+
+Picture = NDArray[np.uint8]
+
+
+class RequestError(GengaError):
+    """The request names something that this release does not have."""
+
+
+class NotReleasedError(GengaError):
+    """The release has no family that could answer."""
+
+    status = 503
+
+
+class FaceGenerator(Protocol):
+    z_dim: int
+    resolution: int
+    w_avg: Tensor
+
+    def mapping(self, z: Tensor) -> Tensor: ...
+    def synthesis(self, w: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Face:
+    """`moves`: slider name -> what is added to w where the slider stands at 1."""
+
+    name: str
+    generator: FaceGenerator
+    sliders: list[Slider]
+    moves: dict[str, Tensor]
+
+
+class Engine:
+    """Opening it puts every network to work once: a release that cannot serve is refused whole, and no first caller waits."""
+
+    def __init__(self, release: Release) -> None:
+        self.release = release
+        self.networks: dict[str, Any] = {name: _load(released.dir) for name, released in release.families.items() if released.card}
+        self.faces = _faces(release, self.networks)
+        _check_columns(release)
+        for name, network in self.networks.items():
+            try_once(network, kind_of(release.families[name].card))
+
+    # --- what is released
+
+    def released(self, family: str) -> Released:
+        try:
+            return self.release.families[family]
+        except KeyError:
+            held = ", ".join(sorted(self.release.families)) or "nothing"
+            raise NotReleasedError(f"this release has no {family}, it has {held}; train and deploy one with `genga repro`") from None
+
+    def version(self, family: str) -> str:
+        return f"{family}/{self.released(family).version}"
+
+    def network(self, family: str) -> Any:
+        """What it takes and gives stands in its file in models/networks."""
+        self.released(family)
+        return self.networks[family]
+
+    @cached_property
+    def gallery(self) -> Gallery:
+        return Gallery(self.released("gallery").dir)
+
+    def face(self, request: CharacterRequest) -> Face:
+        """The family asked for, or the release's first, with sliders of all the names asked for."""
+        if not self.faces:
+            raise NotReleasedError("this release has no face generator; train and deploy one with `genga repro`")
+        family = request.family or next(iter(self.faces))
+        if family not in self.faces:
+            raise RequestError(f"family: no face family {family!r} is released; choose one of {', '.join(self.faces)}")
+        face = self.faces[family]
+        for name in request.tags:
+            if name not in face.moves:
+                known = f"it has {', '.join(face.moves)}" if face.moves else "it has none"
+                raise RequestError(f"tags: {family} has no slider {name!r}; {known}")
+        return face
+
+    def family_info(self, name: str) -> FamilyInfo:
+        released = self.released(name)
+        return FamilyInfo(
+            version=released.version,
+            metrics=released.metrics,
+            licences=released.licences,
+            sources=released.sources,
+            notes=released.notes,
+            learned_from=released.learned_from,
+            kimg=released.card.get("kimg"),
+            resolution=getattr(self.networks.get(name), "resolution", None),
+            sliders=self.faces[name].sliders if name in self.faces else None,
+        )
+
+    def info(self) -> ReleaseInfo:
+        return ReleaseInfo(
+            release=self.release.id,
+            families={name: self.family_info(name) for name in self.release.families},
+            faces=list(self.faces),
+            groups=tags.groups(),
+            flags=tags.flags(),
+            ordered=tags.ordered(),
+            joints=list(skeleton.JOINTS),
+            sticks=list(skeleton.STICKS),
+            limits=StatedLimits(),
+        )
+
+    # --- what it makes
+
+    def character(self, face: Face, request: CharacterRequest, seed: int) -> bytes:
+        """PNG, as are all pictures that leave here."""
+        generator = face.generator
+        z = _latent(seed, generator.z_dim)
+        w = generator.w_avg + request.psi * (generator.mapping(z) - generator.w_avg)
+        for name, value in sorted(request.tags.items()):  # sorted: the sum must not depend on the order of the keys
+            w = w + value * face.moves[name]
+        return encode_png(to_uint8(generator.synthesis(w))[0])
+
+    def sketch(self, request: SketchRequest, seed: int) -> bytes:
+        sketcher = self.network("sketcher")
+        drawn = sketcher(torch.tensor([request.pose], dtype=torch.float32), _latent(seed, sketcher.z_dim))
+        return encode_png(to_uint8(drawn * 2 - 1)[0, :, :, 0])
+
+    def nearest(self, request: SketchRequest) -> list[Neighbour]:
+        """Figures facing either way count; the picture of a mirrored one is flipped."""
+        found = self.gallery.nearest(request.pose, NUM_NEAREST, mirroring=True)
+        return [self._neighbour(*each) for each in zip(found.rows, found.distances, found.mirrored, strict=True)]
+
+    def _neighbour(self, row: int, distance: float, mirrored: bool) -> Neighbour:
+        picture = self.gallery.picture(row)
+        known = {name: self.gallery.store.manifest[name][int(row)].as_py() for name in ("id", "source", "licence")}
+        return Neighbour(image=data_url(encode_png(picture[:, ::-1] if mirrored else picture)), distance=distance, **known)
+
+    # --- what it reads
+
+    def read_tags(self, picture: Picture) -> Tags:
+        tagger, card = self.network("tagger"), self.released("tagger").card
+        face = to_signed(torch.from_numpy(fit_square(picture, tagger.resolution)[None]))
+        found = probabilities(tagger(face), card["temperatures"])[0].tolist()
+        by_column = dict(zip(tags.columns(), found, strict=True))
+        return Tags(
+            tags=by_column,
+            groups={group: max(values, key=lambda value: by_column[f"{group}={value}"]) for group, values in tags.groups().items()},
+            flags={flag: by_column[flag] >= card["thresholds"][flag] for flag in tags.flags()},
+            version=self.version("tagger"),
+        )
+
+    def read_pose(self, picture: Picture) -> PoseReading:
+        ink = read_ink(picture)
+        return self._read_joints(kind_of_drawing(ink), ink)
+
+    def _read_joints(self, kind: Kind, ink: Ink) -> PoseReading:
+        family, frame = f"{kind}-pose", frame_of(ink)
+        network = self.network(family)
+        joints, confidence = network(torch.from_numpy(frame.cut(ink, network.resolution))[None, None])
+        pose = frame.to_picture(joints[0].numpy(), ink)
+        return PoseReading(pose=pose.tolist(), kind=kind, confidence=confidence[0].tolist(), version=self.version(family))
+
+    def enlargement(self, picture: Picture) -> Enlargement:
+        return Enlargement(self.network("upscaler"), picture)
+
+
+def _load(model_dir: Path) -> nn.Module:
+    network, _ = load_model(model_dir)
+    return network.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[no-any-return, call-overload]
+
+
+def _check_columns(release: Release) -> None:
+    learned = release.families["tagger"].card["columns"] if "tagger" in release.families else tags.columns()
+    if learned != tags.columns():
+        raise ReleaseError("the released tagger learned another list of tags than genga/tags.yaml has now; train and deploy again with `genga repro`")
+
+
+def _faces(release: Release, networks: dict[str, Any]) -> dict[str, Face]:
+    """The one that draws most pixels first: it answers where no family is asked for."""
+    generators = {name: network for name, network in networks.items() if kind_of(release.families[name].card) == "face"}
+    faces = [_face(release.families[name], generator) for name, generator in generators.items()]
+    faces.sort(key=lambda face: (-face.generator.resolution, -len(face.sliders), face.name))
+    return {face.name: face for face in faces}
+
+
+def _face(released: Released, generator: FaceGenerator) -> Face:
+    sliders, moves = [], {}
+    for name, known in released.directions.get("sliders", {}).items():
+        move = known["scale"] * torch.tensor(known["vector"], dtype=torch.float32)
+        if move.shape != generator.w_avg.shape:
+            found, expected = len(move), len(generator.w_avg)
+            raise ReleaseError(
+                f"{released.dir}/directions.json: slider {name} has {found} numbers, expected {expected}; run `dvc repro` to find it again"
+            )
+        group = "flags" if name in tags.flags() else name.partition("=")[0]
+        sliders.append(Slider(name=name, group=group, effect=known["effect"], learned_from=known["learned_from"], drag=known["drag"]))
+        moves[name] = move
+    return Face(released.family, generator, sliders, moves)
+
+
+def _latent(seed: int, z_dim: int) -> Tensor:
+    return torch.randn(1, z_dim, generator=torch.Generator().manual_seed(seed))
+
+
+def data_url(png: bytes) -> str:
+    return f"data:image/png;base64,{b64encode(png).decode()}"

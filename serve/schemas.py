@@ -1,0 +1,136 @@
+"""What the API takes and gives, and its stated limits. Past these types no code checks again.
+
+Every reply made by a model names it as "family/version", in `version` and in the header X-Genga-Version.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from genga.pictures import Limits
+
+SEEDS = 2**32
+MAX_CHARACTERS = 64
+MAX_SKETCHES = 8
+NUM_NEAREST = 6
+PICTURE_LIMITS = Limits(max_bytes=20_000_000, max_pixels=25_000_000, min_side=8)
+# a full HD picture; about ten seconds per million pixels on two cores
+UPSCALE_LIMITS = Limits(max_bytes=20_000_000, max_pixels=2_100_000, min_side=1)
+MAX_JSON_BYTES = 100_000
+# a multipart body is the file and a few lines around it
+MULTIPART_ROOM = 100_000
+
+Unit = Annotated[float, Field(ge=0, le=1)]
+Point = Annotated[list[Unit], Field(min_length=2, max_length=2)]
+Seed = Annotated[int, Field(ge=0, lt=SEEDS, description="the same seed, request and version give the same bytes")]
+
+
+class Request(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class CharacterRequest(Request):
+    seed: Seed = 0
+    psi: Unit = Field(default=0.7, description="truncation; 1 = none")
+    tags: dict[str, Annotated[float, Field(ge=-1, le=1)]] = Field(default={}, description="slider name -> how far it is moved")
+    count: int = Field(default=1, ge=1, le=MAX_CHARACTERS, description="image i has the seed seed + i")
+    family: str | None = Field(default=None, description="a face family of the release; without it the first one of /api/release")
+
+    def seeds(self) -> list[int]:
+        return [(self.seed + i) % SEEDS for i in range(self.count)]
+
+
+class SketchRequest(Request):
+    pose: Annotated[list[Point], Field(min_length=11, max_length=11, description="x, y of each joint, in the order of /api/release")]
+    count: int = Field(default=1, ge=1, le=MAX_SKETCHES)
+    seed: Seed = 0
+
+    def seeds(self) -> list[int]:
+        return [(self.seed + i) % SEEDS for i in range(self.count)]
+
+
+class Characters(BaseModel):
+    images: list[str] = Field(description="PNG data URLs")
+    seeds: list[int]
+    version: str
+
+
+class Tags(BaseModel):
+    tags: dict[str, float] = Field(description="column (`hair_color=blue`, `glasses`) -> probability")
+    groups: dict[str, str] = Field(description="one-of group -> its most probable value")
+    flags: dict[str, bool] = Field(description="yes/no tag -> whether its probability reaches the tagger's threshold for it")
+    version: str
+
+
+class PoseReading(BaseModel):
+    pose: list[list[float]] = Field(description="x, y of each joint in [0, 1] of the picture's width and height")
+    kind: Literal["stick", "figure"]
+    confidence: list[float]
+    version: str
+
+
+class Neighbour(BaseModel):
+    id: str
+    image: str = Field(description="PNG data URL")
+    distance: float
+    source: str
+    licence: str
+
+
+class Sketches(BaseModel):
+    sketches: list[str] = Field(description="PNG data URLs")
+    seeds: list[int]
+    nearest: list[Neighbour] = Field(description="figures of the gallery, the nearest pose first")
+    version: str
+    gallery_version: str
+
+
+class Slider(BaseModel):
+    """`effect`: how much a full move changes the tagger's score of the tag itself; `drag`: of the others."""
+
+    name: str
+    group: str
+    effect: float
+    learned_from: str
+    drag: dict[str, float]
+
+
+class FamilyInfo(BaseModel):
+    version: str
+    metrics: dict[str, Any]
+    licences: list[str]
+    sources: list[str]
+    notes: list[str]
+    learned_from: dict[str, str] = Field(description="the tagger's: group or flag -> human, imported or drawn")
+    kimg: float | None
+    resolution: int | None = Field(description="side in pixels of what it makes or reads; none where any size goes")
+    sliders: list[Slider] | None = Field(description="of face families only")
+
+
+class StatedLimits(BaseModel):
+    upload_bytes: int = PICTURE_LIMITS.max_bytes
+    picture_pixels: int = PICTURE_LIMITS.max_pixels
+    picture_min_side: int = PICTURE_LIMITS.min_side
+    upscale_pixels: int = UPSCALE_LIMITS.max_pixels
+    upscale_factor: int = 4
+    seed_max: int = SEEDS - 1
+    psi: tuple[float, float] = (0, 1)
+    tag: tuple[float, float] = (-1, 1)
+    characters: int = MAX_CHARACTERS
+    sketches: int = MAX_SKETCHES
+
+
+class ReleaseInfo(BaseModel):
+    release: str = Field(description="the id of exactly these versions")
+    families: dict[str, FamilyInfo]
+    faces: list[str] = Field(description="families that /api/characters takes, the default one first")
+    groups: dict[str, list[str]]
+    flags: list[str]
+    ordered: list[str] = Field(description="groups with one slider of their own, from less to more")
+    joints: list[str]
+    sticks: list[tuple[int, int]]
+    limits: StatedLimits
+
+
+class Error(BaseModel):
+    error: str = Field(description="one sentence: what was found, what was expected")

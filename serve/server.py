@@ -1,0 +1,46 @@
+"""The process: opens the release, binds the port, says where it answers, and ends whole on SIGTERM or Ctrl-C."""
+
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import uvicorn
+
+from genga.errors import GengaError
+from serve.app import create_app
+
+GRACE_SECONDS = 30
+
+
+class Server(uvicorn.Server):
+    """Tells the address once requests are answered, not before."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and sockets:
+            host, port = sockets[0].getsockname()[:2]
+            sys.stdout.write(f"Genga answers at http://{f'[{host}]' if ':' in host else host}:{port}\n")
+            sys.stdout.flush()
+
+
+def serve(release_dir: Path, host: str, port: int) -> None:
+    """Returns when the process is told to end. Port 0 takes a free one."""
+    app = create_app(release_dir)
+    config = uvicorn.Config(app, log_level="warning", server_header=False, ws="none", timeout_graceful_shutdown=GRACE_SECONDS)
+    with _bound(host, port) as listening:
+        # uvicorn ends its work on these signals, then raises them once more: that is no failure
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
+        Server(config).run(sockets=[listening])
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listening = socket.socket(family, kind)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+    except (OSError, OverflowError) as error:
+        raise GengaError(f"cannot listen on {host}, port {port} ({error}); end what runs there or choose another one with --port") from error
+    return listening
