@@ -33,11 +33,12 @@ class Limits:
 
 
 class Header(NamedTuple):
-    """What the first bytes say. `plain`: 8-bit grey or RGB without alpha, which OpenCV reads whole and exactly."""
+    """`plain`: 8-bit grey or RGB without alpha, which OpenCV reads exactly. `whole`: the file does not end too early."""
 
     width: int
     height: int
     plain: bool
+    whole: bool = True
 
 
 def kind_of(data: bytes) -> str:
@@ -52,24 +53,14 @@ def kind_of(data: bytes) -> str:
 
 def decode(data: bytes, limits: Limits) -> Array:
     """Checked bytes -> RGB, HWC uint8."""
-    kind = _kind_within(data, limits)
-    header = _read_header(data, kind)
-    if header is not None and header.plain:
-        _check_size(header.width, header.height, limits)
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-        if picture is None:
-            raise _damaged(kind)
-        return picture.astype(np.uint8, copy=False)
-    return _as_array(_on_white(_open(data, kind, limits)))
+    kind, plain = _check(data, limits)
+    return _read_plain(data, kind) if plain else _as_array(_on_white(_open(data, kind, limits)))
 
 
 def decode_rgba(data: bytes, limits: Limits) -> Array:
     """Checked bytes -> RGBA where the picture has alpha, RGB otherwise, HWC uint8."""
-    kind = _kind_within(data, limits)
-    header = _read_header(data, kind)
-    if header is not None and header.plain:
-        return decode(data, limits)
-    return _as_array(_open(data, kind, limits))
+    kind, plain = _check(data, limits)
+    return _read_plain(data, kind) if plain else _as_array(_open(data, kind, limits))
 
 
 def encode_png(picture: Array) -> bytes:
@@ -80,10 +71,18 @@ def encode_png(picture: Array) -> bytes:
     return encoded.tobytes()
 
 
-def _kind_within(data: bytes, limits: Limits) -> str:
+def _check(data: bytes, limits: Limits) -> tuple[str, bool]:
+    """The kind, and whether it is plain, of bytes that keep to the limits as far as their header tells."""
     if len(data) > limits.max_bytes:
         raise TooLargeError("too many bytes", f"the picture has {len(data)} bytes, at most {limits.max_bytes} are taken; send a smaller file")
-    return kind_of(data)
+    kind = kind_of(data)
+    header = HEADERS[kind](data) if kind in HEADERS else None
+    if header is None:
+        return kind, False
+    _check_size(header.width, header.height, limits)
+    if not header.whole:
+        raise _damaged(kind)
+    return kind, header.plain
 
 
 def _check_size(width: int, height: int, limits: Limits) -> None:
@@ -97,15 +96,37 @@ def _damaged(kind: str) -> PictureError:
     return PictureError("damaged", f"the {kind} does not decode to its end; save it again or fetch it again")
 
 
-def _read_header(data: bytes, kind: str) -> Header | None:
-    if kind == "JPEG":
-        return _read_jpeg_header(data)
-    if kind == "PNG" and len(data) >= 33:
-        width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
-        # grey or RGB without a transparent colour and without animation, both announced before the pixels
-        head = data[: data.find(b"IDAT")]
-        return Header(width, height, depth == 8 and colour in (0, 2) and b"tRNS" not in head and b"acTL" not in head)
-    return None
+def _read_plain(data: bytes, kind: str) -> Array:
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    if picture is None:
+        raise _damaged(kind)
+    return picture.astype(np.uint8, copy=False)
+
+
+def _read_png_header(data: bytes) -> Header | None:
+    """Walks the chunks (PNG, 5.3): OpenCV makes room for as many bytes as a chunk claims, so each must lie within the file."""
+    if len(data) < 33:
+        return None
+    width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
+    at, kinds = 8, set()
+    while at + 12 <= len(data) and b"IEND" not in kinds:
+        kinds.add(data[at + 4 : at + 8])
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
+    plain = depth == 8 and colour in (0, 2) and kinds.isdisjoint((b"tRNS", b"acTL"))
+    return Header(width, height, plain, whole=at <= len(data) and b"IEND" in kinds)
+
+
+def _read_webp_header(data: bytes) -> Header | None:
+    """Pillow makes room for the whole canvas as soon as it opens a WebP, so its size is read here (RFC 9649, 2.5 to 2.7)."""
+    if len(data) < 30:
+        return None
+    if data[12:16] == b"VP8X":
+        return Header(1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little"), False)
+    if data[12:16] == b"VP8L":
+        sides = int.from_bytes(data[21:25], "little")
+        return Header(1 + (sides & 0x3FFF), 1 + (sides >> 14 & 0x3FFF), False)
+    width, height = struct.unpack_from("<HH", data, 26)
+    return Header(width & 0x3FFF, height & 0x3FFF, False)
 
 
 def _read_jpeg_header(data: bytes) -> Header | None:
@@ -119,6 +140,9 @@ def _read_jpeg_header(data: bytes) -> Header | None:
         # fill bytes and markers without a length stand alone
         at += 1 if marker == 0xFF else 2 if marker == 0x01 or 0xD0 <= marker <= 0xD8 else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     return None
+
+
+HEADERS = {"JPEG": _read_jpeg_header, "PNG": _read_png_header, "WEBP": _read_webp_header}
 
 
 def _open(data: bytes, kind: str, limits: Limits) -> Image.Image:
