@@ -77,20 +77,27 @@ export class Latest {
 
   async #run() {
     this.busy(true);
-    while (this.#wanted) {
-      const { wish } = this.#wanted;
-      this.#wanted = null;
-      const controller = (this.#controller = new AbortController());
-      this.#started = performance.now();
-      try {
-        const answer = await this.work(wish, controller.signal);
-        if (!controller.signal.aborted) await this.done(answer, wish);
-      } catch (error) {
-        if (!controller.signal.aborted) this.failed(error);
-      }
+    try {
+      while (this.#wanted) await this.#grant();
+    } finally {
       this.#controller = null;
+      this.busy(false);
     }
-    this.busy(false);
+  }
+
+  async #grant() {
+    const { wish } = this.#wanted;
+    this.#wanted = null;
+    const { signal } = (this.#controller = new AbortController());
+    this.#started = performance.now();
+    try {
+      const answer = await this.work(wish, signal);
+      if (!signal.aborted) await this.done(answer, wish);
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!(error instanceof ApiError)) throw error;
+      this.failed(error);
+    }
   }
 }
 

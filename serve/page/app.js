@@ -1,40 +1,48 @@
 // The page: tabs, the release that is served, and the three tools.
 
-import { release as getRelease } from "./api.js";
+import { ApiError, release as getRelease } from "./api.js";
 import { Character } from "./character.js";
 import { byId, h, say } from "./dom.js";
 import { Enlarge } from "./enlarge.js";
 import { PoseTool } from "./pose.js";
 
-const RETRY_MS = 4000;
+const RETRY_MS = 2000;
 const TABS = ["character", "pose", "enlarge"];
 
 let release = null;
 let opening = null;
 
-const enlarge = new Enlarge({ onversion });
-const tools = [new Character({ onversion, onenlarge }), new PoseTool({ onversion }), enlarge];
+const enlarge = new Enlarge({ onanswer });
+const tools = [new Character({ onanswer, onenlarge }), new PoseTool({ onanswer }), enlarge];
 
-/** Reads what is served and hands it to the tools; where nothing is, says so and tries again. */
+/** Reads what is served and hands it to the tools, if it is news to them; where nothing is served, says so and tries again. */
 async function open() {
+  let served;
   try {
-    release = await getRelease();
+    served = await getRelease();
   } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
     say(byId("banner"), error.message);
     byId("banner").hidden = false;
-    setTimeout(open, RETRY_MS);
+    setTimeout(refresh, RETRY_MS);
     return;
   }
+  const wasAway = !byId("banner").hidden;
   byId("banner").hidden = true;
+  if (served.release === release?.release && !wasAway) return;
+  release = served;
   showFamilies();
   for (const tool of tools) tool.open(release);
 }
 
-/** Every answer names its version, "family/version": one that we do not know means that a new release is served. */
-function onversion(version) {
-  const [family, number] = version.split("/");
-  if (release.families[family]?.version === number) return;
+function refresh() {
   opening ??= open().finally(() => (opening = null));
+}
+
+/** Every answer names its version, "family/version". One that we do not know, or a refusal, may mean that a new release is served. */
+function onanswer(version = "") {
+  const [family, number] = version.split("/");
+  if (release.families[family]?.version !== number || !number) refresh();
 }
 
 async function onenlarge(url, name) {
@@ -106,4 +114,5 @@ function labelWords(learnedFrom) {
 }
 
 listenToTabs();
-open();
+refresh();
+document.addEventListener("visibilitychange", () => document.hidden || refresh());

@@ -31,18 +31,18 @@ export class Character {
   #variantsLater = settled(() => this.#askVariants(), 450);
   #rememberLater = settled(() => this.#rememberShown(), 900);
 
-  constructor({ onversion, onenlarge }) {
-    this.onversion = onversion;
+  constructor({ onanswer, onenlarge }) {
+    this.onanswer = onanswer;
     this.#preview = new Latest({
       work: (settings, signal) => characters({ ...settings, count: 1 }, signal),
       done: (answer, settings) => this.#showPicture(answer, settings),
-      failed: (error) => say(byId("character-message"), error.message),
+      failed: (error) => this.#fail(error),
       busy: (busy) => byId("character-sheet").setAttribute("aria-busy", busy),
     });
     this.#variants = new Latest({
       work: (settings, signal) => characters({ ...settings, count: NUM_VARIANTS }, signal),
       done: (answer) => this.#showVariants(answer),
-      failed: (error) => say(byId("character-message"), error.message),
+      failed: (error) => this.#fail(error),
     });
     byId("character-download").addEventListener("click", () => save(this.#shown.image, this.#filename()));
     byId("character-enlarge").addEventListener("click", () => onenlarge(this.#shown.image, this.#filename()));
@@ -78,6 +78,8 @@ export class Character {
   /** A release was opened or replaced: its families, sliders and notes. */
   open(release) {
     this.#release = release;
+    this.#preview.cancel();
+    this.#variants.cancel();
     byId("family").replaceChildren(...release.faces.map((name) => h("option", { value: name }, `${name} · ${release.families[name].resolution} px`)));
     byId("family-field").hidden = release.faces.length < 2;
     if (!release.faces.length) {
@@ -155,6 +157,11 @@ export class Character {
     byId("family").value = family;
   }
 
+  #fail(error) {
+    say(byId("character-message"), error.message);
+    this.onanswer();
+  }
+
   async #showPicture({ images, version }, settings) {
     const picture = byId("character-picture");
     if (!(await show(picture, images[0]))) return;
@@ -165,7 +172,7 @@ export class Character {
     byId("character-enlarge").disabled = !this.#release.families.upscaler;
     say(byId("character-message"));
     this.#rememberLater();
-    this.onversion(version);
+    this.onanswer(version);
   }
 
   #askVariants() {

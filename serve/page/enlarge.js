@@ -10,12 +10,15 @@ export class Enlarge {
   #result = null; // {url, filename}
   #upscaler;
 
-  constructor({ onversion }) {
-    this.onversion = onversion;
+  constructor({ onanswer }) {
+    this.onanswer = onanswer;
     this.#upscaler = new Latest({
       work: async ({ file, name }, signal) => ({ ...(await upscale(file, name, signal)), file }),
       done: (answer, { name }) => this.#showAnswer(answer, name),
-      failed: (error) => this.#refuse(error.message),
+      failed: (error) => {
+        this.#refuse(error.message);
+        this.onanswer();
+      },
       busy: (busy) => byId("drop").setAttribute("aria-busy", busy),
       patience: 0,
     });
@@ -97,7 +100,7 @@ export class Enlarge {
     byId("compare").style.setProperty("--ratio", width / height);
     byId("enlarge-made").textContent = made;
     byId("enlarge-download").disabled = false;
-    this.onversion(version);
+    this.onanswer(version);
   }
 
   #cut() {

@@ -24,18 +24,18 @@ export class PoseTool {
   #reader;
   #readStrokes = settled(() => this.#reader.ask({ strokes: true }), 350);
 
-  constructor({ onversion }) {
-    this.onversion = onversion;
+  constructor({ onanswer }) {
+    this.onanswer = onanswer;
     this.#sketches = new Latest({
       work: ({ pose, seed }, signal) => sketch({ pose, seed, count: NUM_SKETCHES }, signal),
       done: (answer) => this.#showAnswer(answer),
-      failed: (error) => say(byId("sketch-message"), error.message),
+      failed: (error) => this.#fail("sketch-message", error),
       busy: (busy) => byId("sketches").setAttribute("aria-busy", busy),
     });
     this.#reader = new Latest({
       work: (wish, signal) => this.#read(wish, signal),
       done: (answer, wish) => this.#take(answer, wish),
-      failed: (error) => say(byId("pose-message"), error.message),
+      failed: (error) => this.#fail("pose-message", error),
       busy: (busy) => byId("stage").setAttribute("aria-busy", busy),
     });
     byId("sketches").replaceChildren(...Array.from({ length: NUM_SKETCHES }, () => h("li", { class: "empty" })));
@@ -45,6 +45,7 @@ export class PoseTool {
   /** The first release brings the skeleton and with it the stage; later ones only other models. */
   open(release) {
     this.#release = release;
+    this.#sketches.cancel();
     if (!this.#stage) this.#setUp(release);
     this.#askSketches();
   }
@@ -83,8 +84,8 @@ export class PoseTool {
       this.#seed = randomSeed();
       this.#askSketches();
     });
-    byId("pose").addEventListener("keydown", (event) => {
-      if (!(event.ctrlKey || event.metaKey) || !["z", "y"].includes(event.key.toLowerCase())) return;
+    document.addEventListener("keydown", (event) => {
+      if (byId("pose").hidden || !(event.ctrlKey || event.metaKey) || !["z", "y"].includes(event.key.toLowerCase())) return;
       event.preventDefault();
       this.#travel(event.shiftKey || event.key.toLowerCase() === "y" ? "redo" : "undo");
     });
@@ -110,8 +111,9 @@ export class PoseTool {
     this.#stage.setPose(pose, confidence);
     this.#stage.setStrokes(strokes);
     byId("stage").classList.toggle("blank", !strokes.length);
-    byId("undo").disabled = !this.#timeline.canUndo;
-    byId("redo").disabled = !this.#timeline.canRedo;
+    // not `disabled`: the button pressed keeps the focus
+    byId("undo").setAttribute("aria-disabled", !this.#timeline.canUndo);
+    byId("redo").setAttribute("aria-disabled", !this.#timeline.canRedo);
   }
 
   /** A joint on its way: sketches follow at once, and the step that can be undone is the whole drag or the run of keys. */
@@ -144,7 +146,7 @@ export class PoseTool {
 
   #travel(way) {
     this.#forgetReading();
-    this.#timeline[way]();
+    if (!this.#timeline[way]()) return;
     this.#showState();
     this.#askSketches();
   }
@@ -178,7 +180,7 @@ export class PoseTool {
     byId("stage-help").textContent = `Joints read by ${version}${unsure ? "; the hollow ones are guesses" : ""}. Correct them with Joints.`;
     this.#showState();
     this.#askSketches();
-    this.onversion(version);
+    this.onanswer(version);
   }
 
   async #open(input) {
@@ -230,6 +232,11 @@ export class PoseTool {
 
   // --- answers
 
+  #fail(place, error) {
+    say(byId(place), error.message);
+    this.onanswer();
+  }
+
   #askSketches(pose = this.#timeline.now.pose) {
     if (this.#release.families.sketcher) this.#sketches.ask({ pose, seed: this.#seed });
     else say(byId("sketch-message"), "This release has no sketcher; train one with `dvc repro`.");
@@ -242,7 +249,7 @@ export class PoseTool {
     byId("nearest").replaceChildren(...figures);
     byId("sketch-made").textContent = provenance(version, this.#release.families.sketcher);
     say(byId("sketch-message"));
-    this.onversion(version);
+    this.onanswer(version);
   }
 }
 

@@ -29,15 +29,19 @@ export class Timeline {
     this.now = state;
   }
 
+  /** False where there is nothing to go back to. */
   undo() {
-    if (!this.canUndo) return;
-    this.#future.push(this.now);
-    this.now = this.#past.pop();
+    return this.#travel(this.#past, this.#future);
   }
 
   redo() {
-    if (!this.canRedo) return;
-    this.#past.push(this.now);
-    this.now = this.#future.pop();
+    return this.#travel(this.#future, this.#past);
+  }
+
+  #travel(from, to) {
+    if (!from.length) return false;
+    to.push(this.now);
+    this.now = from.pop();
+    return true;
   }
 }
