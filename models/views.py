@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from genga.params import Views
+from genga.skeleton import MIRRORED
 
 
 def random_views(count: int, views: Views, device: torch.device) -> Tensor:
@@ -28,3 +29,13 @@ def look_points(points: Tensor, views: Tensor) -> Tensor:
     moved = points * 2 - 1 - views[:, None, :, 2]
     old: Tensor = torch.linalg.solve(views[:, :, :2], moved.transpose(1, 2))
     return (old.transpose(1, 2) + 1) / 2
+
+
+def seen_differently(ink: Tensor, poses: Tensor, views: Views) -> tuple[Tensor, Tensor]:
+    """Figures (N, 1, R, R) and their poses (N, 11, 2), half of them mirrored, each moved, sized and turned."""
+    flipped = torch.rand(len(ink), device=ink.device) < 0.5
+    ink = torch.where(flipped[:, None, None, None], ink.flip(3), ink)
+    mirrored = poses[:, list(MIRRORED)] * poses.new_tensor([-1, 1]) + poses.new_tensor([1, 0])
+    poses = torch.where(flipped[:, None, None], mirrored, poses)
+    chosen = random_views(len(ink), views, ink.device)
+    return look(ink, chosen, "zeros"), look_points(poses, chosen)

@@ -1,7 +1,8 @@
 """Pose and latent -> line art: a U-Net (Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597) over pictures of the pose,
 as in pix2pix (Isola et al. 2017, https://arxiv.org/abs/1611.07004, section 3.2) and DeepFaceDrawing's kind of sketch-to-picture nets.
-Differences: the pose enters as numbers and is drawn here as soft joints and sticks at half the side; z enters every level of the
-decoder by feature-wise scale and shift (Perez et al. 2018, https://arxiv.org/abs/1709.07871); the last level is a pixel shuffle.
+Differences: the pose enters as numbers and is drawn here as soft joints and sticks at a quarter of the side, which blobs that soft
+lose nothing by; z enters every level of the decoder by feature-wise scale and shift (Perez et al. 2018,
+https://arxiv.org/abs/1709.07871); the last level is a pixel shuffle.
 N batch, Z latent dim, R resolution. Sketches are NCHW float32 in [0, 1], 1 = white paper.
 """
 
@@ -35,7 +36,7 @@ def _conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential
 
 
 class Up(nn.Module):
-    """One level of the decoder: twice the side, the encoder's level added, scaled and shifted by z."""
+    """One level of the decoder: twice the side, the encoder's level added where there is one, scaled and shifted by z."""
 
     def __init__(self, in_channels: int, out_channels: int, z_dim: int) -> None:
         super().__init__()
@@ -43,8 +44,9 @@ class Up(nn.Module):
         self.by_z = nn.Linear(z_dim, 2 * out_channels)
         self.refine = _conv(out_channels, out_channels)
 
-    def forward(self, x: Tensor, skip: Tensor, z: Tensor) -> Tensor:
-        x = nn.functional.interpolate(self.widen(x), scale_factor=2.0) + skip
+    def forward(self, x: Tensor, skip: Tensor | None, z: Tensor) -> Tensor:
+        x = nn.functional.interpolate(self.widen(x), scale_factor=2.0)
+        x = x if skip is None else x + skip
         scale, shift = self.by_z(z)[:, :, None, None].chunk(2, dim=1)
         return self.refine(x * (1 + scale) + shift)  # type: ignore[no-any-return]
 
@@ -56,21 +58,20 @@ class Sketcher(nn.Module):
         super().__init__()
         self.resolution, self.z_dim = resolution, z_dim
         widths = [width, 2 * width, 4 * width, 6 * width]
-        self.stem = _conv(POSE_CHANNELS, width)
-        self.down = nn.ModuleList(nn.Sequential(_conv(a, b, 2), _conv(b, b)) for a, b in pairwise(widths))
+        self.stem = _conv(POSE_CHANNELS, widths[1])
+        self.down = nn.ModuleList(nn.Sequential(_conv(a, b, 2), _conv(b, b)) for a, b in pairwise(widths[1:]))
         self.up = nn.ModuleList(Up(b, a, z_dim) for a, b in pairwise(widths))
-        self.shuffle = nn.Sequential(nn.Conv2d(width, 32, 3, 1, 1), nn.PixelShuffle(2), nn.ReLU())
-        self.ink = nn.Conv2d(8, 1, 3, 1, 1)
+        self.ink = nn.Sequential(nn.Conv2d(width, 32, 3, 1, 1), nn.PixelShuffle(2), nn.ReLU(), nn.Conv2d(8, 1, 3, 1, 1))
 
     def ink_logits(self, pose: Tensor, z: Tensor) -> Tensor:
         """(N, 1, R, R), before the sigmoid: high where there is a line."""
-        levels = [self.stem(draw_pose(pose, self.resolution // 2))]
+        levels = [self.stem(draw_pose(pose, self.resolution // 4))]
         for down in self.down:
             levels.append(down(levels[-1]))
         x = levels.pop()
         for up in reversed(self.up):
-            x = up(x, levels.pop(), z)
-        return self.ink(self.shuffle(x))  # type: ignore[no-any-return]
+            x = up(x, levels.pop() if levels else None, z)
+        return self.ink(x)  # type: ignore[no-any-return]
 
     def forward(self, pose: Tensor, z: Tensor) -> Tensor:
         return 1 - self.ink_logits(pose, z).float().sigmoid()

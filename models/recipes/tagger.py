@@ -78,7 +78,7 @@ class TaggerRecipe:
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
-        update_ema(self.tagger_ema, self.tagger, len(images), params.ema_kimg, cur_nimg)
+        update_ema(self.tagger_ema, self.tagger, len(images), params.ema_kimg, cur_nimg + len(images))
         return {"loss": loss.item()}
 
     def _augment(self, images: Tensor) -> Tensor:

@@ -1,0 +1,133 @@
+"""Training of the two pose networks: where the heat should be, and where it is read to be.
+
+Left and right of a stick figure's limbs cannot be told apart: there, each limb is held against that one of its two names
+which the network is nearer to (the rule of genga/skeleton.py), so that a right answer under the other name costs nothing.
+"""
+
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from genga.params import TrainPose
+from genga.skeleton import LIMBS, MIRRORED, STICKS
+from models.ema import averaged_copy, update_ema
+from models.export import grid
+from models.loop import Scalars
+from models.networks import build
+from models.networks.pose import PoseNet, cell_centres, read_heat
+from models.precision import autocast, channels_last, device
+from models.schedule import set_lr
+from models.views import seen_differently
+
+HEAT_SIGMA = 0.02  # of the heat that is asked for, as a share of the picture's side
+SHOWN_SIDE = 192
+
+
+class Batch(NamedTuple):
+    """pictures uint8 (N, R, R), dark ink on white; poses float32 (N, 11, 2) in [0, 1]."""
+
+    pictures: Tensor
+    poses: Tensor
+
+
+def ink_of(pictures: Tensor) -> Tensor:
+    """uint8 (N, R, R), dark on white -> (N, 1, R, R) in [0, 1], 1 = ink."""
+    return 1 - pictures[:, None].float() / 255
+
+
+def nearer_names(joints: Tensor, truth: Tensor) -> Tensor:
+    """The truth (N, 11, 2), left and right of each limb exchanged where that lies closer to the joints found."""
+    named = truth.clone()
+    for left, right in LIMBS.values():
+        here, there = [*left, *right], [*right, *left]
+        kept = (joints[:, here] - truth[:, here]).norm(dim=2).sum(dim=1)
+        crossed = (joints[:, here] - truth[:, there]).norm(dim=2).sum(dim=1)
+        named[:, here] = torch.where((crossed < kept)[:, None, None], truth[:, there], truth[:, here])
+    return named
+
+
+def pose_losses(logits: Tensor, truth: Tensor, *, limbs_may_swap: bool) -> tuple[Tensor, Tensor]:
+    """Cross entropy of the heatmaps (N, 11, H, H) with a blob around each joint, above what the blob itself has;
+    and the mean distance, as a share of the picture's side, of the joints that are read off them."""
+    joints, _ = read_heat(logits)
+    if limbs_may_swap:
+        truth = nearer_names(joints.detach(), truth)
+    centres = cell_centres(logits.shape[-1], logits)
+    x, y = (torch.softmax(-((centres - truth[:, :, None, axis]) ** 2) / (2 * HEAT_SIGMA**2), dim=2) for axis in (0, 1))
+    wanted = (y[:, :, :, None] * x[:, :, None, :]).flatten(2)
+    entropy = -(torch.xlogy(x, x).sum(dim=2) + torch.xlogy(y, y).sum(dim=2))
+    heat = -(wanted * logits.flatten(2).log_softmax(dim=2)).sum(dim=2) - entropy
+    return heat.mean(), (joints - truth).norm(dim=2).mean()
+
+
+class PoseRecipe:
+    def __init__(self, params: TrainPose, shown: Batch, *, limbs_may_swap: bool) -> None:
+        """`shown`: the pictures and poses of the sample grid."""
+        torch.manual_seed(params.training.seed)
+        self.params, self._shown, self._limbs_may_swap = params, shown, limbs_may_swap
+        net = build(params.model)
+        assert isinstance(net, PoseNet)
+        self.net = channels_last(net)
+        self.net_ema = averaged_copy(self.net)
+        self._optimizer = torch.optim.AdamW(self.net.parameters(), params.lr, weight_decay=params.weight_decay)
+
+    def step(self, batch: Batch, cur_nimg: int) -> Scalars:
+        params = self.params
+        set_lr(self._optimizer, params.lr, cur_nimg, params.training)
+        ink, truth = self._augment(ink_of(batch.pictures.to(device())), batch.poses.to(device()))
+        with autocast(params.training.precision):
+            logits = self.net.train().heat_logits(ink)
+        heat, distance = pose_losses(logits.float(), truth, limbs_may_swap=self._limbs_may_swap)
+        loss = heat + params.distance_weight * distance
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+        update_ema(self.net_ema, self.net, len(ink), params.ema_kimg, cur_nimg + len(ink))
+        return {"heat": heat.item(), "distance": distance.item()}
+
+    def _augment(self, ink: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+        """Mirrored, seen a little differently, with thicker, thinner or paler lines."""
+        ink, truth = seen_differently(ink, truth, self.params.views)
+        line, strength = torch.rand(2, len(ink), 1, 1, 1, device=ink.device)
+        ink = torch.where(line < 0.25, F.max_pool2d(ink, 3, 1, 1), torch.where(line > 0.75, F.avg_pool2d(ink, 3, 1, 1), ink))
+        return (ink * (0.5 + strength)).clamp(0, 1).contiguous(memory_format=torch.channels_last), truth
+
+    @torch.no_grad()
+    def sample(self) -> NDArray[np.uint8]:
+        joints, _ = self.net_ema(ink_of(self._shown.pictures.to(device())))
+        return pose_sheet(self._shown.pictures.numpy(), joints.cpu().numpy())
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"net": self.net.state_dict(), "net_ema": self.net_ema.state_dict(), "optimizer": self._optimizer.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.net.load_state_dict(state["net"])
+        self.net_ema.load_state_dict(state["net_ema"])
+        self._optimizer.load_state_dict(state["optimizer"])
+
+
+def pose_sheet(pictures: NDArray[np.uint8], poses: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The pictures, paled, with the found sticks over them: the body's middle gray, its left blue, its right red."""
+    return grid(np.stack([_with_sticks(picture, pose) for picture, pose in zip(pictures, poses, strict=True)]))
+
+
+def _with_sticks(picture: NDArray[np.uint8], pose: NDArray[np.float32]) -> NDArray[np.uint8]:
+    side = SHOWN_SIDE
+    sheet = cv2.cvtColor(cv2.resize(picture // 2 + 128, (side, side), interpolation=cv2.INTER_LINEAR), cv2.COLOR_GRAY2RGB)
+    places = np.rint(pose * side).astype(int).tolist()
+    for start, end in STICKS:
+        colour = {0: (90, 90, 90), 1: (40, 90, 220), 2: (220, 60, 40)}[_side_of(end)]
+        cv2.line(sheet, places[start], places[end], colour, 2, cv2.LINE_AA)
+    for place in places:
+        cv2.circle(sheet, place, 3, (20, 20, 20), -1, cv2.LINE_AA)
+    return np.asarray(sheet, np.uint8)
+
+
+def _side_of(joint: int) -> int:
+    """0: neither, 1: left, 2: right."""
+    return 0 if MIRRORED[joint] == joint else 1 if joint < MIRRORED[joint] else 2
