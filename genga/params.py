@@ -271,13 +271,21 @@ class TrainSketcher(Section):
     training: Training
     lr: float = Field(gt=0)
     beta1: float = Field(ge=0, lt=1)
+    ink_weight: float = Field(ge=0, description="a pixel of ink counts for 1 + this many pixels of paper")
+    kl_weight: float = Field(ge=0, description="how strongly z is kept a normal distribution; more: better sketches from random z, less variety")
     adversarial: float = Field(ge=0, description="weight of the adversarial term")
+    views: Views
     ema_kimg: float = Field(ge=0)
 
 
 class FindDirections(Section):
     samples: int = Field(ge=100)
-    regularisation: float = Field(gt=0)
+    psi: float = Field(gt=0, le=1, description="truncation of the sampled latents")
+    regularisation: float = Field(gt=0, description="of the regression, as a share of a latent's variance")
+    decorrelate: float = Field(ge=0, description="how strongly a direction is turned away from what changes other tags")
+    sigmas: float = Field(gt=0, description="how far a slider goes at 1, in standard deviations of the latents")
+    judged: int = Field(ge=2, description="faces on which each slider is tried")
+    min_effect: float = Field(gt=0, description="a slider is kept when going from -1 to 1 raises its tag's probability by this much")
     seed: int = Field(ge=0)
 
 
