@@ -12,12 +12,10 @@ from pathlib import Path
 
 from genga.documents import read_json, write_json
 from genga.door import run
-from genga.errors import DataError
+from genga.families import GALLERY, trained_families
 from genga.progress import progress
 from genga.registry import Registry
 from genga.store import Store
-
-GALLERY = "gallery"
 
 
 def register(
@@ -39,10 +37,7 @@ def register(
 
 def _candidates(weights_dir: Path, directions_dir: Path, gallery_dir: Path) -> Iterator[tuple[str, list[Path], str]]:
     """family, the folders whose files make one version, data id."""
-    families = sorted(path.parent.name for path in weights_dir.glob("*/card.json") if not path.parent.name.endswith(".partial"))
-    if not families:
-        raise DataError(f"no trained family in {weights_dir}, expected folders with a card.json; run `dvc repro`")
-    for family in families:
+    for family in trained_families(weights_dir):
         parts = [folder for folder in (weights_dir / family, directions_dir / family) if folder.is_dir()]
         yield family, parts, read_json(weights_dir / family / "card.json")["data"]["id"]
     yield GALLERY, [gallery_dir], Store(gallery_dir).data_id

@@ -1,0 +1,172 @@
+"""One protocol for each kind of network: what is measured and how. On which pictures, stages/judge.py says.
+
+A score is numbers, the protocol beside them, and a sheet to look at. What a network draws is judged as 256-level pictures, as it is served.
+Pictures are uint8 (N, R, R, 3), or (N, R, R) where gray.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.batches import to_signed, to_uint8
+from models.export import grid
+from models.metrics.distance import Reference, compare
+from models.metrics.fidelity import psnr, ssim
+from models.metrics.poses import pose_metrics, read_poses
+from models.metrics.sketches import draw_all, sketch_metrics
+from models.metrics.tags import tag_logits, tag_metrics
+from models.networks.tagger import probabilities
+from models.networks.upscaler import enlarge_bicubic
+from models.precision import autocast, channels_last, device
+from models.recipes.pose import ink_of, pose_sheet
+from models.recipes.tagger import tagged_sheet
+from models.recipes.upscaler import shrink
+from models.targets import Targets
+
+Array = NDArray[Any]
+Pictures = NDArray[np.uint8]
+
+CONTACT_SHEET = 100  # faces, 10 x 10
+SHOWN = 24  # on the other sheets
+
+
+@dataclass(frozen=True)
+class Score:
+    metrics: dict[str, float]
+    protocol: dict[str, Any]
+    sheet: Pictures
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """What is drawn to be judged: how much, from which seed; and how much at a time."""
+
+    count: int
+    seed: int
+    batch_size: int
+
+    def latents(self, count: int, z_dim: int) -> Tensor:
+        return torch.randn(count, z_dim, generator=torch.Generator().manual_seed(self.seed)).to(device())
+
+    def parts(self, count: int) -> list[slice]:
+        return [slice(start, start + self.batch_size) for start in range(0, count, self.batch_size)]
+
+
+class Extractor:
+    """The tagger's features: what pictures of faces are compared by."""
+
+    def __init__(self, tagger: nn.Module, weights_sha256: str) -> None:
+        self._tagger: Any = channels_last(tagger).eval()
+        self._weights_sha256 = weights_sha256
+
+    @torch.inference_mode()
+    def __call__(self, pictures: Pictures, batch_size: int) -> Array:
+        """(N, F)"""
+        found = []
+        with autocast("auto"):
+            for start in range(0, len(pictures), batch_size):
+                images = to_signed(torch.from_numpy(pictures[start : start + batch_size]).to(device()))
+                found.append(self._tagger.features(self._at_its_size(images)).float().cpu().numpy())
+        return np.concatenate(found)
+
+    def _at_its_size(self, images: Tensor) -> Tensor:
+        side = self._tagger.resolution
+        return images if images.shape[-1] == side else F.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
+
+    def protocol(self) -> dict[str, Any]:
+        return {
+            "features": f"the tagger's {self._tagger.num_features}, standardised by the reference",
+            "extractor_sha256": self._weights_sha256,
+            "side": self._tagger.resolution,
+            "resize": "bilinear with antialiasing",
+        }
+
+
+@torch.inference_mode()
+def draw_faces(generator: nn.Module, sampling: Sampling) -> Pictures:
+    """From z of a normal distribution, without truncation."""
+    module: Any = channels_last(generator).eval()
+    z = sampling.latents(sampling.count, module.z_dim)
+    with autocast("auto"):
+        return np.concatenate([to_uint8(module(z[part])) for part in sampling.parts(sampling.count)])
+
+
+def score_face(generator: nn.Module, extractor: Extractor, real: Reference, sampling: Sampling) -> Score:
+    """KID and Frechet distance to real faces; how varied the samples are."""
+    made = draw_faces(generator, sampling)
+    protocol = {"samples": len(made), "seed": sampling.seed, "psi": 1.0, "reference_count": len(real.features), **extractor.protocol()}
+    return Score(compare(real, extractor(made, sampling.batch_size)), protocol, grid(made[:CONTACT_SHEET]))
+
+
+def score_tagger(tagger: nn.Module, card: dict[str, Any], pictures: Pictures, targets: Targets, sampling: Sampling) -> Score:
+    """Accuracy and macro-F1 of each tag, by the card's own thresholds."""
+    rows = np.arange(len(pictures))
+    logits = tag_logits(tagger, pictures, rows, batch_size=sampling.batch_size, precision="auto", what="read tags of held-out faces")
+    found = probabilities(logits, card["temperatures"]).numpy()
+    sheet = tagged_sheet(pictures[:SHOWN], found[:SHOWN], card["thresholds"])
+    return Score(tag_metrics(found, targets, card["thresholds"]), {"pictures": len(pictures)}, sheet)
+
+
+def score_pose(net: nn.Module, pictures: Pictures, truth: Array, *, limbs_may_swap: bool) -> Score:
+    """Shares of joints found near their place."""
+    found, _ = read_poses(net, pictures)
+    shown = np.linspace(0, len(pictures) - 1, min(SHOWN, len(pictures))).astype(np.int64)
+    sheet = pose_sheet(pictures[shown], found[shown].astype(np.float32))
+    protocol = {"pictures": len(pictures), "reference_length": "longer side of the pose's box", "limbs_may_swap": limbs_may_swap}
+    return Score(pose_metrics(found, truth, limbs_may_swap=limbs_may_swap), protocol, sheet)
+
+
+@torch.inference_mode()
+def score_upscaler(upscaler: nn.Module, truth: Pictures, sampling: Sampling) -> Score:
+    """PSNR and SSIM beside those of bicubic enlarging. Small pictures are means of 4 x 4 pixels."""
+    module = channels_last(upscaler).eval()
+    small, bicubic, found = [], [], []
+    for part in sampling.parts(len(truth)):
+        images = shrink(to_signed(torch.from_numpy(truth[part]).to(device())))
+        small.append(to_uint8(F.interpolate(images, scale_factor=4.0)))
+        bicubic.append(to_uint8(enlarge_bicubic(images)))
+        with autocast("auto"):
+            found.append(to_uint8(module(images)))
+    pixels, plain, ours = (np.concatenate(pictures) for pictures in (small, bicubic, found))
+    metrics = {"psnr": psnr(ours, truth), "ssim": ssim(ours, truth), "psnr_bicubic": psnr(plain, truth), "ssim_bicubic": ssim(plain, truth)}
+    sheet = grid(np.stack([pixels, plain, ours, truth], axis=1)[: SHOWN // 2].reshape(-1, *truth.shape[1:]), columns=8)
+    return Score(metrics, {"pictures": len(truth), "side": truth.shape[1], "data_range": 255, "shrunk_by": "means of 4 x 4 pixels"}, sheet)
+
+
+def score_sketcher(sketcher: Any, reader: nn.Module, poses: Array, truth: Pictures, sampling: Sampling) -> Score:
+    """How near the ink lies to that of held-out line art, and how many joints the figure-pose network (`reader`) finds where they were asked for."""
+    asked = torch.from_numpy(poses).float()
+    metrics = sketch_metrics(sketcher, asked, 1 - ink_of(torch.from_numpy(truth)), sampling.seed)
+    drawn, again = (_sketches(sketcher, asked, sampling.seed + more) for more in (0, 1))
+    for of, pictures in (("", drawn), ("_of_truth", truth)):
+        found, _ = read_poses(reader, fitted(pictures, reader))
+        metrics[f"pck_0.1{of}"] = pose_metrics(found, poses, limbs_may_swap=False)["pck_0.1"]
+    protocol = {"poses": len(poses), "seed": sampling.seed, "reference_length": "longer side of the pose's box"}
+    return Score(metrics, protocol, _sketch_sheet(poses, drawn, again, truth))
+
+
+def _sketches(sketcher: Any, poses: Tensor, seed: int) -> Pictures:
+    """Gray, dark on white."""
+    z = torch.randn(len(poses), sketcher.z_dim, generator=torch.Generator().manual_seed(seed))
+    return to_uint8(draw_all(sketcher, poses, z) * 2 - 1)[..., 0]
+
+
+def fitted(pictures: Pictures, net: Any) -> Pictures:
+    """Gray pictures at the side that a network reads."""
+    side = net.resolution
+    return np.stack([cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA) for picture in pictures]).astype(np.uint8, copy=False)
+
+
+def _sketch_sheet(poses: Array, drawn: Pictures, again: Pictures, truth: Pictures) -> Pictures:
+    """The pose, two sketches of it, the line art of the figure that had it; two poses to a row."""
+    count, side = min(SHOWN, len(poses)), truth.shape[1]
+    paper = np.full((1, side, side), 255, np.uint8)
+    asked = [cv2.resize(pose_sheet(paper, pose[None]), (side, side), interpolation=cv2.INTER_AREA) for pose in poses[:count].astype(np.float32)]
+    pictures = [np.repeat(gray[:count, ..., None], 3, axis=-1) for gray in (drawn, again, truth)]
+    return grid(np.stack([np.stack(asked), *pictures], axis=1).reshape(-1, side, side, 3).astype(np.uint8, copy=False), columns=8)

@@ -1,0 +1,123 @@
+"""Challengers take over where the rule in params.yaml says so: champion and challenger are scored here, on the same data by the same protocol.
+
+reads   data/registry/registered.json, data/faces/prepared/, data/faces/sample/, data/labels/, data/figures/, and the registry
+writes  data/registry/gate.json   {family: {"champion", "challenger", "promoted", "why", "scores"}}, and the registry's record
+
+Faces are compared by the features of this run's tagger, whoever made them. A version that people rolled back from, or vetoed, is not promoted
+here again. A face generator that learned from other sources than its challenger does not stay for its numbers: it draws other people's pictures.
+"""
+
+import argparse
+import math
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from genga.documents import read_json, write_json
+from genga.door import run
+from genga.errors import CheckpointError, DataError, ParamsError
+from genga.params import Evaluate, GateRule, load_params
+from genga.progress import progress
+from genga.registry import Registry, Version
+from models.export import read_card
+from models.kinds import kind_of
+from stages.judge import Data, Judge
+
+WHO = "gate"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """`champion`: who is after it; None while nobody may be. `scores`: of the rule's metric, where both were scored."""
+
+    champion: str | None
+    challenger: str
+    promoted: bool
+    why: str
+    scores: dict[str, float] = field(default_factory=dict)
+
+
+def gate(rules: dict[str, GateRule], params: Evaluate, registered_path: Path, data: Data, gate_path: Path, registry: Registry) -> None:
+    challengers = {family: entry["version"] for family, entry in read_json(registered_path).items()}
+    contest = Contest(rules, params, data, challengers, registry)
+    decisions = {}
+    for family in progress(sorted(challengers), what="gate", unit="families"):
+        decision = contest.decide(family)
+        if decision.promoted:
+            registry.promote(family, decision.challenger, WHO, decision.why)
+        decisions[family] = asdict(decision)
+    write_json(gate_path, decisions)
+
+
+class Contest:
+    def __init__(self, rules: dict[str, GateRule], params: Evaluate, data: Data, challengers: dict[str, str], registry: Registry) -> None:
+        self._rules, self._params, self._data = rules, params, data
+        self._challengers, self._registry = challengers, registry
+
+    def decide(self, family: str) -> Decision:
+        challenger, champion = self._challengers[family], self._registry.champion(family)
+        champion_number = champion.number if champion else None
+        if champion_number == challenger:
+            return Decision(challenger, challenger, False, "it is champion already")
+        if line := self._registry.vetoed(family).get(challenger):
+            return Decision(champion_number, challenger, False, f"turned down by {line.who}: {line.why}")
+        if champion is None:
+            return Decision(challenger, challenger, True, "the first version")
+        if family not in self._rules:
+            return Decision(challenger, challenger, True, "the newest version: params.yaml has no gate rule for this family")
+        return self._compare(family, champion)
+
+    def _compare(self, family: str, champion: Version) -> Decision:
+        challenger = self._challengers[family]
+        challenger_dir = self._registry.version_dir(family, challenger)
+        champion_dir = self._registry.version_dir(family, champion.number)
+        if strangers := _other_sources(champion_dir, challenger_dir):
+            return Decision(challenger, challenger, True, f"version {champion.number} draws from other pictures: {strangers}")
+        ours = self._score(family, challenger_dir)
+        try:
+            theirs = self._score(family, champion_dir)
+        except (CheckpointError, DataError) as error:
+            return Decision(challenger, challenger, True, f"version {champion.number} cannot be scored any more: {error}")
+        better, why = verdict(self._rules[family], ours, theirs)
+        scores = {"challenger": ours, "champion": theirs}
+        return Decision(challenger if better else champion.number, challenger, better, f"{why} version {champion.number}", scores)
+
+    def _score(self, family: str, model_dir: Path) -> float:
+        metrics = self._judge.score(family, model_dir).metrics
+        metric = self._rules[family].metric
+        if metric not in metrics:
+            raise ParamsError(f"params.yaml: gate.{family}.metric is {metric}, expected one of {', '.join(metrics)}; correct it there and run again")
+        return metrics[metric]
+
+    @cached_property
+    def _judge(self) -> Judge:
+        tagger_dir, figure_pose_dir = (self._registry.version_dir(family, self._challengers[family]) for family in ("tagger", "figure-pose"))
+        return Judge(self._params, self._data, tagger_dir, figure_pose_dir)
+
+
+def verdict(rule: GateRule, challenger: float, champion: float) -> tuple[bool, str]:
+    gain = (challenger - champion) * (1 if rule.better == "higher" else -1)
+    found = f"{rule.metric} {challenger:.4g} against {champion:.4g} of"
+    if math.isnan(challenger):
+        return False, found
+    return bool(math.isnan(champion) or gain >= rule.min_gain), found
+
+
+def _other_sources(champion_dir: Path, challenger_dir: Path) -> str:
+    """What a face generator learned from, where its challenger learned from nothing of that."""
+    champion, challenger = read_card(champion_dir), read_card(challenger_dir)
+    theirs, ours = (set(card["data"]["sources"]) for card in (champion, challenger))
+    return ", ".join(sorted(theirs)) if kind_of(champion) == "face" and not theirs & ours else ""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("registered_path", "faces_dir", "sample_dir", "labels_dir", "figures_dir", "gate_path"):
+        parser.add_argument(name, type=Path)
+    args = parser.parse_args()
+    data = Data(args.faces_dir, args.sample_dir, args.labels_dir, args.figures_dir)
+    gate(load_params().gate, load_params().evaluate, args.registered_path, data, args.gate_path, Registry())
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,137 @@
+"""On which pictures each family is scored: held-out ones where there are any, the same for a champion and its challenger.
+
+Faces are compared by the features of one tagger and sketches read by one figure-pose network: those that the judge is made with.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from genga.errors import CheckpointError
+from genga.params import Evaluate
+from genga.skeleton import from_vector
+from genga.splits import split_of
+from genga.store import Store
+from genga.tags import columns
+from models.export import Card, load_model
+from models.kinds import kind_of
+from models.metrics.distance import Reference
+from models.metrics.scores import Extractor, Pictures, Sampling, Score, score_face, score_pose, score_sketcher, score_tagger, score_upscaler
+from models.targets import UNKNOWN, Targets, names, read_labels, read_truth
+from stages.train_pose import STORES, Kind, drawings_of
+from stages.train_upscaler import truth_size
+
+
+@dataclass(frozen=True)
+class Data:
+    """The folders that stages/evaluate.py and stages/gate.py are given."""
+
+    faces_dir: Path
+    sample_dir: Path
+    labels_dir: Path
+    figures_dir: Path
+
+
+class Judge:
+    def __init__(self, params: Evaluate, data: Data, tagger_dir: Path, figure_pose_dir: Path) -> None:
+        self._data, self._figure_pose_dir = data, figure_pose_dir
+        self._sampling = Sampling(params.samples, params.seed, params.batch_size)
+        self._faces = Store(data.faces_dir)
+        tagger, self._tagger_card = load_model(tagger_dir)
+        self._extractor = Extractor(tagger, self._tagger_card["weights_sha256"])
+        self._reference = cache(self._features_of_real)
+
+    def score(self, family: str, model_dir: Path) -> Score:
+        """CheckpointError or DataError where these weights cannot be scored on these data: other code, tags or sizes."""
+        module: Any
+        module, card = load_model(model_dir)
+        match kind_of(card):
+            case "face":
+                score = score_face(module, self._extractor, self._reference(module.resolution), self._sampling)
+            case "tagger":
+                score = self._score_tagger(module, card)
+            case "pose":
+                score = self._score_pose(module, "stick" if family == "stick-pose" else "figure")
+            case "upscaler":
+                score = self._score_upscaler(module, card)
+            case "sketcher":
+                score = self._score_sketcher(module)
+        metrics = {name: float(f"{value:.6g}") for name, value in score.metrics.items()}
+        return replace(score, metrics=metrics)
+
+    def _features_of_real(self, resolution: int) -> Reference:
+        """Of as many faces, from all splits, as are drawn to be compared with them."""
+        rows = np.random.default_rng(self._sampling.seed).permutation(len(self._faces))[: self._sampling.count]
+        pictures = self._faces.images(resolution)[np.sort(rows)]
+        return Reference.of(self._extractor(pictures, self._sampling.batch_size))
+
+    def _score_tagger(self, module: Any, card: Card) -> Score:
+        if card["columns"] != columns():
+            raise CheckpointError(
+                "it was trained for another list of tags than genga/tags.yaml has now; train it again with `dvc repro train_tagger`"
+            )
+        rows, split = held_out(self._faces)
+        pictures = [self._faces.images(module.resolution)[rows], self._drawn.pictures(module.resolution)]
+        targets = [read_labels(self._data.labels_dir, self._faces).targets[rows], self._drawn.targets]
+        score = score_tagger(module, card, np.concatenate(pictures), np.concatenate(targets), self._sampling)
+        return noted(score, data=self._faces.data_id, split=split, drawn_faces_of_the_sample=len(self._drawn.targets))
+
+    @cached_property
+    def _drawn(self) -> "DrawnFaces":
+        """For the tags that the judge's tagger had to learn from the drawn sample."""
+        wanted = [name for name, where in self._tagger_card["measured_on"].items() if where == "drawn sample"]
+        return DrawnFaces.of(Store(self._data.sample_dir), wanted, self._tagger_card["training"]["drawn_held_out"])
+
+    def _score_pose(self, module: Any, kind: Kind) -> Score:
+        figures = Store(self._data.figures_dir / STORES[kind])
+        rows, split = held_out(figures)
+        pictures, truth = drawings_of(figures, rows, module.resolution)
+        return noted(score_pose(module, pictures, truth, limbs_may_swap=kind == "stick"), data=figures.data_id, split=split)
+
+    def _score_upscaler(self, module: Any, card: Card) -> Score:
+        rows, split = held_out(self._faces)
+        truth = self._faces.images(truth_size(self._faces, card["training"]["crop"]))[rows]
+        return noted(score_upscaler(module, truth, self._sampling), data=self._faces.data_id, split=split)
+
+    def _score_sketcher(self, module: Any) -> Score:
+        figures = Store(self._data.figures_dir / STORES["figure"])
+        rows, split = held_out(figures)
+        reader, reader_card = load_model(self._figure_pose_dir)
+        truth, poses = figures.images(module.resolution)[rows], from_vector(figures.column("pose"))[rows]
+        return noted(
+            score_sketcher(module, reader, poses, truth, self._sampling), data=figures.data_id, split=split, reader=reader_card["weights_sha256"]
+        )
+
+
+@dataclass(frozen=True)
+class DrawnFaces:
+    """The part of the drawn sample that a tagger was not trained on, and its truth for some tags."""
+
+    faces: Pictures
+    targets: Targets
+
+    @classmethod
+    def of(cls, sample: Store, wanted: list[str], held_out_share: float) -> "DrawnFaces":
+        rows = [row for row, id_ in enumerate(sample.column("id")) if wanted and split_of(id_, held_out_share, held_out_share) == "test"]
+        targets = read_truth(sample).targets[rows]
+        targets[:, [column for column, name in enumerate(names()) if name not in wanted]] = UNKNOWN
+        return cls(sample.images(sample.sizes[-1])[rows], targets)
+
+    def pictures(self, side: int) -> Pictures:
+        resized = [cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA) for face in self.faces]
+        return np.array(resized, dtype=np.uint8).reshape(-1, side, side, 3)
+
+
+def held_out(store: Store) -> tuple[NDArray[np.int64], str]:
+    """The rows of the test split and its name; of a set so small that it has none, all rows."""
+    rows = store.indices("test")
+    return (rows, "test") if len(rows) else (np.arange(len(store)), "all: none were held out")
+
+
+def noted(score: Score, **facts: Any) -> Score:
+    return replace(score, protocol={**score.protocol, **facts})
