@@ -305,13 +305,13 @@ class TransferTag(Section):
 
 
 class Evaluate(Section):
-    samples: int = Field(ge=16)
+    samples: int = Field(ge=16, description="drawn by each face generator, and real faces to compare them with")
     batch_size: int = Field(ge=1)
     seed: int = Field(ge=0)
 
 
 class GateRule(Section):
-    """A challenger takes over when it is better than the champion by at least `min_gain` (in the metric's own unit)."""
+    """A challenger takes over when it gains at least `min_gain` on the champion, in the metric's own unit: at 0 also when it is as good."""
 
     metric: str
     better: Literal["lower", "higher"]

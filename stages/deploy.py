@@ -28,7 +28,7 @@ def deploy(params: Deploy, gate_path: Path, release_dir: Path, registry: Registr
     with locked(release_dir / ".lock"):
         champions = {family: champion for family in sorted(families) if (champion := registry.champion(family))}
         if not champions:
-            raise RegistryError(f"the registry at {registry.uri} has no champion; run `dvc repro --force register gate`")
+            raise RegistryError(f"the registry at {registry.uri} has no champion; run `dvc repro --force --single-item register gate`")
         entries = {family: _entry(champion, registry) for family, champion in champions.items()}
         return write_release(release_dir, entries, params.keep_releases, smoke_test)
 
