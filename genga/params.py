@@ -231,8 +231,9 @@ class StyleGAN2Params(Section):
     channel_max: int = Field(ge=8)
 
 
-class TrainFace(Section):
-    model: Annotated[DCGANParams | StyleGAN2Params, Field(discriminator="arch")]
+class Adversarial(Section):
+    """Two networks against each other; see models/recipes/gan.py."""
+
     training: Training
     g_lr: float = Field(gt=0)
     d_lr: float = Field(gt=0)
@@ -243,6 +244,34 @@ class TrainFace(Section):
     label_noise: Share = Field(description="share of the discriminator's labels flipped")
     augment: Share = Field(description="probability of each differentiable augmentation")
     ema_kimg: float = Field(ge=0)
+
+
+class WarmUp(Section):
+    """Before the contest the generator learns to rebuild pictures from what an encoder sees in them; the encoder is then thrown away."""
+
+    kimg: float = Field(gt=0)
+    lr: float = Field(gt=0)
+    kl_weight: float = Field(ge=0, description="how strongly the encoder's z is kept a normal distribution")
+
+
+class Growth(Section):
+    side: PowerOfTwo
+    until_kimg: float = Field(gt=0)
+
+
+class TrainFace(Adversarial):
+    model: Annotated[DCGANParams | StyleGAN2Params, Field(discriminator="arch")]
+    warm_up: WarmUp | None
+    growth: list[Growth] = Field(description="smaller sides to begin at, in order; afterwards the model's resolution")
+
+    @model_validator(mode="after")
+    def can_grow(self) -> Self:
+        sides = [step.side for step in self.growth]
+        if sides and self.model.arch != "stylegan2":
+            raise ValueError("only stylegan2 can grow; leave growth empty")
+        if sides != sorted(set(sides)) or any(side >= self.model.resolution for side in sides):
+            raise ValueError("growth must list sides from small to large, below the model's resolution")
+        return self
 
 
 class UpscalerParams(Section):
@@ -289,16 +318,13 @@ class FindDirections(Section):
     seed: int = Field(ge=0)
 
 
-class TransferTag(Section):
+class TransferTag(Adversarial):
     """A generator for one tag: layers appended to a trained one, trained on that tag's faces only."""
 
     tag: str
     family: str
     min_faces: int = Field(ge=1)
-    training: Training
-    lr: float = Field(gt=0)
-    beta1: float = Field(ge=0, lt=1)
-    ema_kimg: float = Field(ge=0)
+    width: int = Field(ge=8, description="channels of the appended layers at full size; the discriminator has as many")
 
 
 # --- judging and serving

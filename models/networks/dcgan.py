@@ -63,21 +63,29 @@ class Generator(nn.Module):
             norm.eval()
 
 
+class Trunk(nn.Sequential):
+    """image (N, 3, R, R) -> features (N, num_features, 4, 4)."""
+
+    def __init__(self, resolution: int, width: int, kernel: int, dropout: float) -> None:
+        widths = [3, *reversed(widths_to(resolution, width))]
+        layers: list[nn.Module] = []
+        for num_in, num_out in pairwise(widths):
+            layers += [nn.Conv2d(num_in, num_out, kernel, stride=2, padding=(kernel - 1) // 2), nn.LeakyReLU(0.2), nn.Dropout2d(dropout)]
+        super().__init__(*layers)
+        self.num_features = widths[-1]
+
+
 class Discriminator(nn.Module):
     """image (N, 3, R, R) -> logit (N, 1), high on real ones."""
 
     def __init__(self, resolution: int, width: int, kernel: int, dropout: float) -> None:
         super().__init__()
-        widths = [3, *reversed(widths_to(resolution, width))]
-        layers: list[nn.Module] = []
-        for num_in, num_out in pairwise(widths):
-            layers += [nn.Conv2d(num_in, num_out, kernel, stride=2, padding=(kernel - 1) // 2), nn.LeakyReLU(0.2), nn.Dropout2d(dropout)]
-        layers += [nn.Flatten(), nn.Linear(widths[-1] * 16, 1)]
-        self.layers = nn.Sequential(*layers)
+        self.trunk = Trunk(resolution, width, kernel, dropout)
+        self.out = nn.Linear(self.trunk.num_features * 16, 1)
         self.apply(_initialise)
 
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.layers(images)
+        logits: Tensor = self.out(self.trunk(images).flatten(1))
         return logits.float()
 
 

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+LR_MUL = 0.1
 GAIN = math.sqrt(2)  # keeps the variance through a leaky ReLU
 
 
@@ -41,7 +42,7 @@ class Mapping(nn.Module):
     def __init__(self, z_dim: int, w_dim: int, layers: int) -> None:
         super().__init__()
         dims = [z_dim] + [w_dim] * layers
-        self.layers = nn.ModuleList(EqualLinear(a, b, lr_mul=0.01) for a, b in pairwise(dims))
+        self.layers = nn.ModuleList(EqualLinear(a, b, lr_mul=LR_MUL) for a, b in pairwise(dims))
 
     def forward(self, z: Tensor) -> Tensor:
         with torch.autocast(z.device.type, enabled=False):
@@ -57,7 +58,8 @@ class ModulatedConv(nn.Module):
     def __init__(self, num_in: int, num_out: int, w_dim: int, kernel: int, *, up: bool = False, demodulate: bool = True) -> None:
         super().__init__()
         shape = (num_in, num_out, 4, 4) if up else (num_out, num_in, kernel, kernel)
-        self.weight = nn.Parameter(torch.randn(shape))
+        # a colour layer starts at nothing, so a level that joins later does not disturb those below
+        self.weight = nn.Parameter(torch.randn(shape) if demodulate else torch.zeros(shape))
         self.affine = EqualLinear(w_dim, num_in, bias=1.0)
         self.scale = 1 / math.sqrt(num_in * (4 if up else kernel**2))
         self.up, self.demodulate = up, demodulate
@@ -109,11 +111,13 @@ class Generator(nn.Module):
         self.to_rgbs = nn.ModuleList(ModulatedConv(width, 3, w_dim, 1, demodulate=False) for width in widths)
         self.rgb_bias = nn.Parameter(torch.zeros(3))
 
-    def synthesis(self, w: Tensor) -> Tensor:
-        """w (N, W) -> image (N, 3, R, R), not clamped."""
+    def synthesis(self, w: Tensor, side: int | None = None) -> Tensor:
+        """w (N, W) -> image (N, 3, R, R), not clamped; while the network is growing, the image (N, 3, side, side)."""
         x = self.convs[0](self.constant.expand(len(w), -1, -1, -1).contiguous(memory_format=torch.channels_last), w)
         rgb = self.to_rgbs[0](x, w)
         for up, conv, to_rgb in zip(self.ups, self.convs[1:], self.to_rgbs[1:], strict=True):
+            if rgb.shape[2] == side:
+                break
             x = conv(up(x, w), w)
             rgb = F.interpolate(rgb, scale_factor=2, mode="bilinear") + to_rgb(x, w)
         images: Tensor = rgb.float() + self.rgb_bias[:, None, None]
@@ -143,34 +147,36 @@ class EqualConv(nn.Module):
 
 
 class DownBlock(nn.Module):
-    """x (N, I, R, R) -> (N, O, R/2, R/2), residual (figure 7)."""
+    """x (N, I, R, R) -> (N, O, R/2, R/2). Its last layer starts at nothing, so a level that joins later does not disturb those below."""
 
     def __init__(self, num_in: int, num_out: int) -> None:
         super().__init__()
-        self.conv, self.down, self.skip = EqualConv(num_in, num_in, 3), EqualConv(num_in, num_out, 4), EqualConv(num_in, num_out, 1)
+        self.conv, self.down = EqualConv(num_in, num_in, 3), EqualConv(num_in, num_out, 4)
+        nn.init.zeros_(self.down.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        # leaky_relu(g x) = g leaky_relu(x): gains go into the weights; sqrt(1/2) keeps the variance of the sum
-        y = F.leaky_relu(self.conv(x, GAIN), 0.2)
-        y = F.leaky_relu(self.down(y, 1.0), 0.2)
-        added: Tensor = y + self.skip(F.avg_pool2d(x, 2), 1 / GAIN)
-        return added
+        # leaky_relu(g x) = g leaky_relu(x): gains go into the weights
+        x = F.leaky_relu(self.conv(x, GAIN), 0.2)
+        return F.leaky_relu(self.down(x, GAIN), 0.2)
 
 
 class Trunk(nn.Module):
-    """image (N, 3, R, R) -> features (N, C, 4, 4)."""
+    """image (N, 3, S, S), S up to R -> features (N, C, 4, 4). Every level also sees the picture at its own size (input skips, figure 7b)."""
 
     def __init__(self, resolution: int, channel_base: int, channel_max: int) -> None:
         super().__init__()
-        widths = [channels_at(2**power, channel_base, channel_max) for power in range(resolution.bit_length() - 1, 1, -1)]
-        self.from_rgb = EqualConv(3, widths[0], 1)
+        self.sides = [2**power for power in range(resolution.bit_length() - 1, 1, -1)]
+        widths = [channels_at(side, channel_base, channel_max) for side in self.sides]
+        self.from_rgbs = nn.ModuleList(EqualConv(3, width, 1) for width in widths)
         self.blocks = nn.ModuleList(DownBlock(a, b) for a, b in pairwise(widths))
         self.num_features = widths[-1]
 
     def forward(self, images: Tensor) -> Tensor:
-        x = F.leaky_relu(self.from_rgb(images, GAIN), 0.2)
-        for block in self.blocks:
-            x = block(x)
+        first = self.sides.index(images.shape[2])
+        x: Tensor = F.leaky_relu(self.from_rgbs[first](images, GAIN), 0.2)
+        for block, from_rgb in zip(self.blocks[first:], self.from_rgbs[first + 1 :], strict=True):
+            images = F.avg_pool2d(images, 2)
+            x = block(x) + F.leaky_relu(from_rgb(images, GAIN), 0.2)
         return x
 
 
@@ -207,16 +213,3 @@ class Discriminator(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.head(minibatch_stddev(self.trunk(images)))
         return logits
-
-
-class Encoder(nn.Module):
-    """image (N, 3, R, R) -> mean and log variance of its z, each (N, Z)."""
-
-    def __init__(self, resolution: int, channel_base: int, channel_max: int, z_dim: int) -> None:
-        super().__init__()
-        self.trunk = Trunk(resolution, channel_base, channel_max)
-        self.head = Head(self.trunk.num_features, self.trunk.num_features, 2 * z_dim)
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        mean, log_var = self.head(self.trunk(images)).chunk(2, dim=1)
-        return mean, log_var
