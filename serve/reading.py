@@ -19,6 +19,7 @@ WORKING_SIDE = 640
 MIN_CONTRAST = 40
 INK = 0.35
 MARGIN = 0.1  # paper around the figure, as a share of its longer side
+THINNEST = 0.007  # width of the thinnest pen that networks learned from, as a share of the frame
 # How kinds are told apart, at this side in pixels: gaps up to GAP are closed; lines that are then this much thicker were outlines.
 # 98 % of stick figures and 99 % of figures drawn by Genga fall on their side; SOLID, in pixels, is more than any pen.
 KIND_SIDE, GAP, OUTLINES, SOLID = 160, 9, 1.6, 6.5
@@ -76,6 +77,15 @@ def frame_of(ink: Ink) -> Frame:
     (top, bottom), (left, right) = ((int(places.min()), int(places.max()) + 1) for places in np.nonzero(ink > INK))
     side = round(max(bottom - top, right - left) * (1 + 2 * MARGIN))
     return Frame((left + right - side) // 2, (top + bottom - side) // 2, side)
+
+
+def thickened(ink: Ink) -> Ink:
+    """Hairlines, as in large scans, would be gone at what the networks see: they are drawn again with the thinnest pen known there."""
+    missing = THINNEST * frame_of(ink).side - 2 * _thickness((ink > INK).astype(np.uint8))
+    if missing < 1:
+        return ink
+    pen = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (1 + round(missing), 1 + round(missing)))
+    return np.asarray(cv2.dilate(ink, pen), dtype=np.float32)
 
 
 def kind_of_drawing(ink: Ink) -> Kind:

@@ -37,10 +37,10 @@ def serve(release_dir: Path, host: str, port: int) -> None:
 
 def _bound(host: str, port: int) -> socket.socket:
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        listening = socket.socket(family, kind)
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listening = socket.socket(family, kind, protocol)  # without the protocol asyncio leaves Nagle's delay on: 40 ms an answer
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
+        listening.bind((address[0], port, *address[2:]))  # getaddrinfo wraps ports that are too high
     except (OSError, OverflowError) as error:
         raise GengaError(f"cannot listen on {host}, port {port} ({error}); end what runs there or choose another one with --port") from error
     return listening

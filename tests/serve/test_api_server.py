@@ -1,0 +1,156 @@
+"""The real process: `python -m serve` on a free port of the loopback."""
+
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+from tiny_release import make_release
+
+from genga.errors import GengaError
+from serve.app import create_app
+from serve.server import serve
+
+REPO = Path(__file__).parents[2]
+FACES = ("stylegan2", "sketcher", "gallery")
+MAX_ROUNDS = 400
+
+
+def start(*arguments: str | Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "serve", *map(str, arguments)]
+    return subprocess.Popen(command, cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@contextmanager
+def running(release_dir: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The process and its address, once it has told that it answers."""
+    process = start("--release", release_dir, "--port", "0")
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("Genga answers at http://127.0.0.1:"), line
+        yield process, line.split()[-1]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def until(true: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "did not come true in time"
+        time.sleep(0.05)
+
+
+def metric(client: httpx.Client, name: str) -> float:
+    found = re.search(rf"^{name} (\S+)$", client.get("/metrics").text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+class Callers:
+    """Four callers who ask without a pause; what each got stays in `answers`."""
+
+    def __init__(self, address: str) -> None:
+        self.answers: list[tuple[int, str]] = []
+        self.failures: list[Exception] = []
+        self._ended = threading.Event()
+        self._threads = [threading.Thread(target=self._ask, args=(address, caller)) for caller in range(4)]
+
+    def __enter__(self) -> "Callers":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self, address: str, caller: int) -> None:
+        with httpx.Client(base_url=address, timeout=30) as client:
+            for seed in range(MAX_ROUNDS):
+                if self._ended.is_set():
+                    return
+                try:
+                    reply = client.post("/api/characters", json={"seed": seed, "count": 1 + caller})
+                    self.answers.append((reply.status_code, reply.headers["X-Genga-Version"]))
+                except (httpx.HTTPError, KeyError) as error:
+                    self.failures.append(error)
+
+
+def test_a_new_release_takes_over_without_a_failed_request_and_a_broken_one_is_refused(tmp_path: Path) -> None:
+    release_dir = tmp_path / "release"
+    make_release(release_dir, version="1", families=FACES)
+    with running(release_dir) as (process, address), httpx.Client(base_url=address, timeout=30) as client:
+        ask = {"seed": 5, "psi": 0.6}
+        first = client.post("/api/characters", json=ask).json()
+        with Callers(address) as callers:
+            until(lambda: len(callers.answers) > 10)
+            make_release(release_dir, version="2", seed=1, families=FACES)
+            until(lambda: ("stylegan2/2") in {version for _, version in list(callers.answers)})
+        assert callers.failures == []
+        assert {status for status, _ in callers.answers} == {200}
+        assert {version for _, version in callers.answers} == {"stylegan2/1", "stylegan2/2"}
+        second = client.post("/api/characters", json=ask).json()
+        assert second["version"] == "stylegan2/2" and second["images"] != first["images"]
+        assert metric(client, "genga_release_swaps_total") == 1
+
+        make_release(release_dir, version="3", seed=2, families=FACES)
+        broken_dir = release_dir / "stylegan2" / "3"
+        until(lambda: client.get("/api/release").json()["families"]["stylegan2"]["version"] == "3")
+        shutil.copy(broken_dir / "card.json", broken_dir / "added.json")
+        (release_dir / "release.json").write_bytes((release_dir / "release.json").read_bytes().replace(b"0.5", b"0.6"))
+        until(lambda: metric(client, "genga_release_refusals_total") == 1)
+        assert client.post("/api/characters", json=ask).json()["version"] == "stylegan2/3"
+
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=20)
+        assert process.returncode == 0
+        assert "is refused" in errors and "Traceback" not in errors
+
+
+def test_the_same_request_gives_the_same_bytes_in_another_process(tmp_path: Path) -> None:
+    make_release(tmp_path / "release", families=FACES)
+    request = {"seed": 11, "tags": {"glasses": 0.5}, "count": 3}
+    with TestClient(create_app(tmp_path / "release")) as client:
+        here = client.post("/api/characters", json=request).content
+    with running(tmp_path / "release") as (_, address):
+        assert httpx.post(f"{address}/api/characters", json=request, timeout=30).content == here
+
+
+def test_a_request_under_way_is_answered_before_the_process_ends(tmp_path: Path) -> None:
+    make_release(tmp_path / "release", families=FACES)
+    with running(tmp_path / "release") as (process, address):
+        replies: list[httpx.Response] = []
+        caller = threading.Thread(target=lambda: replies.append(httpx.post(f"{address}/api/characters", json={"count": 64}, timeout=30)))
+        caller.start()
+        time.sleep(0.15)
+        process.send_signal(signal.SIGINT)
+        caller.join()
+        assert len(replies[0].json()["images"]) == 64
+        assert process.wait(timeout=20) == 0
+
+
+def test_a_missing_release_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
+    process = start("--release", tmp_path / "nothing")
+    out, errors = process.communicate(timeout=60)
+    assert process.returncode == 2 and out == ""
+    assert errors.startswith("error: no release in") and errors.count("\n") == 1
+
+
+def test_a_port_that_cannot_be_had_is_one_sentence(tmp_path: Path) -> None:
+    make_release(tmp_path / "release", families=["gallery"])
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for port in (taken.getsockname()[1], 99_999, -1):
+            with pytest.raises(GengaError, match="--port"):
+                serve(tmp_path / "release", "127.0.0.1", port)
