@@ -1,0 +1,144 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genga.errors import DataError
+from genga.store import Store, StoreWriter, picture_id
+
+
+def row(idx: int, split: str = "train") -> dict[str, object]:
+    return {"id": f"id{idx}", "source": "drawn", "licence": "CC0-1.0", "split": split}
+
+
+def random_pictures(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
+
+
+def write(store_dir: Path, pictures: np.ndarray, chunk: int = 3) -> Store:
+    with StoreWriter(store_dir, {"8": (8, 8, 3), "grey": (8, 8)}) as writer:
+        for start in range(0, len(pictures), chunk):
+            part = pictures[start : start + chunk]
+            writer.append([row(start + idx) for idx in range(len(part))], **{"8": part, "grey": part[..., 0]})
+    return Store(store_dir)
+
+
+def test_chunks_read_back_as_one_array_by_index(tmp_path: Path) -> None:
+    pictures = random_pictures(10)
+    store = write(tmp_path / "store", pictures)
+    assert len(store) == 10 and store.sizes == ["8", "grey"]
+    idxs = np.array([9, 0, 4, 4])
+    np.testing.assert_array_equal(store.images(8)[idxs], pictures[idxs])
+    np.testing.assert_array_equal(store.images("grey")[idxs], pictures[idxs, ..., 0])
+    assert store.column("id") == [f"id{idx}" for idx in range(10)]
+
+
+def test_arrays_are_mapped_and_not_loaded(tmp_path: Path) -> None:
+    assert isinstance(write(tmp_path / "store", random_pictures(4)).images(8), np.memmap)
+
+
+def test_the_same_pictures_give_the_same_bytes_however_they_are_cut_into_chunks(tmp_path: Path) -> None:
+    for name, chunk in (("one", 1), ("all", 100)):
+        write(tmp_path / name, random_pictures(7), chunk)
+    files = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert files == ["images-8.npy", "images-grey.npy", "manifest.parquet"]
+    for file in files:
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "all" / file).read_bytes()
+
+
+def test_splits_read_as_rows_in_order(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path / "store", {}) as writer:
+        writer.append([row(0), row(1, "val"), row(2), row(3, "val")])
+    store = Store(tmp_path / "store")
+    assert store.indices("val").tolist() == [1, 3]
+    assert store.indices("train").tolist() == [0, 2]
+    assert store.indices("test").tolist() == []
+
+
+def test_pictures_kept_as_they_came_read_back_byte_for_byte(tmp_path: Path) -> None:
+    contents = [b"first", b"", b"third one"]
+    with StoreWriter(tmp_path / "store", {}) as writer:
+        for idx, content in enumerate(contents):
+            writer.append_encoded(row(idx), content)
+    store = Store(tmp_path / "store")
+    assert [store.encoded(idx) for idx in range(3)] == contents
+
+
+def fail_half_way(store_dir: Path) -> None:
+    with StoreWriter(store_dir, {"8": (8, 8, 3)}) as writer:
+        writer.append([row(0)], **{"8": random_pictures(1)})
+        writer.beside("rejected.csv").write_text("path,reason\n")
+        raise RuntimeError("half way")
+
+
+def test_an_error_while_writing_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="half way"):
+        fail_half_way(tmp_path / "store")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_while_writing_keeps_the_store_that_was_there(tmp_path: Path) -> None:
+    write(tmp_path / "store", random_pictures(2))
+    with pytest.raises(RuntimeError, match="half way"):
+        fail_half_way(tmp_path / "store")
+    assert len(Store(tmp_path / "store")) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+def test_a_new_store_takes_the_place_of_the_old_one_with_what_lies_beside(tmp_path: Path) -> None:
+    write(tmp_path / "store", random_pictures(2))
+    with StoreWriter(tmp_path / "store", {}) as writer:
+        writer.append_encoded(row(0), b"new")
+        writer.beside("rejected.csv").write_text("path,reason\n")
+    assert sorted(path.name for path in (tmp_path / "store").iterdir()) == ["encoded.bin", "manifest.parquet", "rejected.csv"]
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+def test_what_a_killed_writer_left_is_cleared_by_the_next(tmp_path: Path) -> None:
+    (tmp_path / "store.partial").mkdir()
+    (tmp_path / "store.partial" / "images-8.npy").write_bytes(b"half")
+    write(tmp_path / "store", random_pictures(2))
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+def test_a_folder_that_is_no_store_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no store in .*dvc repro"):
+        Store(tmp_path)
+
+
+def test_a_size_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no pictures of size 64, it has 8, grey"):
+        write(tmp_path / "store", random_pictures(2)).images(64)
+
+
+def test_an_array_that_does_not_fit_its_manifest_is_refused(tmp_path: Path) -> None:
+    store = write(tmp_path / "store", random_pictures(5))
+    write(tmp_path / "other", random_pictures(4))
+    (tmp_path / "other" / "images-8.npy").replace(store.dir / "images-8.npy")
+    with pytest.raises(DataError, match="holds 4 pictures and its manifest 5"):
+        store.images(8)
+
+
+def test_the_data_id_names_the_pictures_and_their_order(tmp_path: Path) -> None:
+    ids = []
+    for name, order in (("a", (0, 1, 2)), ("b", (0, 1, 2)), ("c", (0, 2, 1)), ("d", (0, 1))):
+        with StoreWriter(tmp_path / name, {}) as writer:
+            writer.append([row(idx) for idx in order])
+        ids.append(Store(tmp_path / name).data_id)
+    assert ids[0] == ids[1]
+    assert len(set(ids)) == 3
+
+
+def test_terms_hold_each_licence_and_source_once(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path / "store", {}) as writer:
+        writer.append([row(0), row(1), row(2) | {"source": "kaggle", "licence": "unknown"}])
+    assert Store(tmp_path / "store").terms() == {"licences": ["CC0-1.0", "unknown"], "sources": ["drawn", "kaggle"]}
+
+
+def test_a_picture_id_follows_its_pixels_and_its_shape() -> None:
+    picture = random_pictures(1)[0]
+    assert picture_id(picture) == picture_id(np.asfortranarray(picture))
+    assert len(picture_id(picture)) == 64
+    other = picture.copy()
+    other[0, 0, 0] ^= 1
+    assert len({picture_id(picture), picture_id(other), picture_id(picture.reshape(4, 16, 3))}) == 3

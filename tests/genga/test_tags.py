@@ -1,0 +1,99 @@
+import pytest
+
+from genga import tags
+from genga.errors import DataError
+
+
+def test_columns_are_every_value_of_every_group_and_then_the_flags() -> None:
+    columns = tags.columns()
+    assert columns[0] == "hair_color=blonde"
+    assert columns[-len(tags.flags()) :] == tags.flags()
+    assert len(columns) == len(set(columns)) == sum(map(len, tags.groups().values())) + len(tags.flags())
+
+
+def test_slices_cut_the_columns_into_groups_and_flags() -> None:
+    columns, slices = tags.columns(), tags.column_slices()
+    assert list(slices) == [*tags.groups(), *tags.flags()]
+    for name, values in tags.groups().items():
+        assert columns[slices[name]] == [f"{name}={value}" for value in values]
+    for flag in tags.flags():
+        assert columns[slices[flag]] == [flag]
+
+
+def test_the_names_that_other_parts_rely_on_are_there() -> None:
+    assert {"hair_color", "hair_length", "eye_color", "skin_tone"} <= tags.groups().keys()
+    assert {"glasses", "smile", "open_mouth", "blush"} <= set(tags.flags())
+    assert set(tags.ordered()) <= tags.groups().keys()
+
+
+def test_a_column_says_what_its_label_is() -> None:
+    assert tags.labels_of("hair_color=blue") == {"hair_color": "blue"}
+    assert tags.labels_of("glasses") == {"glasses": True}
+
+
+@pytest.mark.parametrize("name", tags.vocabularies())
+def test_every_word_of_every_vocabulary_leads_to_a_tag_of_ours(name: str) -> None:
+    vocabulary = tags.vocabularies()[name]
+    everything = {value for values in tags.groups().values() for value in values}
+    for target in vocabulary.words.values():
+        if "*" in vocabulary.columns.values():
+            for column in target.split():
+                assert column in tags.columns()
+        else:
+            assert target in everything
+    assert {group for group in vocabulary.columns.values() if group != "*"} <= tags.groups().keys()
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        (["file", "hair", "eyes"], "faces96"),
+        (["file", "hair_class", "skin_class"], "animeface_character"),
+        (["Filename", "Hair_Color", "Skin_Color"], "animeface_character"),
+        (["id", "tags"], "danbooru"),
+        (["id", "tag_string", "rating"], "danbooru"),
+    ],
+)
+def test_a_table_is_read_with_the_vocabulary_that_knows_most_of_its_columns(header: list[str], name: str) -> None:
+    vocabulary = tags.vocabulary_for(header)
+    assert vocabulary is not None and vocabulary.name == name
+
+
+def test_a_table_of_other_things_has_no_vocabulary() -> None:
+    assert tags.vocabulary_for(["x", "y", "width"]) is None
+
+
+def test_faces96_rows_become_hair_and_eyes() -> None:
+    vocabulary = tags.vocabularies()["faces96"]
+    assert vocabulary.translate({"file": "1.jpg", "hair": "Blue", "eyes": "aqua"}) == {"hair_color": "blue", "eye_color": "aqua"}
+    assert vocabulary.translate({"file": "1.jpg", "hair": "rainbow", "eyes": ""}) == {}
+
+
+def test_animeface_character_words_become_ours() -> None:
+    vocabulary = tags.vocabularies()["animeface_character"]
+    assert vocabulary.translate({"hair": "Light Blue", "skin": "tanned"}) == {"hair_color": "aqua", "skin_tone": "tan"}
+    assert vocabulary.translate({"hair": "silver"}) == {"hair_color": "gray"}
+
+
+def test_danbooru_tags_become_groups_and_flags() -> None:
+    vocabulary = tags.vocabularies()["danbooru"]
+    found = vocabulary.translate({"tags": "1girl silver_hair long_hair :d glasses unknown_thing"})
+    assert found == {"hair_color": "gray", "hair_length": "long", "smile": True, "open_mouth": True, "glasses": True}
+
+
+def test_known_labels_pass_the_check() -> None:
+    labels: tags.Labels = {"hair_color": "blue", "glasses": False}
+    assert tags.check(labels) == labels
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ({"hair_color": "rainbow"}, "hair_color is 'rainbow', expected one of blonde"),
+        ({"wings": True}, "unknown tag 'wings'"),
+        ({"glasses": "yes"}, "glasses is 'yes', expected true or false"),
+    ],
+)
+def test_labels_that_are_not_in_the_file_are_refused_by_name(labels: tags.Labels, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        tags.check(labels)
