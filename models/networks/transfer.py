@@ -23,6 +23,7 @@ class Redraw(nn.Module):
         self.ups = nn.ModuleList(nn.ConvTranspose2d(b, a, 4, stride=2, padding=1) for a, b in pairwise(widths))
         self.to_rgb = nn.Conv2d(width, 3, 3, padding=1)
         nn.init.zeros_(self.to_rgb.weight)
+        nn.init.zeros_(self.to_rgb.bias)  # type: ignore[arg-type]
 
     def forward(self, images: Tensor) -> Tensor:
         x = F.leaky_relu(self.stem(images), 0.2)

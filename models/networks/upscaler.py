@@ -31,9 +31,8 @@ class Upscaler(nn.Module):
         self.stem = nn.Conv2d(3, width, 3, padding=1)
         self.blocks = nn.Sequential(*(Block(width) for _ in range(blocks)))
         self.to_rgb = nn.Conv2d(width, 3 * SCALE**2, 3, padding=1)
-        for block in self.blocks:
-            nn.init.zeros_(block.second.weight)  # type: ignore[arg-type, union-attr]
-        nn.init.zeros_(self.to_rgb.weight)
+        nn.init.zeros_(self.to_rgb.weight)  # so it starts as bicubic enlarging
+        nn.init.zeros_(self.to_rgb.bias)  # type: ignore[arg-type]
 
     def forward(self, images: Tensor) -> Tensor:
         x = F.relu(self.stem(images))
