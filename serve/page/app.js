@@ -58,11 +58,11 @@ function select(chosen) {
     tab.tabIndex = name === chosen ? 0 : -1;
     byId(name).hidden = name !== chosen;
   }
-  history.replaceState(null, "", `#${chosen}`);
+  history.replaceState(null, "", `#/${chosen}`); // no id of the page: nothing scrolls to it
 }
 
 function followHash() {
-  const name = location.hash.slice(1);
+  const name = location.hash.slice(2);
   select(TABS.includes(name) ? name : TABS[0]);
 }
 

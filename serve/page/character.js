@@ -49,6 +49,7 @@ export class Character {
     this.#listen();
     byId("variants").replaceChildren(...Array.from({ length: NUM_VARIANTS }, () => h("li", { class: "empty" })));
     this.#showHistory();
+    this.#fillFields();
   }
 
   #listen() {

@@ -35,9 +35,8 @@ export class Enlarge {
     this.#release = release;
     const { upload_bytes, upscale_pixels, upscale_factor } = release.limits;
     byId("enlarge-limits").textContent = `Pictures up to ${megabytes(upload_bytes)} and ${megapixels(upscale_pixels)} become ${upscale_factor} times as wide and high; transparency is kept.`;
-    const { upscaler } = release.families;
-    for (const id of ["choose", "another"]) byId(id).disabled = !upscaler;
-    if (!upscaler) say(byId("enlarge-message"), "This release has no upscaler; train one with `dvc repro`.");
+    byId("choose").disabled = !release.families.upscaler;
+    if (!release.families.upscaler) say(byId("enlarge-message"), "This release has no upscaler; train one with `dvc repro`.");
   }
 
   #listenToDrops() {
@@ -100,6 +99,7 @@ export class Enlarge {
     byId("compare").style.setProperty("--ratio", width / height);
     byId("enlarge-made").textContent = made;
     byId("enlarge-download").disabled = false;
+    byId("another").disabled = false;
     this.onanswer(version);
   }
 

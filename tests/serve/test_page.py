@@ -510,7 +510,7 @@ def test_before_and_after_are_compared_by_keys(genga: Page) -> None:
 
 
 def test_what_is_no_picture_is_refused_in_one_sentence(page: Page, watch: Watch, page_server: str) -> None:
-    page.goto(f"{page_server}/#enlarge")
+    page.goto(f"{page_server}/#/enlarge")
     expect(page.locator("#enlarge-limits")).to_contain_text("million pixels")
     upload(page, "#enlarge-file", "notes.png", b"no picture at all")
     message = page.locator("#enlarge-message")
