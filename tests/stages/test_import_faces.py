@@ -1,0 +1,422 @@
+import bz2
+import csv
+import io
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import tarfile
+import textwrap
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from genga.errors import DataError
+from genga.params import ArchiveSource, FolderSource, ImportFaces, SampleSource
+from genga.pictures import Limits, decode, encode_png
+from genga.store import Store, StoreWriter, picture_id
+from stages.import_faces import import_faces
+
+LIMITS = Limits(10**7, 10**7, 1)
+
+
+def params(source_path: Path, **changes: Any) -> ImportFaces:
+    kind = FolderSource(kind="folder", path=str(source_path)) if source_path.is_dir() else ArchiveSource(kind="archive", path=str(source_path))
+    values: dict[str, Any] = {
+        "source": kind,
+        "licence": "CC0-1.0",
+        "origin": "a test",
+        "max_picture_bytes": 1_000_000,
+        "max_picture_pixels": 250_000,
+        "min_side": 16,
+        "max_archive_bytes": 50_000_000,
+        "max_archive_ratio": 100.0,
+        "max_rejected": 0.5,
+    }
+    return ImportFaces(**(values | changes))
+
+
+def picture(seed: int, side: int = 48) -> np.ndarray:
+    corners = np.random.default_rng(seed).integers(0, 255, (6, 6, 3), dtype=np.uint8)
+    return cv2.resize(corners, (side, side), interpolation=cv2.INTER_CUBIC)
+
+
+def jpeg(seed: int, side: int = 48, quality: int = 90) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture(seed, side)).save(file, "JPEG", quality=quality)
+    return file.getvalue()
+
+
+def zip_of(path: Path, files: Mapping[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return path
+
+
+def tar_of(path: Path, files: Mapping[str, bytes], mode: str = "w") -> Path:
+    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return path
+
+
+def folder_of(folder: Path, files: Mapping[str, bytes]) -> Path:
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def imported(tmp_path: Path, source_path: Path, **changes: Any) -> Store:
+    import_faces(params(source_path, **changes), source_path, tmp_path / "imported")
+    return Store(tmp_path / "imported")
+
+
+def rejected(store: Store) -> dict[str, str]:
+    with (store.dir / "rejected.csv").open(newline="") as file:
+        return {row["path"]: row["reason"] for row in csv.DictReader(file)}
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+FACES = {"b/2.jpg": jpeg(2), "a/1.jpg": jpeg(1), "c.png": encode_png(picture(3))}
+
+MAKERS: dict[str, Callable[[Path], Path]] = {
+    "folder": lambda tmp: folder_of(tmp / "folder", FACES),
+    "zip": lambda tmp: zip_of(tmp / "faces.zip", FACES),
+    "tar": lambda tmp: tar_of(tmp / "faces.tar", FACES),
+    "tar.gz": lambda tmp: tar_of(tmp / "faces.tgz", FACES, "w:gz"),
+    "tar.bz2": lambda tmp: tar_of(tmp / "faces.tar.bz2", FACES, "w:bz2"),
+    "tar.xz": lambda tmp: tar_of(tmp / "faces.txz", FACES, "w:xz"),
+    "zip named .tar": lambda tmp: zip_of(tmp / "faces.tar", FACES),
+}
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_every_source_gives_the_same_store(tmp_path: Path, kind: str) -> None:
+    store = imported(tmp_path, MAKERS[kind](tmp_path))
+    assert store.column("name") == ["a/1.jpg", "b/2.jpg", "c.png"]
+    assert [store.encoded(idx) for idx in range(3)] == [FACES[name] for name in store.column("name")]
+    assert store.column("id") == [picture_id(decode(FACES[name], LIMITS)) for name in store.column("name")]
+    assert store.column("format") == ["jpeg", "jpeg", "png"]
+    assert store.column("width") == store.column("height") == [48] * 3
+    assert store.terms() == {"licences": ["CC0-1.0"], "sources": ["a test"]}
+    assert store.column("labels") == [None] * 3
+    assert rejected(store) == {}
+
+
+def test_each_rejected_file_is_one_row_with_its_reason(tmp_path: Path) -> None:
+    good = {f"good{idx}.jpg": jpeg(idx) for idx in range(5)}
+    bad = {
+        "cut.jpg": jpeg(20)[:-300],
+        "cut.png": encode_png(picture(21))[:-300],
+        "page.jpg": b"<html>not found</html>",
+        "photoshop.psd": b"8BPS" + bytes(100),
+        "tiny.png": encode_png(picture(22, 8)),
+        "wide.png": encode_png(np.zeros((501, 500), np.uint8)),
+        "empty.jpg": b"",
+    }
+    store = imported(tmp_path, zip_of(tmp_path / "a.zip", good | bad), max_rejected=0.6)
+    assert store.column("name") == list(good)
+    assert rejected(store) == {
+        "cut.jpg": "damaged",
+        "cut.png": "damaged",
+        "empty.jpg": "not a picture",
+        "page.jpg": "not a picture",
+        "photoshop.psd": "not a picture",
+        "tiny.png": "too small",
+        "wide.png": "too many pixels",
+    }
+    assert list(rejected(store)) == sorted(rejected(store))
+
+
+def test_a_file_with_too_many_bytes_is_not_read(tmp_path: Path) -> None:
+    store = imported(tmp_path, folder_of(tmp_path / "f", {"a.jpg": jpeg(1), "huge.bin": bytes(5000)}), max_picture_bytes=4000)
+    assert rejected(store) == {"huge.bin": "too many bytes"}
+
+
+def test_the_name_of_a_file_does_not_say_what_it_is(tmp_path: Path) -> None:
+    files = {"really_a_png.jpg": encode_png(picture(1)), "really_a_jpeg.txt": jpeg(2), "no_suffix": jpeg(3)}
+    store = imported(tmp_path, folder_of(tmp_path / "f", files))
+    assert dict(zip(store.column("name"), store.column("format"), strict=True)) == {
+        "no_suffix": "jpeg",
+        "really_a_jpeg.txt": "jpeg",
+        "really_a_png.jpg": "png",
+    }
+
+
+def test_texts_beside_the_pictures_are_listed_but_do_not_make_an_import_fail(tmp_path: Path) -> None:
+    side = {f"notes{idx}.txt": b"text" for idx in range(9)} | {"README": b"hello", "boxes.json": b"{}"}
+    store = imported(tmp_path, folder_of(tmp_path / "f", {"a.jpg": jpeg(1), **side}), max_rejected=0.0)
+    assert set(rejected(store)) == set(side)
+
+
+def test_what_operating_systems_leave_behind_is_passed_over(tmp_path: Path) -> None:
+    junk = {".DS_Store": b"x", "__MACOSX/._a.jpg": b"x", "Thumbs.db": b"x", "sub/desktop.ini": b"x", ".git/a.jpg": jpeg(5)}
+    store = imported(tmp_path, folder_of(tmp_path / "f", {"a.jpg": jpeg(1), **junk}))
+    assert (store.column("name"), rejected(store)) == (["a.jpg"], {})
+
+
+def test_the_second_of_two_equal_pictures_is_rejected_and_named_by_the_first(tmp_path: Path) -> None:
+    same = {"a.png": encode_png(picture(1)), "b.bmp": cv2.imencode(".bmp", picture(1)[..., ::-1])[1].tobytes(), "c.png": encode_png(picture(2))}
+    store = imported(tmp_path, folder_of(tmp_path / "f", same), max_rejected=0.0)
+    assert store.column("name") == ["a.png", "c.png"]
+    assert store.column("duplicates") == [["b.bmp"], []]
+    assert rejected(store) == {"b.bmp": "duplicate of a.png"}
+
+
+def test_an_import_where_most_is_rejected_stops_and_leaves_nothing(tmp_path: Path) -> None:
+    source = folder_of(tmp_path / "f", {"a.jpg": jpeg(1), "b.jpg": b"x", "c.jpg": b"x", "d.jpg": jpeg(2)[:400]})
+    with pytest.raises(
+        DataError, match=r"3 of 4 files in .* cannot be used \(2 not a picture, 1 damaged; the first is b.jpg\), expected at most 50%"
+    ):
+        imported(tmp_path, source)
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
+@pytest.mark.parametrize("files", [{}, {"readme.txt": b"hello"}, {"a.jpg": b"x"}])
+def test_a_source_without_a_picture_stops_and_says_what_was_found(tmp_path: Path, files: dict[str, bytes]) -> None:
+    (tmp_path / "f").mkdir()
+    with pytest.raises(DataError, match=r"no picture in .*/f: found (nothing|1 files, all rejected \(1 not a picture\)), expected JPEG"):
+        imported(tmp_path, folder_of(tmp_path / "f", files))
+    assert not (tmp_path / "imported").exists()
+
+
+def test_a_source_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no archive at .*faces.zip; correct import_faces.source.path"):
+        imported(tmp_path, tmp_path / "faces.zip")
+    with pytest.raises(DataError, match="no folder at"):
+        imported(tmp_path, tmp_path / "faces", source=FolderSource(kind="folder", path="faces"))
+
+
+def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "faces.zip").write_bytes(b"PK but nothing more" * 100)
+    with pytest.raises(DataError, match="neither a zip nor a tar archive"):
+        imported(tmp_path, tmp_path / "faces.zip")
+
+
+# --- hostile archives
+
+
+def everything_in(folder: Path) -> set[str]:
+    return {str(path) for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("name", ["../escape.jpg", "a/../../escape.jpg", "/etc/escape.jpg", "..\\escape.jpg", "C:\\escape.jpg", "C:/escape.jpg"])
+@pytest.mark.parametrize("make", [zip_of, tar_of])
+def test_a_path_that_leaves_the_archive_stops_the_import(tmp_path: Path, make: Callable[..., Path], name: str) -> None:
+    (tmp_path / "inner").mkdir()
+    archive = make(tmp_path / "inner" / "a.zip", {"good.jpg": jpeg(1), name: jpeg(2)})
+    before = everything_in(tmp_path)
+    with pytest.raises(DataError, match="which leaves the archive"):
+        imported(tmp_path, archive)
+    assert everything_in(tmp_path) == before
+    assert not Path("/etc/escape.jpg").exists()
+
+
+def test_a_link_in_a_zip_stops_the_import(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("good.jpg", jpeg(1))
+        link = zipfile.ZipInfo("link.jpg")
+        link.external_attr = (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(link, "/etc/passwd")
+    with pytest.raises(DataError, match=r"holds 'link.jpg', a link or device"):
+        imported(tmp_path, tmp_path / "a.zip")
+    assert not (tmp_path / "imported").exists()
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
+def test_a_link_or_device_in_a_tar_stops_the_import(tmp_path: Path, kind: bytes) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        info = tarfile.TarInfo("bad.jpg")
+        info.type, info.linkname = kind, "/etc/passwd"
+        archive.addfile(info)
+    with pytest.raises(DataError, match=r"holds 'bad.jpg', a link or device"):
+        imported(tmp_path, tmp_path / "a.tar")
+
+
+def test_a_zip_bomb_stops_by_its_ratio(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="more than 100 times its size"):
+        imported(tmp_path, zip_of(tmp_path / "a.zip", {"good.jpg": jpeg(1), "bomb.bmp": bytes(20_000_000)}))
+
+
+@pytest.mark.parametrize("make", [zip_of, lambda path, files: tar_of(path, files, "w:gz")])
+def test_an_archive_that_unpacks_to_too_much_stops(tmp_path: Path, make: Callable[..., Path]) -> None:
+    with pytest.raises(DataError, match="unpacks to more than 1000 bytes"):
+        imported(tmp_path, make(tmp_path / "a.zip", {"good.jpg": jpeg(1)}), max_archive_bytes=1000)
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w:bz2", "w:xz"])
+def test_a_tar_bomb_stops_by_its_ratio(tmp_path: Path, mode: str) -> None:
+    with pytest.raises(DataError, match="more than 100 times its size"):
+        imported(tmp_path, tar_of(tmp_path / "a.tar", {"good.jpg": jpeg(1), "bomb.bmp": bytes(30_000_000), "more.jpg": jpeg(2)}, mode))
+
+
+def test_a_tar_whose_last_file_claims_to_be_huge_stops_before_it_is_unpacked(tmp_path: Path) -> None:
+    header = tarfile.TarInfo("bomb.bmp")
+    header.size = 10**12
+    (tmp_path / "a.tar.bz2").write_bytes(bz2.compress(header.tobuf()))
+    with pytest.raises(DataError, match="unpacks to more than"):
+        imported(tmp_path, tmp_path / "a.tar.bz2")
+
+
+def test_a_zip_member_that_claims_to_be_smaller_than_it_is_is_damaged(tmp_path: Path) -> None:
+    zip_of(tmp_path / "a.zip", {"good.jpg": jpeg(1), "liar.bmp": bytes(100_000)})
+    data = (tmp_path / "a.zip").read_bytes()
+    (tmp_path / "a.zip").write_bytes(data.replace((100_000).to_bytes(4, "little"), (2000).to_bytes(4, "little")))
+    assert rejected(imported(tmp_path, tmp_path / "a.zip")) == {"liar.bmp": "damaged"}
+
+
+def test_a_zip_member_with_a_wrong_checksum_is_damaged(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("good.jpg", jpeg(1))
+        archive.writestr("rotten.jpg", jpeg(2))
+    data = bytearray((tmp_path / "a.zip").read_bytes())
+    data[data.index(jpeg(2)) + 300] ^= 0xFF
+    (tmp_path / "a.zip").write_bytes(data)
+    assert rejected(imported(tmp_path, tmp_path / "a.zip")) == {"rotten.jpg": "damaged"}
+
+
+def test_an_encrypted_member_is_rejected_as_such(tmp_path: Path) -> None:
+    data = bytearray(zip_of(tmp_path / "a.zip", {"good.jpg": jpeg(1), "secret.jpg": jpeg(2)}).read_bytes())
+    data[data.rindex(b"PK\x01\x02") + 8] |= 1  # the flag in the central directory's last entry
+    (tmp_path / "a.zip").write_bytes(data)
+    assert rejected(imported(tmp_path, tmp_path / "a.zip")) == {"secret.jpg": "encrypted"}
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz", "tar.xz"])
+def test_half_an_archive_is_refused(tmp_path: Path, kind: str) -> None:
+    archive = MAKERS[kind](tmp_path)
+    archive.write_bytes(archive.read_bytes()[: archive.stat().st_size // 2])
+    with pytest.raises(DataError, match=r"fetch it again|neither a zip nor a tar"):
+        imported(tmp_path, archive)
+    assert not (tmp_path / "imported").exists()
+
+
+def test_a_file_that_cannot_be_read_is_a_row(tmp_path: Path) -> None:
+    source = folder_of(tmp_path / "f", {"a.jpg": jpeg(1)})
+    (source / "broken.jpg").symlink_to(source / "nowhere.jpg")
+    os.mkfifo(source / "pipe.jpg")
+    store = imported(tmp_path, source, max_rejected=0.7)
+    assert rejected(store) == {"broken.jpg": "unreadable", "pipe.jpg": "not a file"}
+
+
+# --- labels
+
+
+def test_labels_of_faces96_come_along(tmp_path: Path) -> None:
+    table = "file,hair,eyes\n1.jpg,blue,green\n2.jpg,Pink,nonsense\nmissing.jpg,red,red\n"
+    store = imported(tmp_path, zip_of(tmp_path / "a.zip", {f"faces/{n}.jpg": jpeg(n) for n in (1, 2, 3)} | {"labels.csv": table.encode()}))
+    labels = dict(zip(store.column("name"), store.column("labels"), strict=True))
+    assert json.loads(labels["faces/1.jpg"]) == {"hair_color": "blue", "eye_color": "green"}
+    assert json.loads(labels["faces/2.jpg"]) == {"hair_color": "pink"}
+    assert labels["faces/3.jpg"] is None
+    assert rejected(store) == {}
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ("Filename,Hair_Class,Skin_Class\nx/1.jpg,blond,tanned\n", {"hair_color": "blonde", "skin_tone": "tan"}),
+        ('id,tags\n1,"blue_hair glasses :d"\n', {"hair_color": "blue", "glasses": True, "smile": True, "open_mouth": True}),
+        ("\ufeffpath,hair\r\n./x/1.jpg,red\r\n", {"hair_color": "red"}),
+        ("image,hair\nx\\1.jpg,red\n", {"hair_color": "red"}),
+    ],
+)
+def test_other_vocabularies_and_ways_to_name_a_picture_are_understood(tmp_path: Path, table: str, expected: dict[str, Any]) -> None:
+    store = imported(tmp_path, folder_of(tmp_path / "f", {"x/1.jpg": jpeg(1), "x/2.jpg": jpeg(2), "t.csv": table.encode()}))
+    assert json.loads(store.column("labels")[0]) == expected
+
+
+def test_a_name_that_fits_two_pictures_labels_neither_but_its_own_folder_goes_first(tmp_path: Path) -> None:
+    table = b"file,hair\n1.jpg,blue\n"
+    pictures = {"x/1.jpg": jpeg(1), "y/1.jpg": jpeg(2)}
+    beside = imported(tmp_path, folder_of(tmp_path / "f", pictures | {"y/labels.csv": table}))
+    assert [bool(labels) for labels in beside.column("labels")] == [False, True]
+    above = imported(tmp_path, folder_of(tmp_path / "g", pictures | {"labels.csv": table}))
+    assert above.column("labels") == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        (b"x,y\n1,2\n", "no column that names pictures, or none of tags that we know"),
+        (b"file,hair\nother.jpg,blue\n", "no row names a picture here and a tag that we know"),
+        (b"file,hair\n\xff\xfe,blue\n", "not a table in UTF-8"),
+        (b"", "not a table in UTF-8"),
+    ],
+)
+def test_a_table_that_tells_nothing_is_listed(tmp_path: Path, table: bytes, reason: str) -> None:
+    store = imported(tmp_path, folder_of(tmp_path / "f", {"a.jpg": jpeg(1), "t.csv": table}), max_rejected=0.0)
+    assert rejected(store) == {"t.csv": reason}
+
+
+# --- the sample
+
+
+def test_the_sample_keeps_its_ids_names_and_labels(tmp_path: Path) -> None:
+    labels = ['{"hair_color": "blue", "glasses": false}', '{"hair_color": "red", "glasses": true}']
+    faces = np.stack([picture(1), picture(2)])
+    with StoreWriter(tmp_path / "sample", {"48": (48, 48, 3)}) as writer:
+        writer.append([{"id": picture_id(face), "name": f"{idx}.png", "labels": labels[idx]} for idx, face in enumerate(faces)], **{"48": faces})
+    store = imported(tmp_path, tmp_path / "sample", source=SampleSource(kind="sample", path="data/faces/sample"))
+    assert store.column("id") == Store(tmp_path / "sample").column("id")
+    assert store.column("name") == ["0.png", "1.png"]
+    assert [json.loads(text) for text in store.column("labels")] == [json.loads(text) for text in labels]
+    np.testing.assert_array_equal(decode(store.encoded(1), LIMITS), faces[1])
+
+
+# --- reruns
+
+
+def test_the_same_source_gives_the_same_bytes(tmp_path: Path) -> None:
+    source = folder_of(tmp_path / "f", {f"{n}.jpg": jpeg(n) for n in range(100)} | {"bad.jpg": b"x"})
+    for name in ("one", "two"):
+        import_faces(params(source), source, tmp_path / name)
+    assert files_of(tmp_path / "one") == files_of(tmp_path / "two")
+
+
+def test_a_killed_import_leaves_no_store_and_a_rerun_ends_in_the_same_bytes(tmp_path: Path) -> None:
+    archive = zip_of(tmp_path / "a.zip", {f"{n}.jpg": jpeg(n % 200, 96 + n // 200) for n in range(2000)})
+    code = textwrap.dedent(f"""
+        from pathlib import Path
+        from genga.params import ImportFaces
+        from stages.import_faces import import_faces
+        params = ImportFaces.model_validate_json({params(archive).model_dump_json()!r})
+        import_faces(params, Path({str(archive)!r}), Path({str(tmp_path / "killed")!r}))
+    """)
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL, cwd=Path(__file__).parents[2])
+    encoded = tmp_path / "killed.partial" / "encoded.bin"
+    while process.poll() is None and not (encoded.exists() and encoded.stat().st_size):
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "killed").exists()
+    for name in ("killed", "undisturbed"):
+        import_faces(params(archive), archive, tmp_path / name)
+    assert files_of(tmp_path / "killed") == files_of(tmp_path / "undisturbed")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip", "killed", "undisturbed"]
+
+
+def test_real_faces_come_in_whole_with_their_labels(tmp_path: Path) -> None:
+    archive = Path(os.environ.get("GENGA_SHARED", Path(__file__).parents[3] / "shared" / "data")) / "faces96.zip"
+    if not archive.is_file():
+        pytest.skip("needs ../shared/data")
+    store = imported(tmp_path, archive, max_archive_bytes=10**9)
+    assert len(store) == 8000
+    assert rejected(store) == {}
+    assert sum(labels is not None for labels in store.column("labels")) == 8000
