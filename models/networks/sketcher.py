@@ -57,15 +57,15 @@ class Sketcher(nn.Module):
     def __init__(self, resolution: int, z_dim: int, width: int) -> None:
         super().__init__()
         self.resolution, self.z_dim = resolution, z_dim
-        widths = [width, 2 * width, 4 * width, 6 * width]
+        widths = [width, 3 * width, 6 * width, 8 * width]
         self.stem = _conv(POSE_CHANNELS, widths[1])
         self.down = nn.ModuleList(nn.Sequential(_conv(a, b, 2), _conv(b, b)) for a, b in pairwise(widths[1:]))
         self.up = nn.ModuleList(Up(b, a, z_dim) for a, b in pairwise(widths))
         self.ink = nn.Sequential(nn.Conv2d(width, 32, 3, 1, 1), nn.PixelShuffle(2), nn.ReLU(), nn.Conv2d(8, 1, 3, 1, 1))
 
-    def ink_logits(self, pose: Tensor, z: Tensor) -> Tensor:
-        """(N, 1, R, R), before the sigmoid: high where there is a line."""
-        levels = [self.stem(draw_pose(pose, self.resolution // 4))]
+    def ink_logits(self, maps: Tensor, z: Tensor) -> Tensor:
+        """`maps` (N, 21, R / 4, R / 4): the pose as drawn by draw_pose -> (N, 1, R, R), before the sigmoid: high where there is a line."""
+        levels = [self.stem(maps)]
         for down in self.down:
             levels.append(down(levels[-1]))
         x = levels.pop()
@@ -74,4 +74,4 @@ class Sketcher(nn.Module):
         return self.ink(x)  # type: ignore[no-any-return]
 
     def forward(self, pose: Tensor, z: Tensor) -> Tensor:
-        return 1 - self.ink_logits(pose, z).float().sigmoid()
+        return 1 - self.ink_logits(draw_pose(pose, self.resolution // 4), z).float().sigmoid()

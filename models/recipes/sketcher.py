@@ -32,27 +32,27 @@ def _halve(in_channels: int, out_channels: int) -> nn.Sequential:
 
 
 class Reader(nn.Module):
-    """ink (N, 1, R, R) and the pose (N, 11, 2) it should show -> (N, out, R / 8, R / 8)."""
+    """ink (N, 1, R, R) and the pose it should show, drawn (N, 21, R / 4, R / 4) -> (N, out, R / 8, R / 8)."""
 
     def __init__(self, width: int, out_channels: int) -> None:
         super().__init__()
         self.ink = nn.Sequential(_halve(1, width), _halve(width, 2 * width))
         self.both = nn.Sequential(_halve(2 * width + POSE_CHANNELS, 4 * width), nn.Conv2d(4 * width, out_channels, 3, 1, 1))
 
-    def forward(self, ink: Tensor, pose: Tensor) -> Tensor:
-        return self.both(torch.cat([self.ink(ink), draw_pose(pose, ink.shape[-1] // 4)], dim=1))  # type: ignore[no-any-return]
+    def forward(self, ink: Tensor, maps: Tensor) -> Tensor:
+        return self.both(torch.cat([self.ink(ink), maps], dim=1))  # type: ignore[no-any-return]
 
 
 class Encoder(nn.Module):
-    """ink (N, 1, R, R), pose (N, 11, 2) -> mean and logarithm of the variance of z (N, Z) each."""
+    """The same -> mean and logarithm of the variance of z (N, Z) each."""
 
     def __init__(self, width: int, z_dim: int) -> None:
         super().__init__()
         self.reader = Reader(width, 4 * width)
         self.out = nn.Linear(4 * width, 2 * z_dim)
 
-    def forward(self, ink: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
-        mean, log_variance = self.out(self.reader(ink, pose).relu().mean(dim=(2, 3))).float().chunk(2, dim=1)
+    def forward(self, ink: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_variance = self.out(self.reader(ink, maps).relu().mean(dim=(2, 3))).float().chunk(2, dim=1)
         return mean, log_variance.clamp(-8, 8)
 
 
@@ -77,24 +77,25 @@ class SketcherRecipe:
         for optimizer in (self._optimizer, self._d_optimizer):
             set_lr(optimizer, params.lr, cur_nimg, params.training)
         ink, pose = seen_differently(ink_of(batch.pictures.to(device())), batch.poses.to(device()), params.views)
+        maps = draw_pose(pose, params.model.resolution // 4).contiguous(memory_format=torch.channels_last)
         with autocast(params.training.precision):
-            mean, log_variance = self.encoder(ink, pose)
+            mean, log_variance = self.encoder(ink, maps)
             z = mean + torch.randn_like(mean) * (log_variance / 2).exp()
-            logits = self.sketcher.train().ink_logits(pose, z).float()
-            fooled = F.softplus(-self.discriminator(logits.sigmoid(), pose).float()).mean()
+            logits = self.sketcher.train().ink_logits(maps, z).float()
+            fooled = F.softplus(-self.discriminator(logits.sigmoid(), maps).float()).mean()
         drawn = F.binary_cross_entropy_with_logits(logits, ink, weight=1 + params.ink_weight * ink)
         kl = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(dim=1).mean()
         loss = drawn + params.kl_weight * kl + params.adversarial * fooled
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self._optimizer.step()
-        told_apart = self._step_discriminator(ink, logits.detach().sigmoid(), pose)
+        told_apart = self._step_discriminator(ink, logits.detach().sigmoid(), maps)
         update_ema(self.sketcher_ema, self.sketcher, len(ink), params.ema_kimg, cur_nimg + len(ink))
         return {"drawn": drawn.item(), "kl": kl.item(), "fooled": fooled.item(), "told_apart": told_apart}
 
-    def _step_discriminator(self, real: Tensor, fake: Tensor, pose: Tensor) -> float:
+    def _step_discriminator(self, real: Tensor, fake: Tensor, maps: Tensor) -> float:
         with autocast(self.params.training.precision):
-            loss = F.softplus(-self.discriminator(real, pose).float()).mean() + F.softplus(self.discriminator(fake, pose).float()).mean()
+            loss = F.softplus(-self.discriminator(real, maps).float()).mean() + F.softplus(self.discriminator(fake, maps).float()).mean()
         self._d_optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._d_optimizer.step()

@@ -1,0 +1,140 @@
+"""From labelled faces to a tagger whose card says what it learned from whom."""
+
+import json
+from pathlib import Path
+
+import pytest
+from faces_and_labels import write_faces, write_labels
+
+from genga.errors import DataError
+from genga.params import TrainTagger, load_params
+from genga.tags import columns, flags
+from models.export import load_model, read_card
+from models.targets import names
+from stages.train_tagger import train_tagger
+
+REPO = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def params() -> TrainTagger:
+    stated = load_params(REPO / "params.yaml").train_tagger
+    model = stated.model.model_copy(update={"resolution": 32, "width": 8, "dropout": 0.0})
+    short = {"batch_size": 16, "total_kimg": 0.5, "log_kimg": 0.1, "sample_kimg": 0.4, "checkpoint_kimg": 0.4, "precision": "fp32"}
+    return stated.model_copy(
+        update={"model": model, "training": stated.training.model_copy(update=short), "lr": 0.01, "min_labels": 10, "drawn_held_out": 0.2}
+    )
+
+
+def briefly(params: TrainTagger) -> TrainTagger:
+    return params.model_copy(update={"training": params.training.model_copy(update={"total_kimg": 0.032})})
+
+
+def train(params: TrainTagger, root: Path, out: str = "tagger") -> Path:
+    train_tagger(params, root / "faces", root / "sample", root / "labels", root / f"runs-{out}", root / out)
+    return root / out
+
+
+def test_labels_that_came_along_are_learned_and_the_rest_comes_from_the_drawn_sample(params: TrainTagger, tmp_path: Path) -> None:
+    faces = write_faces(tmp_path / "faces", 120, seed=0)
+    write_faces(tmp_path / "sample", 60, seed=1)
+    write_labels(tmp_path / "labels", [(f"came-as-{id_}", "hair_color", colour, "imported") for id_, colour in faces])
+    card = read_card(train(params, tmp_path))
+    assert card["metrics"]["hair_color/accuracy"] > 0.9
+    assert card["learned_from"] == dict.fromkeys(names(), "drawn") | {"hair_color": "imported"}
+    assert card["measured_on"] == dict.fromkeys(names(), "drawn sample") | {"hair_color": "these faces"}
+    assert card["columns"] == columns()
+    assert set(card["thresholds"]) == set(flags())
+    assert set(card["temperatures"]) == set(names())
+    note = " ".join(card["notes"])
+    assert "drawn sample" in note and "glasses" in note and "hair color" not in note
+    tagger, _ = load_model(tmp_path / "tagger")
+    assert not tagger.training
+    assert (tmp_path / "tagger" / "sheet.png").stat().st_size > 1000
+    assert not (tmp_path / "runs-tagger" / "checkpoints").exists()
+
+
+def test_people_are_named_as_the_source_where_most_labels_are_theirs(params: TrainTagger, tmp_path: Path) -> None:
+    faces = write_faces(tmp_path / "faces", 60, seed=0)
+    write_faces(tmp_path / "sample", 60, seed=1)
+    both = [(id_, "hair_color", colour, origin) for id_, colour in faces for origin in ("imported", "human")]
+    write_labels(tmp_path / "labels", both)
+    assert read_card(train(briefly(params), tmp_path))["learned_from"]["hair_color"] == "human"
+
+
+def test_faces_that_are_the_drawn_sample_need_no_second_one_and_no_warning(params: TrainTagger, tmp_path: Path) -> None:
+    faces = write_faces(tmp_path / "faces", 60, seed=0)
+    everything = [
+        (id_, name, str(value).lower(), "drawn")
+        for id_, labels in zip((id_ for id_, _ in faces), _truths(tmp_path / "faces"), strict=True)
+        for name, value in labels.items()
+    ]
+    write_labels(tmp_path / "labels", everything)
+    card = read_card(train(briefly(params), tmp_path))
+    assert card["notes"] == []
+    assert set(card["learned_from"].values()) == {"drawn"}
+    assert set(card["measured_on"].values()) == {"these faces"}
+
+
+def _truths(store_dir: Path) -> list[dict[str, str | bool]]:
+    from genga.store import Store
+
+    return [json.loads(labels) for labels in Store(store_dir).column("labels")]
+
+
+def test_faces_without_a_single_label_still_give_a_tagger(params: TrainTagger, tmp_path: Path) -> None:
+    write_faces(tmp_path / "faces", 30, seed=0)
+    write_faces(tmp_path / "sample", 60, seed=1)
+    write_labels(tmp_path / "labels", [])
+    card = read_card(train(briefly(params), tmp_path))
+    assert set(card["learned_from"].values()) == {"drawn"}
+    assert set(card["measured_on"].values()) == {"drawn sample"}
+
+
+def test_the_same_inputs_give_the_same_bytes(params: TrainTagger, tmp_path: Path) -> None:
+    faces = write_faces(tmp_path / "faces", 60, seed=0)
+    write_faces(tmp_path / "sample", 60, seed=1)
+    write_labels(tmp_path / "labels", [(id_, "hair_color", colour, "imported") for id_, colour in faces])
+    one, other = train(briefly(params), tmp_path, "one"), train(briefly(params), tmp_path, "other")
+    for name in ("weights.safetensors", "card.json", "sheet.png"):
+        assert (one / name).read_bytes() == (other / name).read_bytes()
+
+
+def test_tags_that_nothing_shows_stop_the_training(params: TrainTagger, tmp_path: Path) -> None:
+    write_faces(tmp_path / "faces", 30, seed=0)
+    write_faces(tmp_path / "sample", 1, seed=1)
+    write_labels(tmp_path / "labels", [])
+    with pytest.raises(DataError, match=r"have labels for .* label some or draw"):
+        train(briefly(params), _without_truth(tmp_path))
+
+
+def _without_truth(root: Path) -> Path:
+    import numpy as np
+
+    from genga.store import StoreWriter
+
+    with StoreWriter(root / "sample", {"32": (32, 32, 3)}) as writer:
+        writer.append([{"id": f"{1:064x}", "source": "s", "licence": "l", "labels": "{}"}], **{"32": np.zeros((1, 32, 32, 3), np.uint8)})
+    return root
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        (("hair_color", "plaid", "human"), "'plaid', expected one of blonde"),
+        (("hairdo", "blue", "human"), "'hairdo', expected one of hair_color"),
+        (("hair_color", "blue", "a cat"), "'a cat', expected one of human"),
+        (("glasses", "perhaps", "human"), "'perhaps', expected one of false, true"),
+    ],
+)
+def test_a_label_outside_the_vocabulary_stops_with_its_word(params: TrainTagger, tmp_path: Path, row: tuple[str, str, str], sentence: str) -> None:
+    faces = write_faces(tmp_path / "faces", 6, seed=0)
+    write_labels(tmp_path / "labels", [(faces[0][0], *row)])
+    with pytest.raises(DataError, match=sentence):
+        train(params, tmp_path)
+
+
+def test_missing_labels_name_the_command_that_makes_them(params: TrainTagger, tmp_path: Path) -> None:
+    write_faces(tmp_path / "faces", 6, seed=0)
+    with pytest.raises(DataError, match="dvc repro labels"):
+        train(params, tmp_path)
