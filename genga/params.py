@@ -201,7 +201,6 @@ class TrainPose(Section):
     training: Training
     lr: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
-    distance_weight: float = Field(ge=0, description="of the joints' distance beside the heatmaps' cross entropy")
     views: Views
     ema_kimg: float = Field(ge=0)
 
