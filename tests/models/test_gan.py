@@ -1,0 +1,149 @@
+"""Steps of the face generators' training, on one small fixed batch."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from genga.params import TrainFace
+from models.augment import augment, cut_out, move, recolour
+from models.loop import seed_step
+from models.recipes.gan import GanRecipe, face_recipe
+
+TRAINING = {"batch_size": 8, "total_kimg": 1.0, "log_kimg": 1.0, "sample_kimg": 1.0, "checkpoint_kimg": 1.0, "precision": "fp32", "seed": 0}
+ADVERSARIAL = {"g_lr": 0.002, "d_lr": 0.002, "beta1": 0.0, "beta2": 0.99, "r1_gamma": 1.0, "r1_interval": 4, "label_noise": 0.0, "augment": 0.0}
+COMMON: dict[str, Any] = {"training": TRAINING, "ema_kimg": 0.1, "warm_up": None, "growth": [], **ADVERSARIAL}
+MODELS: dict[str, dict[str, Any]] = {
+    "dcgan": {"arch": "dcgan", "resolution": 16, "z_dim": 6, "width": 8, "kernel": 5, "bn_momentum": 0.5, "activation": "prelu", "dropout": 0.0},
+    "stylegan2": {"arch": "stylegan2", "resolution": 16, "z_dim": 6, "w_dim": 8, "mapping_layers": 2, "channel_base": 256, "channel_max": 16},
+}
+
+
+def params_for(arch: str, **changes: Any) -> TrainFace:
+    return TrainFace.model_validate({"model": MODELS[arch], **COMMON, **changes})
+
+
+@pytest.fixture
+def faces() -> torch.Tensor:
+    """Eight flat pictures, each of its own colour."""
+    torch.manual_seed(0)
+    return torch.randint(0, 256, (8, 1, 1, 3), dtype=torch.uint8).expand(8, 16, 16, 3).contiguous()
+
+
+def train(recipe: GanRecipe, faces: torch.Tensor, steps: int, start: int = 0) -> list[dict[str, float]]:
+    heard = []
+    for step in range(start, start + steps):
+        seed_step(0, step * 8)
+        heard.append(recipe.step(faces, step * 8))
+    return heard
+
+
+@pytest.mark.parametrize("arch", MODELS)
+def test_the_discriminator_learns_to_tell_a_fixed_batch_from_what_is_made(arch: str, faces: torch.Tensor) -> None:
+    recipe = face_recipe(params_for(arch, g_lr=1e-9))
+    heard = train(recipe, faces, 30)
+    assert heard[-1]["d_loss"] < 0.5 * heard[0]["d_loss"]
+    assert heard[-1]["d_real"] > heard[-1]["d_made"]
+
+
+@pytest.mark.parametrize("arch", MODELS)
+def test_the_generator_learns_to_please_a_fixed_discriminator(arch: str, faces: torch.Tensor) -> None:
+    recipe = face_recipe(params_for(arch, d_lr=1e-9, g_lr=0.01))
+    heard = train(recipe, faces, 30)
+    assert heard[-1]["g_loss"] < heard[0]["g_loss"]
+
+
+@pytest.mark.parametrize("arch", MODELS)
+def test_the_warm_up_learns_to_rebuild_a_fixed_batch(arch: str, faces: torch.Tensor) -> None:
+    recipe = face_recipe(params_for(arch, warm_up={"kimg": 1.0, "lr": 0.005, "kl_weight": 0.0001}))
+    heard = train(recipe, faces, 60)
+    assert heard[-1]["l1"] < 0.6 * heard[0]["l1"]
+
+
+def test_after_the_warm_up_comes_the_contest_and_the_generator_goes_on_from_there(faces: torch.Tensor) -> None:
+    recipe = face_recipe(params_for("stylegan2", warm_up={"kimg": 0.016, "lr": 0.005, "kl_weight": 0.0001}))
+    heard = train(recipe, faces, 3)
+    assert ["l1" in scalars for scalars in heard] == [True, True, False]
+    assert "d_loss" in heard[2] and "g_loss" in heard[2]
+
+
+def test_growth_begins_small_and_ends_at_the_model_s_resolution(faces: torch.Tensor) -> None:
+    recipe = face_recipe(params_for("stylegan2", model=MODELS["stylegan2"] | {"resolution": 32}, growth=[{"side": 16, "until_kimg": 0.016}]))
+    large = faces.repeat(1, 2, 2, 1)
+    level_32 = [weight.clone() for weight in recipe.G.ups[-1].parameters()]
+    train(recipe, large, 2)
+    assert all(torch.equal(a, b) for a, b in zip(level_32, recipe.G.ups[-1].parameters(), strict=True))
+    train(recipe, large, 3, start=2)
+    assert not all(torch.equal(a, b) for a, b in zip(level_32, recipe.G.ups[-1].parameters(), strict=True))
+
+
+def test_r1_comes_at_its_interval(faces: torch.Tensor) -> None:
+    assert ["r1" in scalars for scalars in train(face_recipe(params_for("stylegan2")), faces, 9)] == [True, *[False] * 3] * 2 + [True]
+    assert not any("r1" in scalars for scalars in train(face_recipe(params_for("stylegan2", r1_gamma=0.0)), faces, 4))
+
+
+def test_noise_on_the_labels_of_half_of_them_leaves_the_discriminator_guessing(faces: torch.Tensor) -> None:
+    heard = train(face_recipe(params_for("stylegan2", g_lr=1e-9, label_noise=0.5)), faces, 40)
+    assert np.mean([scalars["d_loss"] for scalars in heard[20:]]) > 1.2
+
+
+@pytest.mark.parametrize("arch", MODELS)
+def test_a_recipe_goes_on_from_its_state_as_if_never_stopped(arch: str, faces: torch.Tensor) -> None:
+    params = params_for(arch, warm_up={"kimg": 0.024, "lr": 0.005, "kl_weight": 0.0001}, augment=0.5)
+    whole, first, second = (face_recipe(params) for _ in range(3))
+    train(whole, faces, 6)
+    train(first, faces, 4)
+    second.load_state_dict(first.state_dict())
+    train(second, faces, 2, start=4)
+    for mine, theirs in zip(whole.G_ema.state_dict().values(), second.G_ema.state_dict().values(), strict=True):
+        assert torch.equal(mine, theirs)
+    assert np.array_equal(whole.sample(), second.sample())
+
+
+@pytest.mark.parametrize("arch", MODELS)
+def test_a_sample_grid_shows_64_faces_that_differ(arch: str, faces: torch.Tensor) -> None:
+    recipe = face_recipe(params_for(arch))
+    train(recipe, faces, 5)
+    sheet = recipe.sample()
+    assert sheet.shape == (8 * 16, 8 * 16, 3) and sheet.dtype == np.uint8
+    tiles = sheet.reshape(8, 16, 8, 16, 3).swapaxes(1, 2).reshape(64, -1)
+    assert len(np.unique(tiles, axis=0)) > 60
+
+
+def test_a_family_that_cannot_grow_is_refused() -> None:
+    with pytest.raises(ValueError, match="only stylegan2 can grow"):
+        params_for("dcgan", growth=[{"side": 16, "until_kimg": 1.0}])
+    with pytest.raises(ValueError, match="from small to large"):
+        params_for("stylegan2", growth=[{"side": 16, "until_kimg": 1.0}])
+
+
+def test_augmentation_changes_what_is_seen_and_lets_gradients_through() -> None:
+    torch.manual_seed(0)
+    images = (torch.rand(16, 3, 16, 16) - 0.5).requires_grad_()
+    assert augment(images, 0.0) is images
+    seen = augment(images, 1.0)
+    assert seen.shape == images.shape
+    assert all(not torch.equal(before, after) for before, after in zip(images, seen, strict=True))
+    seen.sum().backward()
+    assert images.grad is not None and images.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(("change", "share"), [(recolour, 0.25), (move, 0.25), (cut_out, 0.25)])
+def test_each_augmentation_meets_its_share_of_the_pictures(change: Any, share: float) -> None:
+    torch.manual_seed(0)
+    images = torch.rand(400, 3, 16, 16) - 0.5
+    changed = (change(images, share) - images).abs().flatten(1).amax(dim=1) > 1e-4
+    at_most = 1 - (1 - share) ** 3 if change is recolour else share
+    assert 0.5 * share < changed.float().mean().item() < at_most + 0.06
+
+
+def test_a_moved_picture_keeps_its_pixels() -> None:
+    torch.manual_seed(0)
+    image = torch.zeros(1, 3, 16, 16)
+    image[:, :, 8, 8] = 1
+    for _ in range(8):
+        moved = move(image, 1.0)
+        assert moved.sum() == 3
+        row, column = (moved[0, 0] == 1).nonzero()[0].tolist()
+        assert abs(row - 8) <= 2 and abs(column - 8) <= 2

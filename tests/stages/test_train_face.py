@@ -1,0 +1,117 @@
+"""The stage from faces to a generator, and what a kill in its middle leaves."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from genga.errors import DataError, ParamsError
+from genga.params import TrainFace
+from genga.store import StoreWriter, picture_id
+from models.export import load_model
+from stages.train_face import family_params, train_face
+
+REPO = Path(__file__).parents[2]
+PARAMS: dict[str, Any] = {
+    "model": {"arch": "stylegan2", "resolution": 32, "z_dim": 6, "w_dim": 8, "mapping_layers": 2, "channel_base": 256, "channel_max": 16},
+    "training": {"batch_size": 4, "total_kimg": 0.6, "log_kimg": 0.02, "sample_kimg": 0.2, "checkpoint_kimg": 0.1, "precision": "bf16", "seed": 0},
+    "warm_up": {"kimg": 0.15, "lr": 0.005, "kl_weight": 0.0001},
+    "growth": [{"side": 16, "until_kimg": 0.3}],
+    "g_lr": 0.002,
+    "d_lr": 0.002,
+    "beta1": 0.0,
+    "beta2": 0.99,
+    "r1_gamma": 1.0,
+    "r1_interval": 4,
+    "label_noise": 0.1,
+    "augment": 0.3,
+    "ema_kimg": 0.1,
+}
+COMMAND = """
+import logging, sys
+from pathlib import Path
+from genga.params import TrainFace
+from stages.train_face import train_face
+logging.basicConfig(level=logging.INFO)
+train_face("stylegan2", TrainFace.model_validate_json(sys.argv[1]), *map(Path, sys.argv[2:]))
+"""
+
+
+@pytest.fixture(scope="module")
+def faces_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rng = np.random.default_rng(0)
+    colours = rng.integers(0, 256, (40, 1, 1, 3), dtype=np.uint8)
+    pictures = np.broadcast_to(colours, (40, 32, 32, 3)).copy()
+    pictures[:, 8:24, 8:24] = 255 - pictures[:, 8:24, 8:24]
+    store_dir = tmp_path_factory.mktemp("faces") / "prepared"
+    with StoreWriter(store_dir, {"32": (32, 32, 3)}) as writer:
+        rows = [
+            {"id": picture_id(picture), "split": "train" if at < 32 else "test", "licence": "CC0-1.0", "source": "drawn"}
+            for at, picture in enumerate(pictures)
+        ]
+        writer.append(rows, **{"32": pictures})
+    return store_dir
+
+
+def start(faces_dir: Path, root: Path) -> subprocess.Popen[bytes]:
+    params = TrainFace.model_validate(PARAMS).model_dump_json()
+    paths = [faces_dir, root / "runs", root / "weights"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)}
+    return subprocess.Popen([sys.executable, "-c", COMMAND, params, *map(str, paths)], env=environment, stderr=subprocess.PIPE)
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_kill_9_in_mid_training_and_the_same_command_ends_in_the_same_bytes(faces_dir: Path, tmp_path: Path) -> None:
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    whole = start(faces_dir, undisturbed)
+    assert whole.wait() == 0, whole.stderr and whole.stderr.read().decode()
+
+    victim = start(faces_dir, killed)
+    deadline = time.monotonic() + 120
+    while not list((killed / "runs").glob("checkpoints/000000000[23]*.safetensors")):  # in the contest, past the warm-up
+        assert victim.poll() is None and time.monotonic() < deadline
+        time.sleep(0.002)
+    victim.send_signal(signal.SIGKILL)
+    assert victim.wait() == -signal.SIGKILL
+    assert not (killed / "weights").exists()
+
+    second = start(faces_dir, killed)
+    _, told = second.communicate()
+    assert second.returncode == 0 and b"going on from 0." in told
+    assert files_of(killed / "weights") == files_of(undisturbed / "weights")
+    assert files_of(killed / "runs") == files_of(undisturbed / "runs")
+    assert "stats.jsonl" in files_of(killed / "runs")
+
+
+def test_the_stage_writes_a_generator_that_loads_and_a_card(faces_dir: Path, tmp_path: Path) -> None:
+    short = TrainFace.model_validate({**PARAMS, "warm_up": None, "growth": [], "training": PARAMS["training"] | {"total_kimg": 0.02}})
+    train_face("mine", short, faces_dir, tmp_path / "runs", tmp_path / "weights")
+    G, card = load_model(tmp_path / "weights")
+    assert G(torch.randn(2, 6)).shape == (2, 3, 32, 32)
+    assert float(torch.as_tensor(G.w_avg).abs().sum()) > 0
+    assert card["family"] == "mine" and card["kimg"] == 0.02
+    assert card["data"]["count"] == 32 and card["data"]["licences"] == ["CC0-1.0"]
+    assert not (tmp_path / "runs" / "checkpoints").exists()
+
+
+def test_pictures_of_another_size_are_refused(faces_dir: Path, tmp_path: Path) -> None:
+    other = TrainFace.model_validate({**PARAMS, "model": PARAMS["model"] | {"resolution": 64}})
+    with pytest.raises(DataError, match=r"no pictures of size 64.*prepare_faces.sizes"):
+        train_face("mine", other, faces_dir, tmp_path / "runs", tmp_path / "weights")
+
+
+def test_a_family_that_params_do_not_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(REPO)
+    assert family_params("stylegan2").model.arch == "stylegan2"
+    with pytest.raises(ParamsError, match="no family 'began64'"):
+        family_params("began64")
