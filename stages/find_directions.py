@@ -5,7 +5,6 @@ writes  data/directions/<family>/directions.json
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genga.documents import write_json
 from genga.door import run
 from genga.errors import CheckpointError
 from genga.params import FindDirections, load_params
@@ -85,9 +85,7 @@ def find_directions(params: FindDirections, weights_dir: Path, tagger_dir: Path,
         for at, name in enumerate(slider_names())
         if _is_real(effects[at][:, at], params.min_effect)
     }
-    out_dir.mkdir(parents=True, exist_ok=True)
-    document = {"space": "w", "family": family, "sliders": sliders}
-    (out_dir / "directions.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    write_json(out_dir / "directions.json", {"space": "w", "family": family, "sliders": sliders})
 
 
 def _effects(judge: Judge, starts: Tensor, moves: Tensor, what: str) -> Floats:

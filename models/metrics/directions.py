@@ -49,16 +49,17 @@ def log_odds(share: Floats) -> Floats:
 def fit_directions(latents: Floats, scores: Floats, sliders: Sequence[str], params: FindDirections) -> Floats:
     """latents (N, W), scores (N, sliders) -> moves (sliders, W): what is added to a latent where a slider stands at 1.
 
-    A move is `sigmas` standard deviations of the latents long. With u the direction where latents are uncorrelated, b_i what raises score i there:
-    u_i solves (1 + decorrelate * sum over other tags' j of b_j b_j^T) u = b_i, b_j of length 1; more of it drags less and moves less.
+    A move is `sigmas` standard deviations of the latents long. With b_i what raises score i where latents are uncorrelated, as long as score i
+    is well told by them (0 to 1), the direction u solves (1 + decorrelate * sum over other tags' j of b_j b_j^T) u = b_i.
     """
     coloured = _colouring(latents)
     white = (latents - latents.mean(axis=0)) @ np.linalg.pinv(coloured)
-    centred = scores - scores.mean(axis=0)
+    centred = (scores - scores.mean(axis=0)) / np.maximum(scores.std(axis=0), 1e-9)
     gram = white.T @ white / len(white) + params.regularisation * np.eye(white.shape[1])
     slopes = np.linalg.solve(gram, white.T @ centred / len(white)).T
-    units = slopes / np.maximum(np.linalg.norm(slopes, axis=1, keepdims=True), 1e-12)
-    return np.stack([_turned_away(units, slider_idx, sliders, params.decorrelate) for slider_idx in range(len(sliders))]) @ coloured * params.sigmas
+    directions = [_turned_away(slopes, slider_idx, sliders, params.decorrelate) for slider_idx in range(len(sliders))]
+    moves: Floats = np.stack(directions) @ coloured * params.sigmas
+    return moves
 
 
 def _colouring(latents: Floats) -> Floats:
@@ -69,8 +70,8 @@ def _colouring(latents: Floats) -> Floats:
     return coloured
 
 
-def _turned_away(units: Floats, slider_idx: int, sliders: Sequence[str], decorrelate: float) -> Floats:
-    others = units[[tag_of(name) != tag_of(sliders[slider_idx]) for name in sliders]]
-    turned = np.linalg.solve(np.eye(units.shape[1]) + decorrelate * others.T @ others, units[slider_idx])
+def _turned_away(slopes: Floats, slider_idx: int, sliders: Sequence[str], decorrelate: float) -> Floats:
+    others = slopes[[tag_of(name) != tag_of(sliders[slider_idx]) for name in sliders]]
+    turned = np.linalg.solve(np.eye(slopes.shape[1]) + decorrelate * others.T @ others, slopes[slider_idx])
     length: float = np.linalg.norm(turned).item()
     return turned / max(length, 1e-12)
