@@ -39,8 +39,10 @@ class FaceFinder:
         self._params = params
         self._path = str(_cascade_path(params))
         self._local = threading.local()
-        if self._cascade().empty():
-            raise DataError(f"{params.cascade} is no OpenCV cascade; give another one, with its sha256, as prepare_faces.crop in params.yaml")
+        try:
+            self._cascade()
+        except (cv2.error, SystemError) as error:
+            raise DataError(f"{params.cascade} is no OpenCV cascade; give another one as prepare_faces.crop in params.yaml") from error
 
     def _cascade(self) -> cv2.CascadeClassifier:
         # a CascadeClassifier holds buffers of its own: one for each thread

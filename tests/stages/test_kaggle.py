@@ -115,9 +115,7 @@ def test_the_archive_of_the_asked_version_is_fetched_once(kaggle: Kaggle) -> Non
 
 def test_an_interrupted_download_says_so_and_the_next_run_fetches_only_the_rest(kaggle: Kaggle) -> None:
     kaggle.cut = 1_500_000
-    with pytest.raises(
-        DataError, match=r"the download of someone/faces, version 3 stopped after 1048576 bytes .*; run again and it goes on from there"
-    ):
+    with pytest.raises(DataError, match=r"the download of someone/faces, version 3 stopped after 1048576 bytes .*; run again and it goes on"):
         fetch("someone/faces", 3)
     assert fetch("someone/faces", 3).read_bytes() == kaggle.archive
     assert kaggle.ranges == ["bytes=1048576-"]

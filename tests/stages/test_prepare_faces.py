@@ -1,0 +1,315 @@
+import csv
+import hashlib
+import io
+import json
+import os
+import time
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from genga.errors import DataError
+from genga.params import ArchiveSource, Crop, FolderSource, ImportFaces, PrepareFaces
+from genga.pictures import Limits, decode, encode_png
+from genga.store import Store, picture_id
+from stages.face_finder import Box, FaceFinder, square_around
+from stages.import_faces import import_faces
+from stages.near_duplicates import Kept, difference_hash
+from stages.prepare_faces import prepare_faces
+
+SHARED = Path(os.environ.get("GENGA_SHARED", Path(__file__).parents[3] / "shared" / "data"))
+LIMITS = Limits(10**9, 10**9, 1)
+
+
+def params(**changes: Any) -> PrepareFaces:
+    values: dict[str, Any] = {"sizes": [32, 64], "crop": None, "near_duplicate_bits": 6, "near_duplicate_rms": 8.0, "val": 0.2, "test": 0.2}
+    return PrepareFaces(**(values | changes))
+
+
+def picture(seed: int, height: int = 96, width: int = 96) -> NDArray[np.uint8]:
+    corners = np.random.default_rng(seed).integers(0, 255, (7, 7, 3), dtype=np.uint8)
+    return cv2.resize(corners, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def jpeg(face: NDArray[np.uint8], quality: int) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(face).save(file, "JPEG", quality=quality)
+    return file.getvalue()
+
+
+def imported(tmp_path: Path, files: Mapping[str, bytes]) -> Path:
+    source_dir = tmp_path / "source"
+    source_dir.mkdir()
+    for name, data in files.items():
+        (source_dir / name).write_bytes(data)
+    return imported_from(tmp_path, FolderSource(kind="folder", path="source"), source_dir)
+
+
+def imported_from(tmp_path: Path, source: FolderSource | ArchiveSource, source_path: Path) -> Path:
+    section = ImportFaces(
+        source=source,
+        licence="CC0-1.0",
+        origin="a test",
+        max_picture_bytes=10**7,
+        max_picture_pixels=10**7,
+        min_side=16,
+        max_archive_bytes=10**9,
+        max_archive_ratio=100.0,
+        max_rejected=0.5,
+    )
+    import_faces(section, source_path, tmp_path / "imported")
+    return tmp_path / "imported"
+
+
+def prepared(tmp_path: Path, files: Mapping[str, bytes], **changes: Any) -> Store:
+    prepare_faces(params(**changes), imported(tmp_path, files), tmp_path / "prepared")
+    return Store(tmp_path / "prepared")
+
+
+def rejected(store: Store) -> list[tuple[str, str]]:
+    with (store.dir / "rejected.csv").open(newline="") as file:
+        return [(row["path"], row["reason"]) for row in csv.DictReader(file)]
+
+
+def test_each_face_is_there_at_every_size(tmp_path: Path) -> None:
+    store = prepared(tmp_path, {f"{n}.png": encode_png(picture(n)) for n in range(5)}, sizes=[32, 64, 128])
+    assert store.sizes == ["128", "32", "64"]
+    for size in (32, 64, 128):
+        assert store.images(size).shape == (5, size, size, 3)
+    np.testing.assert_array_equal(store.images(32)[3], cv2.resize(picture(3), (32, 32), interpolation=cv2.INTER_AREA))
+    np.testing.assert_array_equal(store.images(128)[3], cv2.resize(picture(3), (128, 128), interpolation=cv2.INTER_CUBIC))
+    assert store.column("width") == store.column("height") == [96] * 5
+    assert store.terms() == {"licences": ["CC0-1.0"], "sources": ["a test"]}
+
+
+def test_a_face_of_the_wanted_size_is_not_touched(tmp_path: Path) -> None:
+    store = prepared(tmp_path, {"a.png": encode_png(picture(1, 64, 64))})
+    np.testing.assert_array_equal(store.images(64)[0], picture(1, 64, 64))
+
+
+def test_a_square_picture_keeps_its_id(tmp_path: Path) -> None:
+    store = prepared(tmp_path, {"a.png": encode_png(picture(1))})
+    assert store.column("id") == store.column("imported_id") == [picture_id(picture(1))]
+    assert store.column("crop") == [None]
+
+
+@pytest.mark.parametrize(("height", "width", "box"), [(96, 120, [12, 0, 108, 96]), (120, 96, [0, 12, 96, 108])])
+def test_of_an_oblong_picture_the_centred_square_is_taken(tmp_path: Path, height: int, width: int, box: list[int]) -> None:
+    whole = picture(1, height, width)
+    store = prepared(tmp_path, {"a.png": encode_png(whole)}, sizes=[32])
+    x0, y0, x1, y1 = box
+    square = np.ascontiguousarray(whole[y0:y1, x0:x1])
+    assert json.loads(store.column("crop")[0]) == box
+    assert (store.column("id"), store.column("imported_id")) == ([picture_id(square)], [picture_id(whole)])
+    np.testing.assert_array_equal(store.images(32)[0], cv2.resize(square, (32, 32), interpolation=cv2.INTER_AREA))
+
+
+def test_a_picture_saved_again_is_a_near_duplicate_and_the_first_stays(tmp_path: Path) -> None:
+    files = {"a.jpg": jpeg(picture(1), 95), "b.jpg": jpeg(picture(1), 60), "c.jpg": jpeg(picture(2), 90)}
+    files |= {"d.jpg": jpeg(cv2.resize(picture(1), (150, 150)), 90), "e.png": encode_png(np.minimum(picture(2), 251) + np.uint8(4))}
+    store = prepared(tmp_path, files)
+    assert [json.loads(names) for names in store.column("duplicates")] == [["b.jpg", "d.jpg"], ["e.png"]]
+    assert rejected(store) == [
+        ("b.jpg", "near duplicate of a.jpg"),
+        ("d.jpg", "near duplicate of a.jpg"),
+        ("e.png", "near duplicate of c.jpg"),
+    ]
+
+
+def test_exact_duplicates_of_the_import_are_named_too(tmp_path: Path) -> None:
+    store = prepared(tmp_path, {"a.png": encode_png(picture(1)), "b.png": encode_png(picture(1)), "c.png": jpeg(picture(1), 90)})
+    assert [json.loads(names) for names in store.column("duplicates")] == [["b.png", "c.png"]]
+
+
+def test_pictures_of_one_layout_in_other_colours_all_stay(tmp_path: Path) -> None:
+    def face(hair: tuple[int, int, int], eyes: tuple[int, int, int]) -> bytes:
+        drawn = np.full((96, 96, 3), 245, np.uint8)
+        cv2.circle(drawn, (48, 40), 38, hair, -1)
+        cv2.circle(drawn, (48, 52), 28, (255, 224, 200), -1)
+        for x in (38, 58):
+            cv2.circle(drawn, (x, 52), 7, eyes, -1)
+        return encode_png(drawn)
+
+    colours = [(200, 60, 60), (60, 60, 200), (60, 160, 60), (230, 200, 90)]
+    files = {f"{h}{e}.png": face(hair, eyes) for h, hair in enumerate(colours) for e, eyes in enumerate(colours)}
+    assert len(prepared(tmp_path, files)) == 16
+
+
+def test_a_picture_that_differs_in_a_corner_is_no_near_duplicate(tmp_path: Path) -> None:
+    other = picture(1)
+    other[:40, :40] = 255 - other[:40, :40]
+    assert len(prepared(tmp_path, {"a.png": encode_png(picture(1)), "b.png": encode_png(other)})) == 2
+
+
+def test_a_picture_stays_in_its_split_whatever_else_is_imported(tmp_path: Path) -> None:
+    files = {f"{n:03}.png": encode_png(picture(n, 48, 48)) for n in range(200)}
+    splits = []
+    for name, part in (("all", files), ("some", dict(list(files.items())[::3]))):
+        (tmp_path / name).mkdir()
+        store = prepared(tmp_path / name, part, sizes=[32])
+        splits.append(dict(zip(store.column("id"), store.column("split"), strict=True)))
+    assert splits[1].items() <= splits[0].items()
+    counts = {split: list(splits[0].values()).count(split) for split in ("train", "val", "test")}
+    assert counts["train"] in range(95, 145) and counts["val"] in range(22, 60) and counts["test"] in range(22, 60)
+
+
+def test_the_same_pictures_give_the_same_bytes(tmp_path: Path) -> None:
+    imported_dir = imported(tmp_path, {f"{n}.jpg": jpeg(picture(n % 70), 90) for n in range(100)})
+    for name in ("one", "two"):
+        prepare_faces(params(), imported_dir, tmp_path / name)
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+# --- near duplicates
+
+
+def test_a_hash_has_64_bits_and_follows_the_picture() -> None:
+    hashes = [difference_hash(picture(seed, 32, 32)) for seed in range(20)]
+    assert len(set(hashes)) == 20
+    assert difference_hash(picture(3, 32, 32)) == hashes[3]
+    assert difference_hash(np.full((32, 32, 3), 200, np.uint8)) == 0
+
+
+def test_the_hash_decides_who_is_compared_and_the_colours_who_is_the_same() -> None:
+    kept = Kept(max_bits=2, max_rms=8.0)
+    one, other = picture(1, 32, 32), picture(2, 32, 32)
+    kept.keep(np.uint64(0b0000), one)
+    kept.keep(np.uint64(0b1111), other)
+    assert kept.find(np.uint64(0b0011), one) == 0
+    assert kept.find(np.uint64(0b0111), one) is None  # three bits away from the first
+    assert kept.find(np.uint64(0b0111), other) == 1
+    assert kept.find(np.uint64(0b0000), other) is None  # four bits away from the second
+
+
+def test_comparing_with_twenty_thousand_pictures_takes_less_than_a_millisecond() -> None:
+    rng = np.random.default_rng(0)
+    kept = Kept(max_bits=6, max_rms=8.0)
+    thumbnail = picture(1, 32, 32)
+    for hash_ in rng.integers(0, 2**63, 20_000, dtype=np.uint64):
+        kept.keep(hash_, thumbnail)
+    start = time.process_time()
+    for hash_ in rng.integers(0, 2**63, 500, dtype=np.uint64):
+        kept.find(hash_, thumbnail)
+    assert (time.process_time() - start) / 500 < 0.001
+
+
+# --- faces in whole pictures
+
+
+def crop(file: Path, **changes: Any) -> Crop:
+    content = file.read_bytes() if file.is_file() else b""
+    values: dict[str, Any] = {"cascade": str(file), "sha256": hashlib.sha256(content).hexdigest(), "margin": 0.1, "min_face": 24}
+    return Crop(**(values | {"scale_factor": 1.05, "min_neighbours": 5} | changes))
+
+
+@pytest.mark.parametrize(
+    ("box", "margin", "expected"),
+    [
+        (Box(40, 40, 60, 60), 0.0, Box(40, 40, 60, 60)),
+        (Box(40, 40, 60, 60), 0.5, Box(30, 30, 70, 70)),
+        (Box(0, 40, 20, 60), 0.5, Box(0, 30, 40, 70)),
+        (Box(80, 80, 100, 100), 0.5, Box(60, 40, 100, 80)),
+        (Box(10, 10, 70, 70), 1.0, Box(0, 0, 80, 80)),
+    ],
+)
+def test_a_crop_is_square_and_lies_within_the_picture(box: Box, margin: float, expected: Box) -> None:
+    assert square_around(box, margin, width=100, height=80) == expected
+
+
+def test_a_cascade_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no cascade at .*faces.xml; give its path or https address"):
+        FaceFinder(crop(tmp_path / "faces.xml"))
+
+
+def test_a_cascade_with_another_hash_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "faces.xml").write_text("<opencv_storage/>")
+    with pytest.raises(DataError, match=f"expected {'0' * 64}"):
+        FaceFinder(crop(tmp_path / "faces.xml", sha256="0" * 64))
+
+
+def test_a_file_that_is_no_cascade_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "faces.xml").write_text("<opencv_storage/>")
+    with pytest.raises(DataError, match="is no OpenCV cascade"):
+        FaceFinder(crop(tmp_path / "faces.xml"))
+
+
+def test_an_address_without_tls_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(DataError, match="expected https"):
+        FaceFinder(crop(tmp_path / "x", cascade="http://example.com/faces.xml"))
+
+
+def test_an_address_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(DataError, match=r"https://127.0.0.1:1/faces.xml cannot be fetched .*or fetch it by hand"):
+        FaceFinder(crop(tmp_path / "x", cascade="https://127.0.0.1:1/faces.xml"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def shared(name: str) -> Path:
+    if not (SHARED / name).is_file():
+        pytest.skip("needs ../shared/data")
+    return SHARED / name
+
+
+def test_a_fetched_cascade_is_taken_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cascade = shared("lbpcascade_animeface.xml")
+    section = crop(cascade, cascade="https://example.com/faces.xml")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "genga").mkdir()
+    (tmp_path / "genga" / f"{section.sha256}.xml").write_bytes(cascade.read_bytes())
+    assert FaceFinder(section).find(np.zeros((64, 64, 3), np.uint8)) == []
+
+
+def overlap(one: Box, other: Box) -> float:
+    """Intersection over union."""
+    width, height = min(one.x1, other.x1) - max(one.x0, other.x0), min(one.y1, other.y1) - max(one.y0, other.y0)
+    both = max(width, 0) * max(height, 0)
+    areas = [(box.x1 - box.x0) * (box.y1 - box.y0) for box in (one, other)]
+    return both / (sum(areas) - both)
+
+
+def test_faces_of_real_illustrations_are_found(tmp_path: Path) -> None:
+    archive, finder = shared("illustrations.zip"), FaceFinder(crop(shared("lbpcascade_animeface.xml")))
+    truth = json.loads(zipfile.ZipFile(archive).read("boxes.json"))
+    store = Store(imported_from(tmp_path, ArchiveSource(kind="archive", path=str(archive)), archive))
+    num_found = num_right = 0
+    for row_idx, name in enumerate(store.column("name")):
+        found = finder.find(decode(store.encoded(row_idx), LIMITS))
+        boxes = [Box(*box) for box in truth[Path(name).name]["faces_xyxy"]]
+        num_found += len(found)
+        num_right += sum(max((overlap(box, face) for face in found), default=0) >= 0.3 for box in boxes)
+    num_faces = sum(len(entry["faces_xyxy"]) for entry in truth.values())
+    assert num_right / num_faces >= 0.85
+    assert num_right / num_found >= 0.85
+
+
+def test_several_faces_of_one_picture_become_several_pictures_in_one_split(tmp_path: Path) -> None:
+    archive = shared("illustrations.zip")
+    imported_dir = imported_from(tmp_path, ArchiveSource(kind="archive", path=str(archive)), archive)
+    prepare_faces(params(crop=crop(shared("lbpcascade_animeface.xml"), scale_factor=1.2)), imported_dir, tmp_path / "prepared")
+    store, sides = Store(tmp_path / "prepared"), {row["id"]: (row["width"], row["height"]) for row in Store(imported_dir).manifest.to_pylist()}
+    rows = store.manifest.to_pylist()
+    assert len(rows) >= 10 and len({row["id"] for row in rows}) == len(rows)
+    for row in rows:
+        x0, y0, x1, y1 = json.loads(row["crop"])
+        width, height = sides[row["imported_id"]]
+        assert 0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height
+        assert x1 - x0 == y1 - y0 == row["width"] == row["height"] >= 24
+    assert len({(row["imported_id"], row["split"]) for row in rows}) == len({row["imported_id"] for row in rows})
+
+
+def test_pictures_without_a_face_are_listed_and_stop_the_stage_when_there_is_no_other(tmp_path: Path) -> None:
+    cascade = crop(shared("lbpcascade_animeface.xml"))
+    imported_dir = imported(tmp_path, {"flat.png": encode_png(np.full((96, 96, 3), 200, np.uint8))})
+    with pytest.raises(DataError, match=r"no face was found in the 1 pictures .* set prepare_faces.crop to null"):
+        prepare_faces(params(crop=cascade), imported_dir, tmp_path / "prepared")
+    assert not (tmp_path / "prepared").exists()
