@@ -170,9 +170,14 @@ export class PoseTool {
     return readPose(file, file.name, signal);
   }
 
-  #take({ pose, confidence, version }, { strokes, place }) {
-    const now = this.#timeline.now;
-    const found = { pose: place ? pose.map(place) : pose, confidence: confidence ?? now.confidence, strokes: strokes ? now.strokes : [] };
+  #take({ pose, confidence, kind, version }, { strokes, place }) {
+    const order = kind === "stick" ? facing(pose, this.#release.joints) : pose.map((_, joint) => joint);
+    const placed = place ? pose.map(place) : pose;
+    const found = {
+      pose: order.map((joint) => placed[joint]),
+      confidence: order.map((joint) => confidence[joint]),
+      strokes: strokes ? this.#timeline.now.strokes : [],
+    };
     if (strokes) this.#timeline.replace(found);
     else this.#timeline.push(found);
     const unsure = found.confidence.some((each) => each < 0.5);
@@ -265,6 +270,20 @@ async function figureTile({ id, image, distance, source, licence }) {
   const picture = h("img", { alt: `Figure ${id.slice(0, 8)}`, title: `Distance ${distance.toFixed(3)}` });
   await show(picture, image);
   return h("li", {}, picture, h("small", {}, `${source} · ${licence}`));
+}
+
+/**
+ * A stick drawing does not say which arm is the left one: its figure is taken to face us, with its left limbs on the right.
+ * Gives the order in which the joints read are to be taken.
+ */
+function facing(pose, joints) {
+  const order = joints.map((_, joint) => joint);
+  for (const limb of [["elbow", "wrist"], ["knee", "ankle"]]) {
+    const [left, right] = ["l", "r"].map((side) => limb.map((part) => joints.indexOf(`${side}_${part}`)));
+    const across = (limbJoints) => limbJoints.reduce((sum, joint) => sum + pose[joint][0], 0);
+    if (across(left) < across(right)) left.forEach((joint, part) => ([order[joint], order[right[part]]] = [right[part], joint]));
+  }
+  return order;
 }
 
 /** Where a point of a w x h picture lies when the picture stands in the middle of a square. */

@@ -168,6 +168,10 @@ def label(name: str, x: float, y: float) -> str:
     return f"{name}, {int(x * 100 + 0.5)} across, {int(y * 100 + 0.5)} down"
 
 
+def across(handle: Locator) -> int:
+    return int((handle.get_attribute("aria-label") or "").split(", ")[1].split()[0])
+
+
 def middle(target: Locator) -> tuple[float, float]:
     box = target.bounding_box()
     assert box is not None
@@ -437,6 +441,9 @@ def test_strokes_are_read_as_a_pose(posing: Page, watch: Watch) -> None:
     readings = [answer.json()["pose"] for answer in answers if answer.url.endswith("/api/pose")]
     expect(joint(posing, "Head")).to_have_attribute("aria-label", label("Head", *readings[-1][0]))
     expect(posing.locator("#stage-help")).to_contain_text("Joints read by")
+    for outer, inner in (("wrist", "elbow"), ("ankle", "knee")):
+        left, right = (across(joint(posing, f"{side} {outer}")) + across(joint(posing, f"{side} {inner}")) for side in ("Left", "Right"))
+        assert left >= right, "sticks do not tell left from right: the figure faces us"
     assert posing.locator("#stage .ink path").count() == 4
     sent = posing.evaluate("async () => [...new Uint8Array(await window.sent.arrayBuffer())]")
     drawing = cv2.imdecode(np.array(sent, np.uint8), cv2.IMREAD_GRAYSCALE)
@@ -478,10 +485,10 @@ def test_a_pose_goes_out_as_json_and_comes_back(posing: Page) -> None:
 
 def test_mirror_exchanges_left_and_right(posing: Page) -> None:
     posing.get_by_role("button", name="Pointing").click()
-    left = (joint(posing, "Left wrist").get_attribute("aria-label") or "").split(", ")
+    left = joint(posing, "Left wrist")
+    before, down = across(left), (left.get_attribute("aria-label") or "").split(", ")[2]
     posing.get_by_role("button", name="Mirror").click()
-    across = int(left[1].split()[0])
-    expect(joint(posing, "Right wrist")).to_have_attribute("aria-label", f"Right wrist, {100 - across} across, {left[2]}")
+    expect(joint(posing, "Right wrist")).to_have_attribute("aria-label", f"Right wrist, {100 - before} across, {down}")
 
 
 # --- enlarge
