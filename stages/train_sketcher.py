@@ -34,6 +34,11 @@ def train_sketcher(params: TrainSketcher, figures_dir: Path, run_dir: Path, weig
     rows = {split: figures.indices(split) for split in ("train", "test")}
     if len(rows["train"]) == 0:
         raise DataError(f"no mannequins to learn from in {figures.dir}; raise draw_figures.mannequins.count in params.yaml")
+    if str(params.model.resolution) not in figures.sizes:
+        raise DataError(
+            f"{figures.dir} has drawings of {' and '.join(figures.sizes)} px, expected line art of {params.model.resolution} px; "
+            "make draw_figures.mannequins.line_art and train_sketcher.model.resolution the same in params.yaml"
+        )
     judged = _batch(params, figures, rows["test"] if len(rows["test"]) else rows["train"])
 
     recipe = SketcherRecipe(params, Batch(judged.pictures[:SHOWN], judged.poses[:SHOWN]))

@@ -1,0 +1,77 @@
+"""From drawn figures to networks that read joints, with the card that says how well."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from figures_and_poses import write_figures
+
+from genga.errors import DataError
+from genga.params import TrainPose, load_params
+from genga.store import Store
+from models.export import load_model, read_card
+from stages.train_pose import drawings_of, train_pose
+
+REPO = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def params() -> TrainPose:
+    stated = load_params(REPO / "params.yaml").train_pose["stick"]
+    model = stated.model.model_copy(update={"resolution": 32, "width": 8})
+    short = {"batch_size": 8, "total_kimg": 0.032, "log_kimg": 0.008, "sample_kimg": 0.016, "checkpoint_kimg": 0.016, "precision": "fp32"}
+    return stated.model_copy(update={"model": model, "training": stated.training.model_copy(update=short)})
+
+
+@pytest.fixture
+def figures(tmp_path: Path) -> Path:
+    write_figures(tmp_path / "figures" / "sticks", (64,), 20)
+    write_figures(tmp_path / "figures" / "mannequins", (96, 64), 20)
+    return tmp_path / "figures"
+
+
+def train(params: TrainPose, kind: str, figures: Path, out: str = "pose") -> Path:
+    root = figures.parent
+    train_pose(params, kind, figures, root / f"runs-{out}", root / out)  # type: ignore[arg-type]
+    return root / out
+
+
+@pytest.mark.parametrize(("kind", "count"), [("stick", 15), ("figure", 30)])
+def test_each_kind_leaves_weights_a_card_and_a_sheet(params: TrainPose, figures: Path, kind: str, count: int) -> None:
+    net, card = load_model(train(params, kind, figures))
+    assert card["family"] == f"{kind}-pose"
+    assert card["data"]["count"] == count
+    assert card["data"]["licences"] == ["CC0-1.0"]
+    assert {"pck_0.1", "pck_0.05", "pdj_0.2"} <= set(card["metrics"])
+    assert ("exchanged" in card["notes"][0]) == (kind == "stick")
+    assert net.resolution == 32
+    assert (figures.parent / "pose" / "sheet.png").stat().st_size > 1000
+    assert sorted(path.name for path in (figures.parent / "runs-pose").iterdir()) == ["samples", "stats.jsonl"]
+
+
+def test_every_way_a_mannequin_is_drawn_is_learned_from(figures: Path) -> None:
+    store = Store(figures / "mannequins")
+    drawings = drawings_of(store, np.array([3, 5]), 32)
+    assert drawings.pictures.shape == (4, 32, 32)
+    assert np.array_equal(drawings.poses[:2], drawings.poses[2:])
+    assert np.allclose(drawings.poses[1].ravel(), store.column("pose")[5])
+
+
+def test_the_same_figures_give_the_same_bytes(params: TrainPose, figures: Path) -> None:
+    one, other = train(params, "stick", figures, "one"), train(params, "stick", figures, "other")
+    for name in ("weights.safetensors", "card.json", "sheet.png"):
+        assert (one / name).read_bytes() == (other / name).read_bytes()
+
+
+def test_a_score_on_seen_figures_says_so(params: TrainPose, figures: Path) -> None:
+    write_figures(figures / "sticks", (64,), 8, splits=("train",))
+    assert "none were held out" in read_card(train(params, "stick", figures))["notes"][-1]
+    assert "none were held out" not in read_card(train(params, "figure", figures))["notes"][-1]
+
+
+def test_no_figures_to_learn_from_names_the_parameter(params: TrainPose, figures: Path) -> None:
+    write_figures(figures / "sticks", (64,), 4, splits=("test",))
+    with pytest.raises(DataError, match=r"draw_figures\.sticks\.count"):
+        train(params, "stick", figures)
+    with pytest.raises(DataError, match="dvc repro"):
+        train(params, "stick", figures / "nowhere")

@@ -1,0 +1,63 @@
+"""From mannequins' line art to a network that sketches a pose."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from figures_and_poses import write_figures
+
+from genga.errors import DataError
+from genga.params import TrainSketcher, load_params
+from models.export import load_model, read_card
+from stages.train_sketcher import train_sketcher
+
+REPO = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def params() -> TrainSketcher:
+    stated = load_params(REPO / "params.yaml").train_sketcher
+    model = stated.model.model_copy(update={"resolution": 32, "z_dim": 4, "width": 8})
+    short = {"batch_size": 4, "total_kimg": 0.016, "log_kimg": 0.008, "sample_kimg": 0.008, "checkpoint_kimg": 0.008, "precision": "fp32"}
+    return stated.model_copy(update={"model": model, "training": stated.training.model_copy(update=short)})
+
+
+def train(params: TrainSketcher, root: Path, out: str = "sketcher") -> Path:
+    train_sketcher(params, root / "figures", root / f"runs-{out}", root / out)
+    return root / out
+
+
+def test_the_sketcher_is_saved_with_its_scores_and_a_sheet(params: TrainSketcher, tmp_path: Path) -> None:
+    write_figures(tmp_path / "figures" / "mannequins", (64, 32), 20)
+    sketcher, card = load_model(train(params, tmp_path))
+    assert card["family"] == "sketcher"
+    assert card["data"]["count"] == 15
+    assert set(card["metrics"]) == {"ink_f1", "l1", "l1_blank", "variety"}
+    assert "mannequins" in card["notes"][0] and len(card["notes"]) == 1
+    assert sketcher(torch.rand(2, 11, 2), torch.randn(2, 4)).shape == (2, 1, 32, 32)
+    assert (tmp_path / "sketcher" / "sheet.png").stat().st_size > 500
+    assert not (tmp_path / "runs-sketcher" / "checkpoints").exists()
+
+
+def test_the_same_figures_give_the_same_bytes(params: TrainSketcher, tmp_path: Path) -> None:
+    write_figures(tmp_path / "figures" / "mannequins", (32,), 12)
+    one, other = train(params, tmp_path, "one"), train(params, tmp_path, "other")
+    for name in ("weights.safetensors", "card.json", "sheet.png"):
+        assert (one / name).read_bytes() == (other / name).read_bytes()
+
+
+def test_scores_on_seen_figures_say_so(params: TrainSketcher, tmp_path: Path) -> None:
+    write_figures(tmp_path / "figures" / "mannequins", (32,), 8, splits=("train",))
+    assert "none were held out" in read_card(train(params, tmp_path))["notes"][-1]
+
+
+def test_no_line_art_of_the_sketchers_size_is_told_in_a_sentence(params: TrainSketcher, tmp_path: Path) -> None:
+    write_figures(tmp_path / "figures" / "mannequins", (64,), 8)
+    with pytest.raises(DataError, match=r"of 64 px, expected line art of 32 px; make draw_figures\.mannequins\.line_art"):
+        train(params, tmp_path)
+
+
+def test_no_mannequins_to_learn_from_names_the_parameter(params: TrainSketcher, tmp_path: Path) -> None:
+    write_figures(tmp_path / "figures" / "mannequins", (32,), 4, splits=("test",))
+    with pytest.raises(DataError, match=r"draw_figures\.mannequins\.count"):
+        train(params, tmp_path)
