@@ -2,8 +2,10 @@
 
 Differences from the paper, all for speed on a CPU:
 - modulation scales the activations going in and demodulation those coming out, which is the same sum without grouped convolutions;
-- up and down by 2 are one convolution of kernel 4 and stride 2, which can express nearest-neighbour or box resampling followed by 3x3,
-  at 4/9 of its cost; RGB is enlarged bilinearly;
+- up and down by 2 are nearest-neighbour and box filters fused with the 3x3 convolution into one 4x4 of stride 2, at 4/9 of its cost
+  (Karras et al. 2018, https://arxiv.org/abs/1710.10196, in its code); RGB is enlarged bilinearly;
+- the discriminator sees the picture at every size (input skips, figure 7b) instead of being residual, so that both networks can grow;
+- the mapping learns at 0.1 of the rate, not 0.01: a training here takes thousands of steps, not millions;
 - no style mixing; noise is one map per layer.
 N batch, Z and W latent dims, R resolution. Images are NCHW in [-1, 1].
 """
@@ -15,12 +17,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-LR_MUL = 0.1
+LR_MUL = 0.1  # of the mapping
 GAIN = math.sqrt(2)  # keeps the variance through a leaky ReLU
 
 
 def channels_at(resolution: int, channel_base: int, channel_max: int) -> int:
     return min(channel_base // resolution, channel_max)
+
+
+def fused(weight: Tensor) -> Tensor:
+    """3x3 -> 4x4: with stride 2, the convolution after doubling each pixel, or four times the box filter after it (PGGAN, `fused_scale`)."""
+    padded = F.pad(weight, [1, 1, 1, 1])
+    return padded[..., 1:, 1:] + padded[..., 1:, :-1] + padded[..., :-1, 1:] + padded[..., :-1, :-1]
 
 
 class EqualLinear(nn.Module):
@@ -57,11 +65,11 @@ class ModulatedConv(nn.Module):
 
     def __init__(self, num_in: int, num_out: int, w_dim: int, kernel: int, *, up: bool = False, demodulate: bool = True) -> None:
         super().__init__()
-        shape = (num_in, num_out, 4, 4) if up else (num_out, num_in, kernel, kernel)
+        shape = (num_out, num_in, kernel, kernel)
         # a colour layer starts at nothing, so a level that joins later does not disturb those below
         self.weight = nn.Parameter(torch.randn(shape) if demodulate else torch.zeros(shape))
         self.affine = EqualLinear(w_dim, num_in, bias=1.0)
-        self.scale = 1 / math.sqrt(num_in * (4 if up else kernel**2))
+        self.scale = 1 / math.sqrt(num_in * kernel**2)
         self.up, self.demodulate = up, demodulate
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
@@ -69,10 +77,12 @@ class ModulatedConv(nn.Module):
             style = self.affine(w)  # (N, I)
             weight = self.weight * self.scale
             energy = weight.square().sum(dim=(2, 3))
-            energy = energy / 4 if self.up else energy.t()  # every output pixel meets a quarter of the taps
-            norm = (style.square() @ energy + 1e-8).rsqrt() * GAIN if self.demodulate else None  # eq. 3, (N, O)
+            norm = (style.square() @ energy.t() + 1e-8).rsqrt() * GAIN if self.demodulate else None  # eq. 3, (N, O)
         x = x * style.to(x.dtype)[:, :, None, None]  # eq. 1
-        x = F.conv_transpose2d(x, weight, stride=2, padding=1) if self.up else F.conv2d(x, weight, padding=weight.shape[2] // 2)
+        if self.up:
+            x = F.conv_transpose2d(x, fused(weight.flip(2, 3)).transpose(0, 1), stride=2, padding=1)
+        else:
+            x = F.conv2d(x, weight, padding=weight.shape[2] // 2)
         return x if norm is None else x * norm.to(x.dtype)[:, :, None, None]
 
 
@@ -133,17 +143,20 @@ class Generator(nn.Module):
 
 
 class EqualConv(nn.Module):
-    """Stride 2 takes kernel 4, else 3 or 1."""
+    """The same size, or half of it when `down`."""
 
-    def __init__(self, num_in: int, num_out: int, kernel: int) -> None:
+    def __init__(self, num_in: int, num_out: int, kernel: int, *, down: bool = False) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(num_out, num_in, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(num_out))
         self.scale = 1 / math.sqrt(num_in * kernel**2)
-        self.stride, self.padding = (2, 1) if kernel == 4 else (1, kernel // 2)
+        self.down = down
 
     def forward(self, x: Tensor, gain: float) -> Tensor:
-        return F.conv2d(x, self.weight * (self.scale * gain), self.bias * gain, stride=self.stride, padding=self.padding)
+        weight, bias = self.weight * (self.scale * gain), self.bias * gain
+        if self.down:
+            return F.conv2d(x, fused(weight) / 4, bias, stride=2, padding=1)
+        return F.conv2d(x, weight, bias, padding=weight.shape[2] // 2)
 
 
 class DownBlock(nn.Module):
@@ -151,7 +164,7 @@ class DownBlock(nn.Module):
 
     def __init__(self, num_in: int, num_out: int) -> None:
         super().__init__()
-        self.conv, self.down = EqualConv(num_in, num_in, 3), EqualConv(num_in, num_out, 4)
+        self.conv, self.down = EqualConv(num_in, num_in, 3), EqualConv(num_in, num_out, 3, down=True)
         nn.init.zeros_(self.down.weight)
 
     def forward(self, x: Tensor) -> Tensor:

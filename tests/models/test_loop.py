@@ -170,7 +170,7 @@ def test_no_room_for_a_checkpoint_leaves_the_last_good_one(tmp_path: Path, monke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(CheckpointError, match="No space left on device.*make room"):
+    with pytest.raises(CheckpointError, match=r"No space left on device.*make room"):
         train(tmp_path)
     monkeypatch.undo()
     assert [path for path in checkpoints(tmp_path) if path.suffix == ".safetensors"] == kept

@@ -141,7 +141,7 @@ def test_demodulated_activations_keep_their_variance_up_and_flat() -> None:
     for up in (False, True):
         conv = stylegan2.ModulatedConv(64, 64, w_dim=8, kernel=3, up=up)
         with torch.no_grad():
-            y = conv(torch.randn(8, 64, 16, 16), 3 * torch.randn(8, 8))[:, :, 2:-2, 2:-2]
+            y = conv(torch.randn(16, 64, 16, 16), 3 * torch.randn(16, 8))[:, :, 2:-2, 2:-2]
         assert y.var().item() == pytest.approx(stylegan2.GAIN**2, rel=0.1)
 
 
@@ -207,3 +207,15 @@ def test_outputs_have_the_stated_shape(arch: str, shape: tuple[int, ...]) -> Non
     module = small(arch).eval()
     with torch.no_grad():
         assert module(*inputs_for(arch, module)).shape == shape
+
+
+def test_the_fused_steps_are_resampling_and_a_convolution() -> None:
+    torch.manual_seed(0)
+    x, weight = torch.randn(2, 5, 8, 8), torch.randn(7, 5, 3, 3)
+    doubled = torch.nn.functional.interpolate(x, scale_factor=2, mode="nearest")
+    expected = torch.nn.functional.conv2d(doubled, weight, padding=1)
+    up = torch.nn.functional.conv_transpose2d(x, stylegan2.fused(weight.flip(2, 3)).transpose(0, 1), stride=2, padding=1)
+    assert torch.allclose(up, expected, atol=1e-4)
+    expected = torch.nn.functional.avg_pool2d(torch.nn.functional.conv2d(x, weight, padding=1), 2)
+    down = torch.nn.functional.conv2d(x, stylegan2.fused(weight) / 4, stride=2, padding=1)
+    assert torch.allclose(down, expected, atol=1e-4)
