@@ -1,0 +1,200 @@
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from genga import tags
+from genga.errors import DataError
+from genga.skeleton import JOINTS
+from labeling.exports import Problem, read_exports, tags_config, write_tasks
+
+POSE = np.random.default_rng(0).uniform(0.05, 0.95, (11, 2))
+POSES_XML = Path(__file__).parents[2] / "labeling" / "configs" / "poses.xml"
+
+
+def choice(name: str, *choices: str) -> dict[str, Any]:
+    """A region as Label Studio exports it."""
+    return {
+        "id": "aBcD",
+        "from_name": name,
+        "to_name": "image",
+        "type": "choices",
+        "origin": "manual",
+        "value": {"choices": list(choices)},
+    }
+
+
+def point(joint: str, x: float, y: float, **changes: Any) -> dict[str, Any]:
+    """A keypoint as Label Studio exports it; x and y in percent."""
+    size = {"original_width": 600, "original_height": 300, "image_rotation": 0}
+    value = {"x": x, "y": y, "width": 0.8, "keypointlabels": [joint]}
+    return {"id": "eFgH", "from_name": "joints", "to_name": "image", "type": "keypointlabels", "origin": "manual", "value": value, **size, **changes}
+
+
+def points(pose: np.ndarray = POSE) -> list[dict[str, Any]]:
+    return [point(joint, *(xy * 100)) for joint, xy in zip(JOINTS, pose, strict=True)]
+
+
+def task(picture_id: str, *results: list[dict[str, Any]], **changes: Any) -> dict[str, Any]:
+    annotations = [
+        {
+            "id": 50 + idx,
+            "completed_by": idx + 1,
+            "result": result,
+            "was_cancelled": False,
+            "created_at": "2026-11-01T10:00:00.000000Z",
+            "updated_at": f"2026-11-01T10:0{idx}:00.000000Z",
+            "lead_time": 8.1,
+        }
+        for idx, result in enumerate(results)
+    ]
+    data = {"image": "/data/local-files/?d=imgs/a.png", "id": picture_id}
+    return {"id": 7, "data": data, "annotations": annotations, "predictions": [{"result": points()}], "project": 1} | changes
+
+
+def written(tmp_path: Path, document: Any) -> Path:
+    path = tmp_path / "project-1.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_what_is_written_reads_back_the_same(tmp_path: Path) -> None:
+    rows = [
+        {"id": "one", "name": "1.png", "width": 128, "height": 128, "labels": '{"hair_color": "blue", "glasses": false, "smile": true}'},
+        {"id": "two", "name": "2.png", "width": 128, "height": 64, "labels": None, "pose": POSE.reshape(22).tolist()},
+        {"id": "three", "name": "3.png", "width": 128, "height": 64},
+    ]
+    write_tasks(tmp_path / "tasks.json", rows)
+    exports = read_exports([tmp_path / "tasks.json"])
+    assert [(annotation.picture_id, annotation.labels) for annotation in exports.annotations] == [
+        ("one", {"hair_color": "blue", "glasses": False, "smile": True}),
+        ("two", {}),
+    ]
+    assert exports.annotations[0].pose is None
+    pose = exports.annotations[1].pose
+    assert pose is not None
+    np.testing.assert_allclose(pose, POSE, atol=1e-12)
+    assert exports.problems == []
+
+
+def test_tasks_are_written_as_label_studio_wants_them(tmp_path: Path) -> None:
+    write_tasks(tmp_path / "tasks.json", [{"id": "one", "name": "1.png", "width": 200, "height": 100, "labels": None, "pose": POSE.reshape(22)}])
+    (task,) = json.loads((tmp_path / "tasks.json").read_text())
+    assert task["data"] == {"image": "1.png", "id": "one"}
+    first = task["annotations"][0]["result"][0]
+    assert (first["type"], first["from_name"], first["to_name"]) == ("keypointlabels", "joints", "image")
+    assert (first["original_width"], first["original_height"]) == (200, 100)
+    assert first["value"]["keypointlabels"] == ["head"]
+    assert first["value"]["x"] == pytest.approx(POSE[0, 0] * 100)
+
+
+def test_percent_becomes_a_share_of_the_picture(tmp_path: Path) -> None:
+    pose = read_exports([written(tmp_path, [task("a", points())])]).annotations[0].pose
+    assert pose is not None
+    np.testing.assert_allclose(pose, POSE)
+
+
+def test_joints_may_come_in_any_order(tmp_path: Path) -> None:
+    pose = read_exports([written(tmp_path, [task("a", points()[::-1])])]).annotations[0].pose
+    assert pose is not None
+    np.testing.assert_allclose(pose, POSE)
+
+
+def test_each_persons_answer_is_kept_with_name_and_time(tmp_path: Path) -> None:
+    document = [task("a", [choice("hair_color", "blue")], [choice("hair_color", "aqua")])]
+    document[0]["annotations"][1]["completed_by"] = {"id": 9, "email": "b@example.com"}
+    annotations = read_exports([written(tmp_path, document)]).annotations
+    assert [(annotation.annotator, annotation.labels) for annotation in annotations] == [
+        ("1", {"hair_color": "blue"}),
+        ("b@example.com", {"hair_color": "aqua"}),
+    ]
+    assert annotations[0].at < annotations[1].at
+
+
+def test_flags_are_yes_or_no_and_what_was_not_asked_is_unknown(tmp_path: Path) -> None:
+    annotation = read_exports([written(tmp_path, [task("a", [choice("glasses", "yes"), choice("smile", "no")])])]).annotations[0]
+    assert annotation.labels == {"glasses": True, "smile": False}
+
+
+def test_skipped_tasks_predictions_and_empty_annotations_are_no_answers(tmp_path: Path) -> None:
+    skipped = task("a", [choice("glasses", "yes")])
+    skipped["annotations"][0]["was_cancelled"] = True
+    exports = read_exports([written(tmp_path, [skipped, task("b"), task("c", [])])])
+    assert (exports.annotations, exports.problems) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("result", "fault"),
+    [
+        (points()[:9], "l_ankle, r_ankle missing"),
+        ([*points(), point("head", 1, 1)], "head placed more than once"),
+        ([point("head", 101, 50), *points()[1:]], "head outside the picture"),
+        ([point("head", 50, 50, image_rotation=90), *points()[1:]], "head on a rotated picture"),
+        ([point("neck", 1, 1), *points()[1:]], "head missing; neck placed more than once"),
+    ],
+)
+def test_a_pose_that_is_not_whole_is_listed_and_kept_out(tmp_path: Path, result: list[dict[str, Any]], fault: str) -> None:
+    exports = read_exports([written(tmp_path, [task("a", [*result, choice("glasses", "yes")])])])
+    assert exports.problems == [Problem("project-1.json task 7", "a", fault)]
+    assert [(annotation.labels, annotation.pose) for annotation in exports.annotations] == [({"glasses": True}, None)]
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        ([choice("hair_color", "rainbow")], r"project-1.json task 7: hair_color is 'rainbow', expected one of blonde"),
+        ([choice("wings", "yes")], r"task 7: unknown tag 'wings'"),
+        ([choice("glasses", "perhaps")], r"task 7: glasses is 'perhaps', expected true or false"),
+        ([choice("hair_color", "blue", "red")], r"task 7: hair_color has 2 choices \(blue, red\), expected one"),
+        ([point("tail", 1, 1)], r"task 7: unknown joint 'tail', expected head, neck"),
+        ([{"type": "keypointlabels", "value": {"x": 1, "y": 1}}], "task 7 has a region that Label Studio would not write"),
+        (["nonsense"], "task 7 has a region that Label Studio would not write"),
+    ],
+)
+def test_answers_that_fit_no_tag_or_joint_stop_with_the_task(tmp_path: Path, result: list[Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_exports([written(tmp_path, [task("a", result)])])
+
+
+def test_a_task_that_does_not_name_its_picture_stops(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"project-1.json task 7 does not name its picture, expected data.id"):
+        read_exports([written(tmp_path, [task("a", [], data={"image": "a.png"})])])
+
+
+@pytest.mark.parametrize("document", [{"tasks": []}, [{"image": "a.png", "choice": "blue"}], ["x"]])
+def test_other_exports_of_label_studio_are_refused(tmp_path: Path, document: Any) -> None:
+    with pytest.raises(DataError, match=r"project-1.json is not a list of tasks with annotations; .* as JSON \(not JSON-MIN\)"):
+        read_exports([written(tmp_path, document)])
+
+
+def test_half_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('[{"id": 1,')
+    with pytest.raises(DataError, match=r"a.json is not readable JSON"):
+        read_exports([tmp_path / "a.json"])
+
+
+def test_the_interface_for_tags_asks_for_every_tag() -> None:
+    root = ET.fromstring(tags_config())
+    asked = {choices.attrib["name"]: [choice.attrib["value"] for choice in choices] for choices in root.iter("Choices")}
+    assert asked == {**tags.groups(), **{flag: ["yes", "no"] for flag in tags.flags()}}
+    assert [image.attrib["value"] for image in root.iter("Image")] == ["$image"]
+
+
+def test_every_answer_to_the_interface_for_tags_is_understood(tmp_path: Path) -> None:
+    root = ET.fromstring(tags_config())
+    for choices in root.iter("Choices"):
+        for value in choices:
+            document = [task("a", [choice(choices.attrib["name"], value.attrib["value"])])]
+            (annotation,) = read_exports([written(tmp_path, document)]).annotations
+            assert list(annotation.labels) == [choices.attrib["name"]]
+
+
+def test_the_interface_for_poses_asks_for_the_11_joints_in_order() -> None:
+    root = ET.parse(POSES_XML).getroot()
+    labels = list(root.iter("Label"))
+    assert [label.attrib["value"] for label in labels] == list(JOINTS)
+    assert len({label.attrib["background"] for label in labels}) == len({label.attrib["hotkey"] for label in labels}) == 11
+    assert next(root.iter("KeyPointLabels")).attrib["name"] == "joints"
