@@ -21,6 +21,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request,
 from playwright.sync_api import Error as PlaywrightError
 from tiny_release import make_release
 
+REPO = Path(__file__).parents[2]
 PATIENCE_MS = 15_000
 CALM_SECONDS = 0.6
 REFUSED = "Failed to load resource"  # what a browser itself writes of every reply with an error status
@@ -54,9 +55,11 @@ def page_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def page_server(page_release: Path) -> Iterator[str]:
     """The address of a server process of its own."""
     command = [sys.executable, "-m", "serve", "--release", str(page_release), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=REPO, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        yield process.stdout.readline().split()[-1]
+        line = process.stdout.readline()
+        assert line.startswith("Genga answers at "), line
+        yield line.split()[-1]
         process.terminate()
 
 
