@@ -37,7 +37,7 @@ def train_upscaler(params: TrainUpscaler, prepared_dir: Path, run_dir: Path, wei
     size = truth_size(faces, params.crop)
     pictures, rows = faces.images(size), faces.indices("train")
     held_out = np.concatenate([faces.indices(split) for split in ("test", "val")])
-    judged = pictures[held_out[:JUDGED]] if len(held_out) else pictures[:JUDGED]
+    judged = pictures[(held_out if len(held_out) else rows)[:JUDGED]]
 
     recipe = UpscalerRecipe(params, judged[:SHOWN])
     fingerprint = fingerprint_of(params, faces.data_id)

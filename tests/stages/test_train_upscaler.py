@@ -1,0 +1,67 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from genga.errors import DataError
+from genga.params import TrainUpscaler
+from genga.store import Store, StoreWriter, picture_id
+from models.export import load_model
+from stages.train_upscaler import train_upscaler, truth_size
+
+PARAMS: dict[str, Any] = {
+    "model": {"arch": "upscaler", "width": 16, "blocks": 1},
+    "training": {"batch_size": 8, "total_kimg": 1.6, "log_kimg": 0.4, "sample_kimg": 0.8, "checkpoint_kimg": 0.4, "precision": "fp32", "seed": 0},
+    "lr": 0.005,
+    "ema_kimg": 0.05,
+    "crop": 32,
+}
+
+
+def store_of_discs(root: Path, native: int, splits: tuple[str, ...] = ("train", "train", "train", "test")) -> Path:
+    y, x = np.mgrid[:64, :64]
+    rng = np.random.default_rng(0)
+    discs = [np.hypot(x - rng.uniform(16, 48), y - rng.uniform(16, 48)) < rng.uniform(8, 20) for _ in range(24)]
+    large = (np.stack(discs)[..., None] * np.full(3, 255)).astype(np.uint8)
+    rows = [
+        {
+            "id": picture_id(picture),
+            "split": splits[at % len(splits)],
+            "width": native,
+            "height": native + 9,
+            "licence": "CC0-1.0",
+            "source": "drawn",
+        }
+        for at, picture in enumerate(large)
+    ]
+    with StoreWriter(root / "prepared", {"32": (32, 32, 3), "64": (64, 64, 3)}) as writer:
+        writer.append(rows, **{"32": large[:, ::2, ::2], "64": large})
+    return root / "prepared"
+
+
+@pytest.mark.parametrize(("native", "size"), [(40, 32), (63, 32), (64, 64), (900, 64), (20, 32)])
+def test_the_truth_is_the_largest_size_that_most_pictures_really_have(tmp_path: Path, native: int, size: int) -> None:
+    assert truth_size(Store(store_of_discs(tmp_path, native)), crop=32) == size
+
+
+def test_sizes_below_the_crop_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"largest prepared size is 64, expected at least train_upscaler.crop = 96"):
+        truth_size(Store(store_of_discs(tmp_path, 64)), crop=96)
+
+
+def test_the_stage_beats_bicubic_and_says_what_it_learned_from(tmp_path: Path) -> None:
+    prepared = store_of_discs(tmp_path, 64)
+    train_upscaler(TrainUpscaler.model_validate(PARAMS), prepared, tmp_path / "runs", tmp_path / "weights")
+    _, card = load_model(tmp_path / "weights")
+    assert card["metrics"]["psnr"] > card["metrics"]["psnr_bicubic"] + 0.5
+    assert card["notes"] == ["Learned to make 64 px pictures out of 16 px ones."]
+    assert card["data"]["count"] == 18
+    assert (tmp_path / "weights" / "sheet.png").is_file()
+
+
+def test_without_held_out_pictures_the_card_says_so(tmp_path: Path) -> None:
+    prepared = store_of_discs(tmp_path, 64, splits=("train",))
+    short = TrainUpscaler.model_validate({**PARAMS, "training": PARAMS["training"] | {"total_kimg": 0.016}})
+    train_upscaler(short, prepared, tmp_path / "runs", tmp_path / "weights")
+    assert "none were held out" in load_model(tmp_path / "weights")[1]["notes"][1]
