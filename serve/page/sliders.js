@@ -112,10 +112,7 @@ function palette(group, sliders, { locks, marked, onchange }) {
   const label = words(group);
   const options = new Map(sliders.map((slider) => [slider.name, swatch(group, slider.name, slider.name.split("=")[1])]));
   const none = swatch(group, "", "as it comes");
-  const strength = bipolar(`${label}: strength`, () => {
-    amounts();
-    onchange();
-  });
+  const strength = bipolar(`${label}: strength`, onchange);
   const chosen = h("span", { class: "name" }, "As it comes");
   let name = "";
 
@@ -125,10 +122,6 @@ function palette(group, sliders, { locks, marked, onchange }) {
     strength.value = name ? value : 0;
     strength.range.disabled = !name;
     chosen.textContent = name ? words(name.split("=")[1]) : "As it comes";
-    amounts();
-  }
-  function amounts() {
-    for (const [each, { node }] of options) node.style.setProperty("--amount", each === name ? Math.abs(strength.value) : 0);
   }
   for (const [next, { input }] of [["", none], ...options]) {
     input.addEventListener("change", () => {
