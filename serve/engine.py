@@ -25,7 +25,7 @@ from models.export import load_model
 from models.kinds import kind_of, try_once
 from models.networks.tagger import probabilities
 from serve.enlarge import Enlargement
-from serve.reading import Ink, Kind, fit_square, frame_of, kind_of_drawing, read_ink, thickened
+from serve.reading import Ink, Kind, fit_square, frame_of, kind_of_drawing, read_ink
 from serve.schemas import (
     NUM_NEAREST,
     CharacterRequest,
@@ -191,7 +191,7 @@ class Engine:
     def _read_joints(self, kind: Kind, ink: Ink) -> PoseReading:
         family, frame = f"{kind}-pose", frame_of(ink)
         network = self.network(family)
-        joints, confidence = network(torch.from_numpy(frame.cut(thickened(ink), network.resolution))[None, None])
+        joints, confidence = network(torch.from_numpy(frame.cut(ink, network.resolution))[None, None])
         pose = frame.to_picture(joints[0].numpy(), ink)
         return PoseReading(pose=pose.tolist(), kind=kind, confidence=confidence[0].tolist(), version=self.version(family))
 

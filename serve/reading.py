@@ -19,10 +19,10 @@ WORKING_SIDE = 640
 MIN_CONTRAST = 40
 INK = 0.35
 MARGIN = 0.1  # paper around the figure, as a share of its longer side
-THINNEST = 0.007  # width of the thinnest pen that networks learned from, as a share of the frame
 # How kinds are told apart, at this side in pixels: gaps up to GAP are closed; lines that are then this much thicker were outlines.
-# 98 % of stick figures and 99 % of figures drawn by Genga fall on their side; SOLID, in pixels, is more than any pen.
+# About 98 % of the stick figures and 99 % of the figures that Genga draws are then told right; SOLID, in pixels, is more than any pen.
 KIND_SIDE, GAP, OUTLINES, SOLID = 160, 9, 1.6, 6.5
+THINNEST = 0.02  # pens thinner than this share of the frame are taken for one as thick
 
 
 class Frame(NamedTuple):
@@ -79,21 +79,21 @@ def frame_of(ink: Ink) -> Frame:
     return Frame((left + right - side) // 2, (top + bottom - side) // 2, side)
 
 
-def thickened(ink: Ink) -> Ink:
-    """Hairlines, as in large scans, would be gone at what the networks see: they are drawn again with the thinnest pen known there."""
-    missing = THINNEST * frame_of(ink).side - 2 * _thickness((ink > INK).astype(np.uint8))
+def kind_of_drawing(ink: Ink) -> Kind:
+    """A stick figure is made of single strokes; a figure of outlines, which lie close together in pairs, or it is a solid shape."""
+    frame = frame_of(ink)
+    drawn = (frame.cut(_thickened(ink, frame), round(KIND_SIDE * (1 + 2 * MARGIN))) > INK).astype(np.uint8)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (GAP, GAP))
+    thickness, closed = _thickness(drawn), _thickness(cv2.morphologyEx(drawn, cv2.MORPH_CLOSE, disc))
+    return "figure" if thickness > SOLID or closed > OUTLINES * thickness else "stick"
+
+
+def _thickened(ink: Ink, frame: Frame) -> Ink:
+    missing = THINNEST * frame.side - 2 * _thickness((ink > INK).astype(np.uint8))
     if missing < 1:
         return ink
     pen = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (1 + round(missing), 1 + round(missing)))
     return np.asarray(cv2.dilate(ink, pen), dtype=np.float32)
-
-
-def kind_of_drawing(ink: Ink) -> Kind:
-    """A stick figure is made of single strokes; a figure of outlines, which lie close together in pairs, or it is a solid shape."""
-    drawn = (frame_of(ink).cut(ink, round(KIND_SIDE * (1 + 2 * MARGIN))) > INK).astype(np.uint8)
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (GAP, GAP))
-    thickness, closed = _thickness(drawn), _thickness(cv2.morphologyEx(drawn, cv2.MORPH_CLOSE, disc))
-    return "figure" if thickness > SOLID or closed > OUTLINES * thickness else "stick"
 
 
 def _thickness(shape: Array) -> float:
