@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property, wraps
+from functools import cache, cached_property, wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -80,8 +80,12 @@ def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
+@cache
 def git_commit() -> str:
-    """The commit of the working tree, `-dirty` when a tracked file other than dvc.lock differs from it; `unknown` outside git."""
+    """The commit of the working tree, `-dirty` when a tracked file other than dvc.lock differs from it; `unknown` outside git.
+
+    As it was when this process first asked.
+    """
     try:
         commit = _git("rev-parse", "HEAD")
         return commit + ("-dirty" if _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock") else "")
@@ -276,10 +280,18 @@ class Registry:
         """
         files = file_hashes(model_dir)
         sha256 = content_hash(files)
-        self._model(family)
-        version = self._by_hash(family, sha256) or self._add_version(family, model_dir, files, sha256, facts)
-        self._keep_facts(version, metrics, facts)
-        self.client.set_registered_model_alias(family, CHALLENGER, version.number)
+        told = {**facts, "metrics": json.dumps(dict(metrics), sort_keys=True)}
+        version = self._by_hash(family, sha256)
+        if version is None:
+            version = self._add_version(family, model_dir, {**told, "sha256": sha256, "files": json.dumps(files, sort_keys=True)})
+            self._tell_run(version.run_id, metrics, facts)
+        elif dict(metrics) != version.metrics or not facts.items() <= version.facts.items():
+            for name, value in told.items():
+                self.client.set_model_version_tag(family, version.number, name, value)
+            self._tell_run(version.run_id, metrics, facts)
+        challenger = self.challenger(family)
+        if challenger is None or challenger.number != version.number:
+            self.client.set_registered_model_alias(family, CHALLENGER, version.number)
         return self.version(family, version.number)
 
     def _model(self, family: str) -> None:
@@ -292,37 +304,29 @@ class Registry:
         found = self.client.search_model_versions(f"name = '{family}' and tags.sha256 = '{sha256}'", order_by=["version_number DESC"], max_results=1)
         return _version(found[0]) if found else None
 
-    def _add_version(self, family: str, model_dir: Path, files: dict[str, str], sha256: str, facts: Mapping[str, str]) -> Version:
-        run_id = self._run_of(family, files.get("weights.safetensors")) or self._finished_run(family, facts)
-        folder = f"version-{sha256[:12]}"
+    def _add_version(self, family: str, model_dir: Path, tags: dict[str, str]) -> Version:
+        self._model(family)
+        weights_path = model_dir / "weights.safetensors"
+        run_id = self._run_of(family, hashlib.sha256(weights_path.read_bytes()).hexdigest()) if weights_path.is_file() else None
+        if run_id is None:  # trained elsewhere, or not trained at all
+            run_id = self._new_run(family, {})
+            self.client.set_terminated(run_id)
+        folder = _artifact_folder(tags["sha256"])
         self.client.log_artifacts(run_id, str(model_dir), folder)
         commit = self.client.get_run(run_id).data.tags["git_commit"]
-        tags = {"sha256": sha256, "files": json.dumps(files, sort_keys=True), "git_commit": commit}
-        return _version(self.client.create_model_version(family, f"runs:/{run_id}/{folder}", run_id, tags=tags))
+        return _version(self.client.create_model_version(family, f"runs:/{run_id}/{folder}", run_id, tags={**tags, "git_commit": commit}))
 
-    def _run_of(self, family: str, weights_sha256: str | None) -> str | None:
+    def _run_of(self, family: str, weights_sha256: str) -> str | None:
         """The training that these weights came from."""
-        if weights_sha256 is None:
-            return None
         found = self.client.search_runs([self._experiment_id(family)], f"tags.weights_sha256 = '{weights_sha256}'", max_results=1)
         return str(found[0].info.run_id) if found else None
 
-    def _finished_run(self, family: str, facts: Mapping[str, str]) -> str:
-        run_id = self._new_run(family, facts)
-        self.client.set_terminated(run_id)
-        return run_id
+    def _tell_run(self, run_id: str, metrics: Mapping[str, float], facts: Mapping[str, str]) -> None:
+        from mlflow.entities import Metric, RunTag
 
-    def _keep_facts(self, version: Version, metrics: Mapping[str, float], facts: Mapping[str, str]) -> None:
-        from mlflow.entities import Metric
-
-        for name, value in facts.items():
-            if version.facts.get(name) != value:
-                self.client.set_model_version_tag(version.family, version.number, name, value)
-                self.client.set_tag(version.run_id, name, value)
-        if dict(metrics) != version.metrics:
-            now = int(time.time() * 1000)
-            self.client.set_model_version_tag(version.family, version.number, "metrics", json.dumps(dict(metrics), sort_keys=True))
-            self.client.log_batch(version.run_id, metrics=[Metric(f"test/{name}", float(value), now, 0) for name, value in metrics.items()])
+        now = int(time.time() * 1000)
+        scores = [Metric(f"test/{name}", float(value), now, 0) for name, value in metrics.items()]
+        self.client.log_batch(run_id, metrics=scores, tags=[RunTag(name, value) for name, value in facts.items()])
 
     @_told
     def families(self) -> list[str]:
@@ -364,7 +368,7 @@ class Registry:
     def version_dir(self, family: str, number: str) -> Path:
         """The version's folder on this machine, every sha256 checked. Read it, never write into it."""
         version = self.version(family, number)
-        folder = f"version-{version.sha256[:12]}"
+        folder = _artifact_folder(version.sha256)
         artifact_uri = self.client.get_run(version.run_id).info.artifact_uri
         if artifact_uri.startswith(("file:", "/")):
             model_dir = Path(artifact_uri.removeprefix("file://")) / folder
@@ -451,7 +455,8 @@ class Registry:
         line = self.client.create_model_version(
             PROMOTIONS, f"models:/{family}/{number}", tags=tags, description=f"{family}: {kind} version {number} by {who}: {tags['why']}"
         )
-        self._settle_alias(family)
+        if kind != "veto":
+            self._settle_alias(family)
         return next(entry for entry in self.history(family) if entry.number == int(line.version))
 
     def _settle_alias(self, family: str) -> None:
@@ -505,6 +510,11 @@ def _version(found: Any) -> Version:
     facts = {name: value for name, value in found.tags.items() if name not in ("sha256", "files", "metrics")}
     files, metrics = (json.loads(found.tags.get(name, "{}")) for name in ("files", "metrics"))
     return Version(found.name, str(found.version), found.tags.get("sha256", ""), files, metrics, facts, found.run_id)
+
+
+def _artifact_folder(sha256: str) -> str:
+    """One run may hold several versions: the same weights with other sliders."""
+    return f"version-{sha256[:12]}"
 
 
 def _iso(milliseconds: int) -> str:

@@ -208,7 +208,7 @@ def _earlier(release_dir: Path, families: Mapping[str, Any], keep: int) -> dict[
         served = [entry["version"], *before.get("earlier", {}).get(family, [])]
         now = families.get(family, {}).get("version")
         earlier[family] = [version for version in dict.fromkeys(served) if version != now][:keep]
-    return earlier
+    return {family: versions for family, versions in earlier.items() if versions}
 
 
 def _swap(path: Path, text: str) -> None:

@@ -52,7 +52,7 @@ class Judge:
         module, card = load_model(model_dir)
         match kind_of(card):
             case "face":
-                score = score_face(module, self._extractor, self._reference(module.resolution), self._sampling)
+                score = noted(score_face(module, self._extractor, self._reference(module.resolution), self._sampling), data=self._faces.data_id)
             case "tagger":
                 score = self._score_tagger(module, card)
             case "pose":

@@ -1,0 +1,59 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from shutil import copy, copytree
+from typing import TYPE_CHECKING
+
+import pytest
+
+from genga.registry import Registry
+
+if TYPE_CHECKING:
+    from small_world import World
+
+REPO = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def shared_world(tmp_path_factory: pytest.TempPathFactory) -> "World":
+    """Read it only."""
+    from small_world import make_world  # here: it imports torch, which not every test in this folder needs
+
+    return make_world(tmp_path_factory.mktemp("world"), REPO)
+
+
+@pytest.fixture
+def world(shared_world: "World", tmp_path: Path) -> "World":
+    """Free to be changed."""
+    return replace(shared_world, root=Path(copytree(shared_world.root, tmp_path / "world")))
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated MLflow store, made once: the first use of a new one takes a second and more."""
+    root = tmp_path_factory.mktemp("registry")
+    assert Registry(root=root).families() == []
+    return root / "mlflow.db"
+
+
+@pytest.fixture
+def registry(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    copy(empty_store, tmp_path / "mlflow.db")
+    return Registry(root=tmp_path)
+
+
+@pytest.fixture
+def registered(world: "World", registry: Registry) -> Callable[[], Path]:
+    """A function that registers what stands in the world's weights, and gives the path of what came out."""
+    from stages.register import register
+
+    def again() -> Path:
+        if not (world.root / "reports").exists():
+            (world.root / "reports").mkdir()
+            (world.root / "reports" / "metrics.json").write_text("{}")
+        folders = (world.root / name for name in ("weights", "directions", "gallery", "labels", "reports"))
+        register(*folders, world.root / "registered.json", registry)
+        return world.root / "registered.json"
+
+    return again

@@ -1,0 +1,162 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+
+import pytest
+import torch
+from small_world import MODELS, World, write_model
+
+from genga.errors import ParamsError
+from genga.params import GateRule
+from genga.registry import Registry
+from models.export import load_model, save_model
+from stages.gate import gate, verdict
+
+Decide = Callable[..., dict[str, Any]]
+
+
+FAMILIES = ("tagger", "figure-pose", "dcgan32", "upscaler")
+
+
+@pytest.fixture
+def decide(registered: Callable[[], Path], registry: Registry, world: World) -> Decide:
+    """Registers what stands in the world, and lets the gate decide."""
+    for family in set(MODELS) - set(FAMILIES):
+        rmtree(world.weights_dir / family)
+
+    def run(**rules: GateRule) -> dict[str, Any]:
+        gate_path = world.root / "gate.json"
+        gate(world.params.gate | rules, world.params.evaluate, registered(), world.data, gate_path, registry)
+        return dict(json.loads(gate_path.read_text()))
+
+    return run
+
+
+def champions(registry: Registry) -> dict[str, str]:
+    return {family: champion.number for family in registry.families() if (champion := registry.champion(family))}
+
+
+def good_upscaler(world: World) -> None:
+    """One that adds nothing to bicubic enlarging: far better than random weights."""
+    upscaler, card = load_model(world.weights_dir / "upscaler")
+    with torch.no_grad():
+        for weight in upscaler.parameters():
+            weight.zero_()
+    save_model(world.weights_dir / "upscaler", upscaler, card)
+
+
+def test_the_first_versions_become_champions_without_being_scored(decide: Decide, registry: Registry) -> None:
+    decisions = decide()
+    assert champions(registry) == dict.fromkeys([*FAMILIES, "gallery"], "1")
+    assert {decision["why"] for decision in decisions.values()} == {"the first version"}
+    assert {line.who for line in registry.history()} == {"gate"}
+
+
+def test_a_second_look_changes_nothing_and_leaves_no_line(decide: Decide, registry: Registry) -> None:
+    decide()
+    lines = len(registry.history())
+    assert not any(decision["promoted"] for decision in decide().values())
+    assert len(registry.history()) == lines
+
+
+def test_a_better_challenger_takes_over_and_a_worse_one_does_not(decide: Decide, registry: Registry, world: World) -> None:
+    decide()
+    good_upscaler(world)
+    better = decide()["upscaler"]
+    assert better["promoted"] and better["champion"] == "2" and better["scores"]["challenger"] > better["scores"]["champion"]
+    assert "psnr" in better["why"]
+    write_model(world.weights_dir, "upscaler", seed=9)
+    worse = decide()["upscaler"]
+    assert not worse["promoted"] and worse["champion"] == "2" and worse["challenger"] == "3"
+    assert champions(registry)["upscaler"] == "2"
+
+
+def test_the_gain_must_reach_what_the_rule_asks(decide: Decide, registry: Registry, world: World) -> None:
+    decide()
+    good_upscaler(world)
+    assert not decide(upscaler=GateRule(metric="psnr", better="higher", min_gain=500.0))["upscaler"]["promoted"]
+    assert champions(registry)["upscaler"] == "1"
+
+
+def test_both_generators_are_compared_by_the_challengers_tagger(decide: Decide, world: World) -> None:
+    decide()
+    write_model(world.weights_dir, "dcgan32", seed=3)
+    before = decide()["dcgan32"]["scores"]
+    write_model(world.weights_dir, "dcgan32", seed=4)
+    write_model(world.weights_dir, "tagger", seed=8)
+    after = decide()["dcgan32"]["scores"]
+    assert after.keys() == before.keys() == {"challenger", "champion"}
+    assert after["champion"] != before["champion"]
+
+
+def test_a_version_that_people_rolled_back_from_does_not_come_back_by_itself(decide: Decide, registry: Registry, world: World) -> None:
+    decide()
+    good_upscaler(world)
+    decide()
+    registry.rollback("upscaler", "ann", "it blurs")
+    again = decide()["upscaler"]
+    assert not again["promoted"] and again["why"] == "turned down by ann: it blurs"
+    assert champions(registry)["upscaler"] == "1"
+    registry.promote("upscaler", "2", "ann", "after all")
+    assert decide()["upscaler"]["why"] == "it is champion already"
+
+
+def test_a_vetoed_first_version_leaves_the_family_without_a_champion(decide: Decide, registered: Callable[[], Path], registry: Registry) -> None:
+    registered()
+    registry.veto("upscaler", "1", "bob", "licence")
+    assert decide()["upscaler"]["champion"] is None
+    assert "upscaler" not in champions(registry)
+
+
+def test_a_champion_that_cannot_be_scored_any_more_makes_way_and_the_reason_is_kept(decide: Decide, registry: Registry, world: World) -> None:
+    write_model(world.weights_dir, "dcgan32", seed=0, resolution=16)
+    decide()
+    write_model(world.weights_dir, "dcgan32", seed=1)
+    decision = decide()["dcgan32"]
+    assert decision["promoted"] and "cannot be scored any more" in decision["why"] and "size 16" in decision["why"]
+    assert registry.history("dcgan32")[-1].why == decision["why"]
+
+
+def test_a_generator_of_other_peoples_pictures_makes_way_whatever_its_numbers(decide: Decide, world: World) -> None:
+    write_model(world.weights_dir, "dcgan32", seed=0, sources=("drawn by Genga",))
+    write_model(world.weights_dir, "upscaler", seed=0, sources=("drawn by Genga",))
+    decide()
+    write_model(world.weights_dir, "dcgan32", seed=1)
+    write_model(world.weights_dir, "upscaler", seed=1)
+    decisions = decide(dcgan32=GateRule(metric="kid", better="lower", min_gain=1e9))
+    assert decisions["dcgan32"]["promoted"] and "drawn by Genga" in decisions["dcgan32"]["why"]
+    assert decisions["upscaler"]["scores"].keys() == {"challenger", "champion"}
+
+
+def test_a_family_without_a_rule_gets_its_newest_version(decide: Decide, registry: Registry, world: World) -> None:
+    decide()
+    path = world.root / "gallery" / "images-64.npy"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    assert "no gate rule" in decide()["gallery"]["why"]
+    assert champions(registry)["gallery"] == "2"
+
+
+def test_an_unknown_metric_names_the_key_and_the_known_ones(decide: Decide, world: World) -> None:
+    decide()
+    write_model(world.weights_dir, "upscaler", seed=9)
+    with pytest.raises(ParamsError, match=r"gate\.upscaler\.metric is pnsr, expected one of psnr, ssim"):
+        decide(upscaler=GateRule(metric="pnsr", better="higher", min_gain=0.0))
+
+
+@pytest.mark.parametrize(
+    ("better", "challenger", "champion", "promoted"),
+    [
+        ("higher", 2.0, 1.0, True),
+        ("higher", 1.4, 1.0, False),
+        ("lower", 1.0, 2.0, True),
+        ("lower", 2.0, 1.0, False),
+        ("higher", float("nan"), 1.0, False),
+        ("higher", 0.0, float("nan"), True),
+    ],
+)
+def test_the_rule_reads_both_ways_and_knows_what_is_no_number(better: Any, challenger: float, champion: float, promoted: bool) -> None:
+    assert verdict(GateRule(metric="m", better=better, min_gain=0.5), challenger, champion)[0] is promoted
