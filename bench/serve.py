@@ -16,6 +16,7 @@ import httpx
 import numpy as np
 
 from genga.pictures import encode_png
+from genga.skeleton import STICKS
 
 ROUNDS = 30
 PROMISED = {"character": 0.1, "sketch": 0.3}
@@ -29,8 +30,9 @@ def picture(side: int) -> bytes:
 
 def stick_figure() -> bytes:
     paper = np.full((400, 400, 3), 255, dtype=np.uint8)
-    for a, b in [(0, 1), (1, 2), (1, 3), (2, 4), (3, 5), (1, 6), (6, 7), (6, 8), (7, 9), (8, 10)]:
-        cv2.line(paper, *((round(400 * x), round(400 * y)) for x, y in (POSE[a], POSE[b])), (0, 0, 0), 6)
+    for a, b in STICKS:
+        start, end = ([round(400 * value) for value in POSE[joint]] for joint in (a, b))
+        cv2.line(paper, start, end, (0, 0, 0), 6)
     return encode_png(paper)
 
 
