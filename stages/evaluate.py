@@ -1,6 +1,6 @@
 """Every trained family -> its scores by the protocol of its kind, and a sheet to look at.
 
-reads   weights/<family>/, data/faces/prepared/, data/faces/sample/, data/labels/, data/figures/
+reads   weights/<family>/, data/faces/prepared/, data/faces/tagged/, data/faces/sample/, data/labels/, data/figures/
 writes  reports/metrics.json   {family: {"metrics": {...}, "protocol": {...}}}
         reports/<family>.png   contact sheets: faces 10 x 10 from fixed seeds; enlargements as pixels, bicubic, ours, truth; sketches as
                                the pose, two sketches, the truth; found poses over their pictures; faces with their tags
@@ -44,10 +44,10 @@ def evaluate(params: Evaluate, weights_dir: Path, data: Data, reports_dir: Path)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("weights_dir", "faces_dir", "sample_dir", "labels_dir", "figures_dir", "reports_dir"):
+    for name in ("weights_dir", "faces_dir", "tagged_dir", "sample_dir", "labels_dir", "figures_dir", "reports_dir"):
         parser.add_argument(name, type=Path)
     args = parser.parse_args()
-    data = Data(args.faces_dir, args.sample_dir, args.labels_dir, args.figures_dir)
+    data = Data(args.faces_dir, args.tagged_dir, args.sample_dir, args.labels_dir, args.figures_dir)
     evaluate(load_params().evaluate, args.weights_dir, data, args.reports_dir)
 
 

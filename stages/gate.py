@@ -1,6 +1,6 @@
 """Challengers take over where the rule in params.yaml says so: champion and challenger are scored here, on the same data by the same protocol.
 
-reads   data/registry/registered.json, data/faces/prepared/, data/faces/sample/, data/labels/, data/figures/, and the registry
+reads   data/registry/registered.json, data/faces/prepared/, data/faces/tagged/, data/faces/sample/, data/labels/, data/figures/, and the registry
 writes  data/registry/gate.json   {family: {"champion", "challenger", "promoted", "why", "scores"}}, and the registry's record
 
 Faces are compared by the features of this run's tagger, whoever made them. A version that people rolled back from, or vetoed, is not promoted
@@ -19,7 +19,7 @@ from genga.errors import CheckpointError, DataError, ParamsError
 from genga.params import Evaluate, GateRule, load_params
 from genga.progress import progress
 from genga.registry import Registry, Version
-from models.export import read_card
+from models.export import Card, read_card
 from models.kinds import kind_of
 from stages.judge import Data, Judge
 
@@ -71,8 +71,8 @@ class Contest:
         challenger = self._challengers[family]
         challenger_dir = self._registry.version_dir(family, challenger)
         champion_dir = self._registry.version_dir(family, champion.number)
-        if strangers := _other_sources(champion_dir, challenger_dir):
-            return Decision(challenger, challenger, True, f"version {champion.number} draws from other pictures: {strangers}")
+        if reason := beyond_compare(read_card(champion_dir), read_card(challenger_dir)):
+            return Decision(challenger, challenger, True, f"version {champion.number} {reason}")
         ours = self._score(family, challenger_dir)
         try:
             theirs = self._score(family, champion_dir)
@@ -103,19 +103,22 @@ def verdict(rule: GateRule, challenger: float, champion: float) -> tuple[bool, s
     return bool(math.isnan(champion) or gain >= rule.min_gain), found
 
 
-def _other_sources(champion_dir: Path, challenger_dir: Path) -> str:
-    """What a face generator learned from, where its challenger learned from nothing of that."""
-    champion, challenger = read_card(champion_dir), read_card(challenger_dir)
+def beyond_compare(champion: Card, challenger: Card) -> str:
+    """Why numbers do not decide between these two; empty where they do."""
+    if kind_of(champion) != kind_of(challenger) or champion.get("tag") != challenger.get("tag"):
+        return f"is for something else: {champion.get('tag', kind_of(champion))}"
     theirs, ours = (set(card["data"]["sources"]) for card in (champion, challenger))
-    return ", ".join(sorted(theirs)) if kind_of(champion) == "face" and not theirs & ours else ""
+    if kind_of(champion) == "face" and not theirs & ours:
+        return f"draws from other pictures: {', '.join(sorted(theirs))}"
+    return ""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("registered_path", "faces_dir", "sample_dir", "labels_dir", "figures_dir", "gate_path"):
+    for name in ("registered_path", "faces_dir", "tagged_dir", "sample_dir", "labels_dir", "figures_dir", "gate_path"):
         parser.add_argument(name, type=Path)
     args = parser.parse_args()
-    data = Data(args.faces_dir, args.sample_dir, args.labels_dir, args.figures_dir)
+    data = Data(args.faces_dir, args.tagged_dir, args.sample_dir, args.labels_dir, args.figures_dir)
     gate(load_params().gate, load_params().evaluate, args.registered_path, data, args.gate_path, Registry())
 
 

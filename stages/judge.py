@@ -10,6 +10,8 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from genga.errors import CheckpointError
@@ -21,10 +23,12 @@ from genga.tags import columns
 from models.export import Card, load_model
 from models.kinds import kind_of
 from models.metrics.distance import Reference
-from models.metrics.scores import Extractor, Pictures, Sampling, Score, score_face, score_pose, score_sketcher, score_tagger, score_upscaler
+from models.metrics.scores import Onlooker, Pictures, Sampling, Score, score_face, score_pose, score_sketcher, score_tagger, score_upscaler
 from models.targets import UNKNOWN, Targets, names, read_labels, read_truth
 from stages.train_pose import STORES, Kind, drawings_of
 from stages.train_upscaler import truth_size
+
+MIN_REFERENCE = 50  # faces
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Data:
     """The folders that stages/evaluate.py and stages/gate.py are given."""
 
     faces_dir: Path
+    tagged_dir: Path
     sample_dir: Path
     labels_dir: Path
     figures_dir: Path
@@ -43,7 +48,7 @@ class Judge:
         self._sampling = Sampling(params.samples, params.seed, params.batch_size)
         self._faces = Store(data.faces_dir)
         tagger, self._tagger_card = load_model(tagger_dir)
-        self._extractor = Extractor(tagger, self._tagger_card["weights_sha256"])
+        self._onlooker = Onlooker(tagger, self._tagger_card)
         self._reference = cache(self._features_of_real)
 
     def score(self, family: str, model_dir: Path) -> Score:
@@ -52,7 +57,7 @@ class Judge:
         module, card = load_model(model_dir)
         match kind_of(card):
             case "face":
-                score = noted(score_face(module, self._extractor, self._reference(module.resolution), self._sampling), data=self._faces.data_id)
+                score = self._score_face(module, card)
             case "tagger":
                 score = self._score_tagger(module, card)
             case "pose":
@@ -64,11 +69,23 @@ class Judge:
         metrics = {name: float(f"{value:.6g}") for name, value in score.metrics.items()}
         return replace(score, metrics=metrics)
 
-    def _features_of_real(self, resolution: int) -> Reference:
-        """Of as many faces, from all splits, as are drawn to be compared with them."""
-        rows = np.random.default_rng(self._sampling.seed).permutation(len(self._faces))[: self._sampling.count]
-        pictures = self._faces.images(resolution)[np.sort(rows)]
-        return Reference.of(self._extractor(pictures, self._sampling.batch_size))
+    def _score_face(self, module: Any, card: Card) -> Score:
+        score = score_face(module, self._onlooker, self._reference(module.resolution, card.get("tag")), self._sampling, card.get("tag"))
+        return noted(score, data=self._faces.data_id, reference=f"faces with {card['tag']}" if "tag" in card else "faces")
+
+    def _features_of_real(self, resolution: int, tag: str | None) -> Reference:
+        """Of as many faces as are drawn to be compared with them, from all splits."""
+        rows = np.arange(len(self._faces)) if tag is None else self._faces_with(tag)
+        chosen = np.random.default_rng(self._sampling.seed).permutation(rows)[: self._sampling.count]
+        pictures = self._faces.images(resolution)[np.sort(chosen)]
+        return Reference.of(self._onlooker.features(pictures, self._sampling.batch_size))
+
+    def _faces_with(self, tag: str) -> NDArray[np.int64]:
+        """Those that show the tag; where they are too few to compare with, those that most likely do."""
+        table = pq.read_table(self._data.tagged_dir / "tags.parquet", filters=pc.field("column") == tag)
+        probability = dict(zip(table["id"].to_pylist(), table["probability"].to_pylist(), strict=True))
+        likely = np.array([probability.get(id_, 0.0) for id_ in self._faces.column("id")])
+        return np.argsort(-likely, kind="stable")[: max(MIN_REFERENCE, int((likely >= 0.5).sum()))]
 
     def _score_tagger(self, module: Any, card: Card) -> Score:
         if card["columns"] != columns():

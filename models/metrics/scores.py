@@ -4,6 +4,7 @@ A score is numbers, the protocol beside them, and a sheet to look at. What a net
 Pictures are uint8 (N, R, R, 3), or (N, R, R) where gray.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genga.tags import columns
 from models.batches import to_signed, to_uint8
 from models.export import grid
 from models.metrics.distance import Reference, compare
@@ -58,22 +60,31 @@ class Sampling:
         return [slice(start, start + self.batch_size) for start in range(0, count, self.batch_size)]
 
 
-class Extractor:
-    """The tagger's features: what pictures of faces are compared by."""
+class Onlooker:
+    """The tagger: its features are what pictures of faces are compared by, and it says whether they show a tag."""
 
-    def __init__(self, tagger: nn.Module, weights_sha256: str) -> None:
+    def __init__(self, tagger: nn.Module, card: dict[str, Any]) -> None:
         self._tagger: Any = channels_last(tagger).eval()
-        self._weights_sha256 = weights_sha256
+        self._card = card
 
     @torch.inference_mode()
-    def __call__(self, pictures: Pictures, batch_size: int) -> Array:
+    def features(self, pictures: Pictures, batch_size: int) -> Array:
         """(N, F)"""
+        return self._of_each(self._tagger.features, pictures, batch_size).numpy()
+
+    @torch.inference_mode()
+    def tag_share(self, pictures: Pictures, column: str, batch_size: int) -> float:
+        """How many of the pictures more likely show the tag than not."""
+        found = probabilities(self._of_each(self._tagger, pictures, batch_size), self._card["temperatures"])
+        return float((found[:, columns().index(column)] >= 0.5).float().mean())
+
+    def _of_each(self, read: Callable[[Tensor], Tensor], pictures: Pictures, batch_size: int) -> Tensor:
         found = []
         with autocast("auto"):
             for start in range(0, len(pictures), batch_size):
                 images = to_signed(torch.from_numpy(pictures[start : start + batch_size]).to(device()))
-                found.append(self._tagger.features(self._at_its_size(images)).float().cpu().numpy())
-        return np.concatenate(found)
+                found.append(read(self._at_its_size(images)).float().cpu())
+        return torch.cat(found)
 
     def _at_its_size(self, images: Tensor) -> Tensor:
         side = self._tagger.resolution
@@ -82,7 +93,7 @@ class Extractor:
     def protocol(self) -> dict[str, Any]:
         return {
             "features": f"the tagger's {self._tagger.num_features}, standardised by the reference",
-            "extractor_sha256": self._weights_sha256,
+            "extractor_sha256": self._card["weights_sha256"],
             "side": self._tagger.resolution,
             "resize": "bilinear with antialiasing",
         }
@@ -97,11 +108,16 @@ def draw_faces(generator: nn.Module, sampling: Sampling) -> Pictures:
         return np.concatenate([to_uint8(module(z[part])) for part in sampling.parts(sampling.count)])
 
 
-def score_face(generator: nn.Module, extractor: Extractor, real: Reference, sampling: Sampling) -> Score:
-    """KID and Frechet distance to real faces; how varied the samples are."""
+def score_face(generator: Any, onlooker: Onlooker, real: Reference, sampling: Sampling, tag: str | None) -> Score:
+    """KID and Frechet distance to real faces; how varied the samples are. Of a generator for one tag also how many of its faces show it,
+    and how many the faces of the generator that it was made from."""
     made = draw_faces(generator, sampling)
-    protocol = {"samples": len(made), "seed": sampling.seed, "psi": 1.0, "reference_count": len(real.features), **extractor.protocol()}
-    return Score(compare(real, extractor(made, sampling.batch_size)), protocol, grid(made[:CONTACT_SHEET]))
+    protocol = {"samples": len(made), "seed": sampling.seed, "psi": 1.0, "reference_count": len(real.features), **onlooker.protocol()}
+    metrics = compare(real, onlooker.features(made, sampling.batch_size))
+    if tag is not None:
+        metrics["tag_share"] = onlooker.tag_share(made, tag, sampling.batch_size)
+        metrics["tag_share_of_base"] = onlooker.tag_share(draw_faces(generator.base, sampling), tag, sampling.batch_size)
+    return Score(metrics, protocol, grid(made[:CONTACT_SHEET]))
 
 
 def score_tagger(tagger: nn.Module, card: dict[str, Any], pictures: Pictures, targets: Targets, sampling: Sampling) -> Score:

@@ -20,15 +20,18 @@ from models.targets import names
 from stages.draw_figures import mannequin, stick
 from stages.index_figures import index_figures
 from stages.judge import Data
+from stages.tag_faces import tag_faces
 
 MODELS: dict[str, dict[str, Any]] = {
     "tagger": {"arch": "tagger", "resolution": 32, "width": 8, "dropout": 0.0},
     "stick-pose": {"arch": "pose", "resolution": 32, "width": 8},
     "figure-pose": {"arch": "pose", "resolution": 32, "width": 8},
     "dcgan32": {"arch": "dcgan", "resolution": 32, "z_dim": 8, "width": 8, "kernel": 4, "bn_momentum": 0.5, "activation": "relu", "dropout": 0.0},
+    "tag-transfer": {"arch": "transfer", "width": 8},
     "upscaler": {"arch": "upscaler", "width": 8, "blocks": 1},
     "sketcher": {"arch": "sketcher", "resolution": 64, "z_dim": 4, "width": 8},
 }
+MODELS["tag-transfer"]["base"] = MODELS["dcgan32"]
 TRAINING = {"tagger": {"drawn_held_out": 0.2}, "upscaler": {"crop": 32}}
 
 
@@ -43,7 +46,7 @@ class World:
 
     @property
     def data(self) -> Data:
-        return Data(self.root / "faces", self.root / "sample", self.root / "labels", self.root / "figures")
+        return Data(self.root / "faces", self.root / "tagged", self.root / "sample", self.root / "labels", self.root / "figures")
 
 
 def params_for_tests(repo: Path) -> Params:
@@ -62,9 +65,10 @@ def make_world(root: Path, repo: Path) -> World:
     write_faces(root / "faces", seed=0, source="my pictures")
     write_faces(root / "sample", seed=1, source="drawn by Genga")
     write_labels(root / "labels", Store(root / "faces"))
+    tag_faces(world.params.tag_faces, root / "faces", root / "labels", write_model(world.weights_dir, "tagger", seed=0), root / "tagged")
     write_figures(root / "figures", world.params)
     index_figures(world.params.index_figures, root / "figures", root / "gallery")
-    for family in MODELS:
+    for family in MODELS.keys() - {"tagger"}:
         write_model(world.weights_dir, family, seed=0)
     write_directions(root / "directions", "dcgan32", MODELS["dcgan32"]["z_dim"])
     return world
@@ -135,6 +139,8 @@ def write_model(weights_dir: Path, family: str, seed: int, sources: tuple[str, .
         "metrics": {},
         "notes": [f"{family} has not been trained"],
     }
+    if family == "tag-transfer":
+        card["tag"] = "glasses"
     if family == "tagger":
         spoken = {
             "columns": columns(),

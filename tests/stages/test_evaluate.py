@@ -32,6 +32,7 @@ def test_every_family_has_numbers_a_protocol_and_a_sheet(reports: Path) -> None:
         "stick-pose": {"pck_0.1", "pck_0.05"},
         "figure-pose": {"pck_0.1", "pck_0.05"},
         "dcgan32": {"kid", "fd", "precision", "recall", "near_identical"},
+        "tag-transfer": {"kid", "tag_share", "tag_share_of_base"},
         "upscaler": {"psnr", "ssim", "psnr_bicubic", "ssim_bicubic"},
         "sketcher": {"ink_f1", "l1", "l1_blank", "pck_0.1", "variety"},
     }
@@ -59,7 +60,7 @@ def test_real_faces_score_better_than_a_generator_that_has_not_learned(shared_wo
     judge = judge_of(shared_world)
     score = judge.score("dcgan32", shared_world.weights_dir / "dcgan32")
     real = Store(shared_world.data.faces_dir).images(32)
-    features = judge._extractor(np.array(real), 32)
+    features = judge._onlooker.features(np.array(real), 32)
     from models.metrics.distance import compare
 
     halves = compare(Reference.of(features[::2]), features[1::2])
@@ -81,6 +82,16 @@ def test_a_network_that_knows_the_answer_scores_full_marks(world: World) -> None
     metrics = judge_of(world).score("upscaler", world.weights_dir / "upscaler").metrics
     assert metrics["psnr"] == pytest.approx(metrics["psnr_bicubic"], abs=0.01)
     assert metrics["ssim"] == pytest.approx(metrics["ssim_bicubic"], abs=1e-4)
+
+
+def test_a_generator_for_one_tag_is_held_against_faces_with_that_tag(shared_world: World) -> None:
+    judge = judge_of(shared_world)
+    protocol = judge.score("tag-transfer", shared_world.weights_dir / "tag-transfer").protocol
+    assert protocol["reference"] == "faces with glasses"
+    labels = [json.loads(text) for text in Store(shared_world.data.faces_dir).column("labels")]
+    with_glasses = {row for row, known in enumerate(labels) if known["glasses"]}
+    found = judge._faces_with("glasses")
+    assert set(found[: len(with_glasses)]) == with_glasses and len(found) == 50
 
 
 def test_tags_learned_from_the_drawn_sample_are_scored_on_held_out_drawn_faces_too(shared_world: World) -> None:

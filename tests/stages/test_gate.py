@@ -12,7 +12,7 @@ from genga.errors import ParamsError
 from genga.params import GateRule
 from genga.registry import Registry
 from models.export import load_model, save_model
-from stages.gate import gate, verdict
+from stages.gate import beyond_compare, gate, verdict
 
 Decide = Callable[..., dict[str, Any]]
 
@@ -128,6 +128,16 @@ def test_a_generator_of_other_peoples_pictures_makes_way_whatever_its_numbers(de
     decisions = decide(dcgan32=GateRule(metric="kid", better="lower", min_gain=1e9))
     assert decisions["dcgan32"]["promoted"] and "drawn by Genga" in decisions["dcgan32"]["why"]
     assert decisions["upscaler"]["scores"].keys() == {"challenger", "champion"}
+
+
+def test_what_is_made_for_another_tag_or_purpose_is_not_compared_by_numbers() -> None:
+    cards = [
+        {"model": {"arch": arch}, "tag": tag, "data": {"sources": ["x"]}}
+        for arch, tag in (("dcgan", "glasses"), ("dcgan", "smile"), ("pose", "smile"))
+    ]
+    assert beyond_compare(cards[0], cards[0]) == ""
+    assert "glasses" in beyond_compare(cards[0], cards[1])
+    assert "something else" in beyond_compare(cards[1], cards[2])
 
 
 def test_a_family_without_a_rule_gets_its_newest_version(decide: Decide, registry: Registry, world: World) -> None:
