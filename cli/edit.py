@@ -13,6 +13,7 @@ from genga.params import parse_params
 PARAMS = Path("params.yaml")
 PROFILES = Path("profiles")
 CHOOSES_FIELDS = ("arch", "kind")  # where this key changes, its neighbours belong to another type
+WHOLE_SETS = ("train_face",)  # a profile that names this section names every family in it
 
 
 def _yaml() -> YAML:
@@ -27,6 +28,9 @@ def merge(values: Any, into: Any) -> None:
     """Every value that the profile names replaces the one in `into`; whole sections where their type changes."""
     for key, value in values.items():
         present = into.get(key)
+        if key in WHOLE_SETS:
+            for family in set(present) - set(value):
+                del present[family]
         same_type = (
             isinstance(present, dict)
             and isinstance(value, dict)

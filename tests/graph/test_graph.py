@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from genga.release import Release
+from models.networks import NETWORKS
 
 Shell = Callable[..., subprocess.CompletedProcess[str]]
 DVC = (sys.executable, "-m", "dvc")
@@ -64,6 +65,7 @@ def test_a_second_run_runs_nothing_and_costs_at_most_two_seconds_over_dvc_itself
 
 
 def test_each_stage_depends_on_exactly_the_modules_that_it_imports(finished: Path) -> None:
+    """A stage that opens weights may meet any network of the table, so it may name more networks than this run met."""
     imported: dict[str, set[str]] = {}
     for trace in (finished.parent / "traces").glob("*.json"):
         document = json.loads(trace.read_text())
@@ -75,7 +77,10 @@ def test_each_stage_depends_on_exactly_the_modules_that_it_imports(finished: Pat
         if "genga/tags.py" in files:
             files.add("genga/tags.yaml")
         declared = {dep for dep in stage["deps"] if re.match(r"(genga|drawing|labeling|models|stages)/", dep)}  # type: ignore[attr-defined]
-        assert declared == files, f"{name} in dvc.yaml: missing {sorted(files - declared)}, not imported {sorted(declared - files)}"
+        may_meet = {f"{module.replace('.', '/')}.py" for module, _ in NETWORKS.values()} if "models/networks/__init__.py" in files else set()
+        missing, unused = files - declared, declared - files - may_meet
+        assert not missing, f"{name} in dvc.yaml lacks the deps {sorted(missing)}"
+        assert not unused, f"{name} in dvc.yaml names {sorted(unused)} and does not import it"
 
 
 def test_each_stage_declares_exactly_the_params_that_it_reads(finished: Path) -> None:
