@@ -88,14 +88,15 @@ class Onlooker:
 
     def _at_its_size(self, images: Tensor) -> Tensor:
         side = self._tagger.resolution
-        return images if images.shape[-1] == side else F.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
+        shrinks = images.shape[-1] > side
+        return images if images.shape[-1] == side else F.interpolate(images, size=(side, side), mode="bilinear", antialias=shrinks)
 
     def protocol(self) -> dict[str, Any]:
         return {
             "features": f"the tagger's {self._tagger.num_features}, standardised by the reference",
             "extractor_sha256": self._card["weights_sha256"],
             "side": self._tagger.resolution,
-            "resize": "bilinear with antialiasing",
+            "resize": "bilinear, shrunk with antialiasing",
         }
 
 
@@ -159,7 +160,7 @@ def score_sketcher(sketcher: Any, reader: nn.Module, poses: Array, truth: Pictur
     """How near the ink lies to that of held-out line art, and how many joints the figure-pose network (`reader`) finds where they were asked for."""
     asked = torch.from_numpy(poses).float()
     metrics = sketch_metrics(sketcher, asked, 1 - ink_of(torch.from_numpy(truth)), sampling.seed)
-    drawn, again = (_sketches(sketcher, asked, sampling.seed + more) for more in (0, 1))
+    drawn, again = _sketches(sketcher, asked, sampling.seed), _sketches(sketcher, asked[:SHOWN], sampling.seed + 1)
     for of, pictures in (("", drawn), ("_of_truth", truth)):
         found, _ = read_poses(reader, fitted(pictures, reader))
         metrics[f"pck_0.1{of}"] = pose_metrics(found, poses, limbs_may_swap=False)["pck_0.1"]
