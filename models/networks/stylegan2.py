@@ -2,11 +2,11 @@
 
 Differences from the paper, all for speed on a CPU:
 - modulation scales the activations going in and demodulation those coming out, which is the same sum without grouped convolutions;
-- up and down by 2 are nearest-neighbour and box filters fused with the 3x3 convolution into one 4x4 of stride 2, at 4/9 of its cost
-  (Karras et al. 2018, https://arxiv.org/abs/1710.10196, in its code); RGB is enlarged bilinearly;
+- enlarging is nearest-neighbour fused with the 3x3 convolution into one 4x4 of stride 2, at 4/9 of its cost (Karras et al. 2018,
+  https://arxiv.org/abs/1710.10196, in its code), for RGB bilinear; the discriminator halves by a free 4x4 of stride 2;
 - the discriminator sees the picture at every size (input skips, figure 7b) instead of being residual, so that both networks can grow;
 - the mapping learns at 0.1 of the rate, not 0.01: a training here takes thousands of steps, not millions;
-- no style mixing; noise is one map per layer.
+- no noise inputs, as in StyleGAN3 (in so short a training they stay as grain), no style mixing.
 N batch, Z and W latent dims, R resolution. Images are NCHW in [-1, 1].
 """
 
@@ -26,7 +26,7 @@ def channels_at(resolution: int, channel_base: int, channel_max: int) -> int:
 
 
 def fused(weight: Tensor) -> Tensor:
-    """3x3 -> 4x4: with stride 2, the convolution after doubling each pixel, or four times the box filter after it (PGGAN, `fused_scale`)."""
+    """3x3 -> 4x4, which transposed and with stride 2 is the 3x3 after doubling each pixel."""
     padded = F.pad(weight, [1, 1, 1, 1])
     return padded[..., 1:, 1:] + padded[..., 1:, :-1] + padded[..., :-1, 1:] + padded[..., :-1, :-1]
 
@@ -87,21 +87,16 @@ class ModulatedConv(nn.Module):
 
 
 class StyledConv(nn.Module):
-    """Modulated convolution, noise, bias, leaky ReLU."""
+    """Modulated convolution, bias, leaky ReLU."""
 
-    def __init__(self, num_in: int, num_out: int, w_dim: int, resolution: int, *, up: bool = False) -> None:
+    def __init__(self, num_in: int, num_out: int, w_dim: int, *, up: bool = False) -> None:
         super().__init__()
         self.conv = ModulatedConv(num_in, num_out, w_dim, 3, up=up)
         self.bias = nn.Parameter(torch.zeros(num_out))
-        self.noise_strength = nn.Parameter(torch.zeros(()))
-        self.noise: Tensor
-        self.register_buffer("noise", torch.randn(1, 1, resolution, resolution))
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         x = self.conv(x, w)
-        noise = torch.randn(len(x), *self.noise.shape[1:], device=x.device) if self.training else self.noise
-        offset = (noise * self.noise_strength).to(x.dtype) + self.bias.to(x.dtype)[:, None, None]
-        return F.leaky_relu(x + offset, 0.2)
+        return F.leaky_relu(x + self.bias.to(x.dtype)[:, None, None], 0.2)
 
 
 class Generator(nn.Module):
@@ -113,11 +108,10 @@ class Generator(nn.Module):
         self.mapping = Mapping(z_dim, w_dim, mapping_layers)
         self.w_avg: Tensor
         self.register_buffer("w_avg", torch.zeros(w_dim))
-        sides = [2**power for power in range(2, resolution.bit_length())]
-        widths = [channels_at(side, channel_base, channel_max) for side in sides]
+        widths = [channels_at(2**power, channel_base, channel_max) for power in range(2, resolution.bit_length())]
         self.constant = nn.Parameter(torch.randn(1, widths[0], 4, 4))
-        self.ups = nn.ModuleList(StyledConv(a, b, w_dim, side, up=True) for a, b, side in zip(widths, widths[1:], sides[1:], strict=False))
-        self.convs = nn.ModuleList(StyledConv(width, width, w_dim, side) for width, side in zip(widths, sides, strict=True))
+        self.ups = nn.ModuleList(StyledConv(a, b, w_dim, up=True) for a, b in pairwise(widths))
+        self.convs = nn.ModuleList(StyledConv(width, width, w_dim) for width in widths)
         self.to_rgbs = nn.ModuleList(ModulatedConv(width, 3, w_dim, 1, demodulate=False) for width in widths)
         self.rgb_bias = nn.Parameter(torch.zeros(3))
 
@@ -143,20 +137,17 @@ class Generator(nn.Module):
 
 
 class EqualConv(nn.Module):
-    """The same size, or half of it when `down`."""
+    """Kernel 1 and 3 keep the size, kernel 4 halves it."""
 
-    def __init__(self, num_in: int, num_out: int, kernel: int, *, down: bool = False) -> None:
+    def __init__(self, num_in: int, num_out: int, kernel: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(num_out, num_in, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(num_out))
         self.scale = 1 / math.sqrt(num_in * kernel**2)
-        self.down = down
+        self.stride, self.padding = (2, 1) if kernel == 4 else (1, kernel // 2)
 
     def forward(self, x: Tensor, gain: float) -> Tensor:
-        weight, bias = self.weight * (self.scale * gain), self.bias * gain
-        if self.down:
-            return F.conv2d(x, fused(weight) / 4, bias, stride=2, padding=1)
-        return F.conv2d(x, weight, bias, padding=weight.shape[2] // 2)
+        return F.conv2d(x, self.weight * (self.scale * gain), self.bias * gain, stride=self.stride, padding=self.padding)
 
 
 class DownBlock(nn.Module):
@@ -164,7 +155,7 @@ class DownBlock(nn.Module):
 
     def __init__(self, num_in: int, num_out: int) -> None:
         super().__init__()
-        self.conv, self.down = EqualConv(num_in, num_in, 3), EqualConv(num_in, num_out, 3, down=True)
+        self.conv, self.down = EqualConv(num_in, num_in, 3), EqualConv(num_in, num_out, 4)
         nn.init.zeros_(self.down.weight)
 
     def forward(self, x: Tensor) -> Tensor:
