@@ -294,12 +294,12 @@ class Glasses:
 
 def random_glasses(look: Look, rng: np.random.Generator) -> Glasses:
     color = accent(rng) if rng.random() < 0.45 else from_hsv(rng.random(), 0.2, rng.uniform(0.12, 0.3))
-    width, corner = rng.uniform(0.042, 0.064), rng.choice([2.0, 2.6, 4.0])
-    reach = (rng.uniform(0.39, 0.42), look.eye_height + rng.uniform(0.02, 0.08))
+    width, corner = rng.uniform(0.038, 0.056), rng.choice([2.0, 2.6, 4.0])
+    reach = (rng.uniform(0.36, 0.39), look.eye_height + rng.uniform(-0.05, 0.02))
     circle = arc((0, 0), (1, 1), 0, 360, 41)
     lens = np.sign(circle) * np.abs(circle) ** (2 / corner) * reach
     lower, upper = lens[:21], lens[20:]
-    rims, rim_widths = ((upper, lower), (width, width * 0.5)) if rng.random() < 0.6 else ((upper,), (width * 1.2,))
+    rims, rim_widths = ((upper, lower), (width, width * 0.45)) if rng.random() < 0.6 else ((upper,), (width * 1.2,))
     return Glasses(mix(color, (30, 20, 30), 0.25), width, rims, rim_widths, (EYE_X, 0.06), reach)
 
 
