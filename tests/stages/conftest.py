@@ -43,17 +43,35 @@ def registry(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return Registry(root=tmp_path)
 
 
+def register_all(world: "World", registry: Registry) -> Path:
+    from stages.register import register
+
+    folders = (world.root / name for name in ("weights", "directions", "gallery", "labels", "reports"))
+    register(*folders, world.root / "registered.json", registry)
+    return world.root / "registered.json"
+
+
 @pytest.fixture
 def registered(world: "World", registry: Registry) -> Callable[[], Path]:
     """A function that registers what stands in the world's weights, and gives the path of what came out."""
-    from stages.register import register
+    return lambda: register_all(world, registry)
 
-    def again() -> Path:
-        if not (world.root / "reports").exists():
-            (world.root / "reports").mkdir()
-            (world.root / "reports" / "metrics.json").write_text("{}")
-        folders = (world.root / name for name in ("weights", "directions", "gallery", "labels", "reports"))
-        register(*folders, world.root / "registered.json", registry)
-        return world.root / "registered.json"
 
-    return again
+@pytest.fixture(scope="session")
+def begun_store(shared_world: "World", empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an MLflow store in which the shared world's first versions are champions, and what the gate wrote."""
+    from stages.gate import gate
+
+    root = tmp_path_factory.mktemp("begun")
+    copy(empty_store, root / "mlflow.db")
+    registry, world = Registry(root=root), replace(shared_world, root=Path(copytree(shared_world.root, root / "world")))
+    gate(world.params.gate, world.params.evaluate, register_all(world, registry), world.data, root / "gate.json", registry)
+    return root
+
+
+@pytest.fixture
+def begun(begun_store: Path, world: "World", registry: Registry, tmp_path: Path) -> None:
+    """The test starts where the first versions are champions."""
+    assert "client" not in vars(registry), "the store was opened before it was put in place"
+    copy(begun_store / "mlflow.db", tmp_path / "mlflow.db")
+    copy(begun_store / "gate.json", world.root / "gate.json")

@@ -54,15 +54,15 @@ def test_the_first_versions_become_champions_without_being_scored(decide: Decide
     assert {line.who for line in registry.history()} == {"gate"}
 
 
+@pytest.mark.usefixtures("begun")
 def test_a_second_look_changes_nothing_and_leaves_no_line(decide: Decide, registry: Registry) -> None:
-    decide()
     lines = len(registry.history())
     assert not any(decision["promoted"] for decision in decide().values())
     assert len(registry.history()) == lines
 
 
+@pytest.mark.usefixtures("begun")
 def test_a_better_challenger_takes_over_and_a_worse_one_does_not(decide: Decide, registry: Registry, world: World) -> None:
-    decide()
     good_upscaler(world)
     better = decide()["upscaler"]
     assert better["promoted"] and better["champion"] == "2" and better["scores"]["challenger"] > better["scores"]["champion"]
@@ -73,15 +73,15 @@ def test_a_better_challenger_takes_over_and_a_worse_one_does_not(decide: Decide,
     assert champions(registry)["upscaler"] == "2"
 
 
+@pytest.mark.usefixtures("begun")
 def test_the_gain_must_reach_what_the_rule_asks(decide: Decide, registry: Registry, world: World) -> None:
-    decide()
     good_upscaler(world)
     assert not decide(upscaler=GateRule(metric="psnr", better="higher", min_gain=500.0))["upscaler"]["promoted"]
     assert champions(registry)["upscaler"] == "1"
 
 
+@pytest.mark.usefixtures("begun")
 def test_both_generators_are_compared_by_the_challengers_tagger(decide: Decide, world: World) -> None:
-    decide()
     write_model(world.weights_dir, "dcgan32", seed=3)
     before = decide()["dcgan32"]["scores"]
     write_model(world.weights_dir, "dcgan32", seed=4)
@@ -91,8 +91,8 @@ def test_both_generators_are_compared_by_the_challengers_tagger(decide: Decide, 
     assert after["champion"] != before["champion"]
 
 
+@pytest.mark.usefixtures("begun")
 def test_a_version_that_people_rolled_back_from_does_not_come_back_by_itself(decide: Decide, registry: Registry, world: World) -> None:
-    decide()
     good_upscaler(world)
     decide()
     registry.rollback("upscaler", "ann", "it blurs")
@@ -140,8 +140,8 @@ def test_what_is_made_for_another_tag_or_purpose_is_not_compared_by_numbers() ->
     assert "something else" in beyond_compare(cards[1], cards[2])
 
 
+@pytest.mark.usefixtures("begun")
 def test_a_family_without_a_rule_gets_its_newest_version(decide: Decide, registry: Registry, world: World) -> None:
-    decide()
     path = world.root / "gallery" / "images-64.npy"
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
@@ -150,8 +150,8 @@ def test_a_family_without_a_rule_gets_its_newest_version(decide: Decide, registr
     assert champions(registry)["gallery"] == "2"
 
 
+@pytest.mark.usefixtures("begun")
 def test_an_unknown_metric_names_the_key_and_the_known_ones(decide: Decide, world: World) -> None:
-    decide()
     write_model(world.weights_dir, "upscaler", seed=9)
     with pytest.raises(ParamsError, match=r"gate\.upscaler\.metric is pnsr, expected one of psnr, ssim"):
         decide(upscaler=GateRule(metric="pnsr", better="higher", min_gain=0.0))
