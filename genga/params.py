@@ -301,7 +301,8 @@ class TrainSketcher(Section):
     beta1: float = Field(ge=0, lt=1)
     ink_weight: float = Field(ge=0, description="a pixel of ink counts for 1 + this many pixels of paper")
     kl_weight: float = Field(ge=0, description="how strongly z is kept a normal distribution; more: better sketches from random z, less variety")
-    adversarial: float = Field(ge=0, description="weight of the adversarial term")
+    adversarial: float = Field(ge=0, description="weight of the adversarial term; 0: no discriminator")
+    first_lines: float = Field(ge=1, description="how many times wider lines are drawn at the start of the training than at its end")
     views: Views
     ema_kimg: float = Field(ge=0)
 

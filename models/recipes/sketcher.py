@@ -1,12 +1,14 @@
-"""Training of the sketcher: one pose fits many figures, so an encoder first says in z which one is meant
-(a conditional VAE: Sohn, Lee and Yan 2015, "Learning structured output representation using deep conditional generative models";
-with a discriminator as in BicycleGAN, Zhu et al. 2017, https://arxiv.org/abs/1711.11586). Without it the mean of them all, gray mush, would win.
+"""Training of the sketcher: one pose fits many figures, so an encoder first says in z which one is meant (a conditional VAE: Sohn, Lee
+and Yan 2015, "Learning structured output representation using deep conditional generative models"). Without it the mean of them all would win.
+Where `adversarial` is above 0, a discriminator also compares sketches with drawings (BicycleGAN, Zhu et al. 2017, https://arxiv.org/abs/1711.11586).
 
+Lines begin wide and become thin: a thin line beside the true one would not learn where to go.
 The encoder and the discriminator are only used here; what is kept is the sketcher.
 """
 
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,13 +20,16 @@ from models.ema import averaged_copy, update_ema
 from models.export import grid
 from models.loop import Scalars
 from models.networks import build
-from models.networks.sketcher import POSE_CHANNELS, Sketcher, draw_pose
+from models.networks.sketcher import LINE_WIDTH, POSE_CHANNELS, Sketcher, draw_pose
 from models.precision import autocast, channels_last, device
 from models.recipes.pose import Batch, ink_of
 from models.schedule import set_lr
 from models.views import seen_differently
 
 SHOWN_SKETCHES = 3
+ON_A_STICK = 0.9
+FAR = 16.0  # pixels from a line that count as far away
+THIN_FROM = 0.7  # share of the training after which lines are as thin as they get
 
 
 def _halve(in_channels: int, out_channels: int) -> nn.Sequential:
@@ -32,7 +37,7 @@ def _halve(in_channels: int, out_channels: int) -> nn.Sequential:
 
 
 class Reader(nn.Module):
-    """ink (N, 1, R, R) and the pose it should show, drawn (N, 21, R / 4, R / 4) -> (N, out, R / 8, R / 8)."""
+    """ink (N, 1, R, R) and its pose, drawn (N, 21, R / 2, R / 2) -> (N, out, R / 8, R / 8). With one channel out, a discriminator of patches."""
 
     def __init__(self, width: int, out_channels: int) -> None:
         super().__init__()
@@ -40,7 +45,7 @@ class Reader(nn.Module):
         self.both = nn.Sequential(_halve(2 * width + POSE_CHANNELS, 4 * width), nn.Conv2d(4 * width, out_channels, 3, 1, 1))
 
     def forward(self, ink: Tensor, maps: Tensor) -> Tensor:
-        return self.both(torch.cat([self.ink(ink), maps], dim=1))  # type: ignore[no-any-return]
+        return self.both(torch.cat([self.ink(ink), F.avg_pool2d(maps, 2)], dim=1)).float()  # type: ignore[no-any-return]
 
 
 class Encoder(nn.Module):
@@ -76,26 +81,33 @@ class SketcherRecipe:
         params = self.params
         for optimizer in (self._optimizer, self._d_optimizer):
             set_lr(optimizer, params.lr, cur_nimg, params.training)
-        ink, pose = seen_differently(ink_of(batch.pictures.to(device())), batch.poses.to(device()), params.views)
-        maps = draw_pose(pose, params.model.resolution // 4).contiguous(memory_format=torch.channels_last)
+        pictures = torch.cat([ink_of(batch.pictures), nearness_of_ink(batch.pictures)], dim=1).to(device())
+        pictures, pose = seen_differently(pictures, batch.poses.to(device()), params.views)
+        ink, distance = pictures[:, :1], (1 - pictures[:, 1:]) * FAR
+        maps = draw_pose(pose, params.model.resolution // 2)
+        line_width = LINE_WIDTH * params.first_lines ** max(0.0, 1 - cur_nimg / (THIN_FROM * params.training.total_kimg * 1000))
         with autocast(params.training.precision):
             mean, log_variance = self.encoder(ink, maps)
             z = mean + torch.randn_like(mean) * (log_variance / 2).exp()
-            logits = self.sketcher.train().ink_logits(maps, z).float()
-            fooled = F.softplus(-self.discriminator(logits.sigmoid(), maps).float()).mean()
-        drawn = F.binary_cross_entropy_with_logits(logits, ink, weight=1 + params.ink_weight * ink)
+            found = self.sketcher.train().ink(maps, z, line_width)
+        wanted = torch.exp(distance**2 * (-0.5 / (line_width * params.model.resolution) ** 2))
+        drawn = F.binary_cross_entropy(found.clamp(1e-3, 1 - 1e-3), wanted, weight=1 + params.ink_weight * wanted)
         kl = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(dim=1).mean()
-        loss = drawn + params.kl_weight * kl + params.adversarial * fooled
+        loss, scalars = drawn + params.kl_weight * kl, {"drawn": drawn.item(), "kl": kl.item()}
+        if params.adversarial > 0:
+            fooled = F.softplus(-self.discriminator(found, maps)).mean()
+            loss = loss + params.adversarial * fooled
+            scalars["fooled"] = fooled.item()
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self._optimizer.step()
-        told_apart = self._step_discriminator(ink, logits.detach().sigmoid(), maps)
+        if params.adversarial > 0:
+            scalars["told_apart"] = self._step_discriminator(wanted, found.detach(), maps)
         update_ema(self.sketcher_ema, self.sketcher, len(ink), params.ema_kimg, cur_nimg + len(ink))
-        return {"drawn": drawn.item(), "kl": kl.item(), "fooled": fooled.item(), "told_apart": told_apart}
+        return scalars
 
     def _step_discriminator(self, real: Tensor, fake: Tensor, maps: Tensor) -> float:
-        with autocast(self.params.training.precision):
-            loss = F.softplus(-self.discriminator(real, maps).float()).mean() + F.softplus(self.discriminator(fake, maps).float()).mean()
+        loss = F.softplus(-self.discriminator(real, maps)).mean() + F.softplus(self.discriminator(fake, maps)).mean()
         self._d_optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._d_optimizer.step()
@@ -106,17 +118,30 @@ class SketcherRecipe:
         """Each row: the pose, what a mannequin in it looks like, sketches of it by several z."""
         poses = self._shown.poses.to(device())
         sketches = [self.sketcher_ema(poses, z.to(device())) for z in self._shown_z]
-        sticks = 1 - draw_pose(poses, self.params.model.resolution).amax(dim=1, keepdim=True)
+        sticks = (draw_pose(poses, self.params.model.resolution).amax(dim=1, keepdim=True) < ON_A_STICK).float()
         columns = torch.stack([sticks, 1 - ink_of(self._shown.pictures).to(device()), *sketches], dim=1)
         return grid(columns.flatten(0, 1) * 2 - 1, columns=2 * columns.shape[1])
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: part.state_dict() for name, part in self._parts().items()}
+        return {
+            "sketcher": self.sketcher.state_dict(),
+            "sketcher_ema": self.sketcher_ema.state_dict(),
+            "encoder": self.encoder.state_dict(),
+            "discriminator": self.discriminator.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "d_optimizer": self._d_optimizer.state_dict(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
+        self.sketcher.load_state_dict(state["sketcher"])
+        self.sketcher_ema.load_state_dict(state["sketcher_ema"])
+        self.encoder.load_state_dict(state["encoder"])
+        self.discriminator.load_state_dict(state["discriminator"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._d_optimizer.load_state_dict(state["d_optimizer"])
 
-    def _parts(self) -> dict[str, Any]:
-        names = ("sketcher", "sketcher_ema", "encoder", "discriminator", "_optimizer", "_d_optimizer")
-        return {name: getattr(self, name) for name in names}
+
+def nearness_of_ink(pictures: Tensor) -> Tensor:
+    """uint8 (N, R, R), dark on white -> (N, 1, R, R): 1 on ink, falling in a line to 0 at FAR pixels from it."""
+    distances = [cv2.distanceTransform((picture > 127).astype(np.uint8), cv2.DIST_L2, 5) for picture in pictures.numpy()]
+    return 1 - (torch.from_numpy(np.stack(distances))[:, None] / FAR).clamp(max=1)
