@@ -260,11 +260,11 @@ def _draw_ribbon(layer: Layer, hair: Hair, color: Color, side: int, rng: np.rand
     if rng.random() < 0.3:
         _draw_bow(layer, _on_head(hair, 0, 0.97), rng.uniform(0.45, 0.6), color, ORNAMENT_DEPTH)
     else:
-        _draw_bow(layer, _on_head(hair, 50 * side, 0.92), rng.uniform(0.36, 0.48), color, ORNAMENT_DEPTH, 0.5 * side)
+        _draw_bow(layer, _on_head(hair, 50 * side, 0.92), rng.uniform(0.4, 0.52), color, ORNAMENT_DEPTH, 0.5 * side)
 
 
 def _draw_flower(layer: Layer, hair: Hair, color: Color, side: int, rng: np.random.Generator) -> None:
-    center, radius = _on_head(hair, 48 * side, 0.8), rng.uniform(0.2, 0.26)
+    center, radius = _on_head(hair, 48 * side, 0.8), rng.uniform(0.25, 0.31)
     petal = spline(np.array([(0.1, 0), (0.5, -0.42), (1.0, -0.3), (1.08, 0.0), (1.0, 0.3), (0.5, 0.42)]) * radius, closed=True, num_steps=4)
     for step in range(5):
         angle = step * 2 * np.pi / 5 + 0.3
@@ -276,14 +276,14 @@ def _draw_flower(layer: Layer, hair: Hair, color: Color, side: int, rng: np.rand
 def _draw_clips(layer: Layer, hair: Hair, color: Color, side: int, rng: np.random.Generator) -> None:
     """Two bars, crossed or side by side."""
     center, crossed = _on_head(hair, 46 * side, 0.74), bool(rng.random() < 0.5)
-    bar = np.array([(-0.24, -0.06), (0.24, -0.06), (0.24, 0.06), (-0.24, 0.06)])
-    placings = ((-0.45, 0.0), (0.75, 0.0)) if crossed else ((-0.45, 0.0), (-0.45, 0.18))
+    bar = np.array([(-0.28, -0.075), (0.28, -0.075), (0.28, 0.075), (-0.28, 0.075)])
+    placings = ((-0.45, 0.0), (0.75, 0.0)) if crossed else ((-0.45, 0.0), (-0.45, 0.21))
     for angle, drop in placings:
         _outlined(layer, turn(bar, angle * side) + center + xy(0, drop), color)
 
 
 def _draw_star(layer: Layer, hair: Hair, color: Color, side: int, rng: np.random.Generator) -> None:
-    center, radius = _on_head(hair, 46 * side, 0.76), rng.uniform(0.2, 0.25)
+    center, radius = _on_head(hair, 46 * side, 0.76), rng.uniform(0.26, 0.32)
     corners = arc((0, 0), (radius, radius), -90 + 12 * side, 270 + 12 * side, 11)[:-1] * np.where(np.arange(10) % 2, 0.5, 1.0)[:, None]
     _outlined(layer, center + corners, color)
     layer.fill(center + corners * 0.45, mix(color, WHITE, 0.6), ORNAMENT_DEPTH)
@@ -291,6 +291,6 @@ def _draw_star(layer: Layer, hair: Hair, color: Color, side: int, rng: np.random
 
 def _draw_hairband(layer: Layer, hair: Hair, color: Color, side: int, rng: np.random.Generator) -> None:
     curve = arc(CAP_CENTER, (hair.puff * 0.98, hair.top * 0.82), 186, 354, 30)
-    _outlined(layer, brush(curve, rng.uniform(0.12, 0.17), start=0.25, end=0.25), color)
+    _outlined(layer, brush(curve, rng.uniform(0.15, 0.2), start=0.25, end=0.25), color)
     if rng.random() < 0.5:
         _draw_bow(layer, _on_head(hair, 42 * side, 0.86), 0.34, mix(color, WHITE, 0.15), ORNAMENT_DEPTH, 0.6 * side)

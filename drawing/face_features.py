@@ -189,13 +189,13 @@ def draw_mouth(layer: Layer, look: Look, rng: np.random.Generator) -> None:
     y = rng.uniform(0.64, 0.69)
     smile, is_open = look.labels["smile"], look.labels["open_mouth"]
     if smile and is_open:
-        _draw_laugh(layer, look, y, rng.uniform(0.2, 0.28), rng.uniform(0.2, 0.28))
+        _draw_laugh(layer, look, y, rng.uniform(0.26, 0.34), rng.uniform(0.24, 0.32))
     elif is_open:
-        _draw_open_mouth(layer, look, y, rng.uniform(0.1, 0.15), rng.uniform(0.09, 0.14))
+        _draw_open_mouth(layer, look, y, rng.uniform(0.09, 0.13), rng.uniform(0.1, 0.14))
     elif smile:
-        _draw_smile(layer, look, y, rng.uniform(0.2, 0.27), rng.uniform(0.09, 0.13), bool(rng.random() < 0.3))
+        _draw_smile(layer, look, y, rng.uniform(0.25, 0.32), rng.uniform(0.12, 0.16), bool(rng.random() < 0.2))
     else:
-        _draw_neutral(layer, look, y, rng.uniform(0.09, 0.15), rng.uniform(-0.014, 0.008))
+        _draw_neutral(layer, look, y, rng.uniform(0.07, 0.11), rng.uniform(-0.014, 0.008))
 
 
 def _lip_color(look: Look) -> Color:
@@ -241,15 +241,15 @@ def _draw_smile(layer: Layer, look: Look, y: float, half_width: float, depth: fl
     if cat:
         for side in (-1, 1):
             curve = spline(np.array([(0, 0), (0.35, 0.75), (0.75, 0.6), (1.0, -0.45)]) * (half_width * side, depth * 0.9)) + xy(0, y - 0.02)
-            layer.stroke(curve, lip, 0.045, MOUTH_DEPTH, start=0.5, end=0.35)
+            layer.stroke(curve, lip, 0.055, MOUTH_DEPTH, start=0.6, end=0.4)
         return
     layer.stroke(
-        bend((-half_width, y - depth * 0.7), (0, y + depth * 1.5), (half_width, y - depth * 0.7), 13), lip, 0.048, MOUTH_DEPTH, start=0.3, end=0.3
+        bend((-half_width, y - depth * 0.7), (0, y + depth * 1.5), (half_width, y - depth * 0.7), 13), lip, 0.06, MOUTH_DEPTH, start=0.35, end=0.35
     )
     for side in (-1, 1):
         corner = np.array([half_width * side, y - depth * 0.7])
-        layer.stroke(bend(corner - xy(0.035 * side, -0.015), corner, corner + xy(0.035 * side, 0.015), 5), lip, 0.03, MOUTH_DEPTH)
-    layer.stroke(bend((-0.07, y + 0.15), (0, y + 0.165), (0.07, y + 0.15), 5), look.skin.deep, 0.026, MOUTH_DEPTH)
+        layer.stroke(bend(corner - xy(0.035 * side, -0.015), corner, corner + xy(0.035 * side, 0.015), 5), lip, 0.036, MOUTH_DEPTH)
+    layer.stroke(bend((-0.07, y + 0.19), (0, y + 0.205), (0.07, y + 0.19), 5), look.skin.deep, 0.026, MOUTH_DEPTH)
 
 
 def _draw_neutral(layer: Layer, look: Look, y: float, half_width: float, bow: float) -> None:
