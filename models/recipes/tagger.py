@@ -117,5 +117,5 @@ def _captioned(picture: NDArray[np.uint8], words: list[str], side: int = 160, li
     card[:side] = cv2.resize(picture, (side, side), interpolation=cv2.INTER_LINEAR)
     lines = [", ".join(words[at : at + 2]) for at in range(0, len(words), 2)]
     for at, text in enumerate(lines):
-        cv2.putText(card, text, (3, side + line * (at + 1) - 2), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (30, 30, 30), 1, cv2.LINE_AA)
+        cv2.putText(card, text, (3, side + line * (at + 1) - 2), cv2.FONT_HERSHEY_SIMPLEX, 0.34, (30, 30, 30), 1, cv2.LINE_AA)
     return card
