@@ -23,6 +23,7 @@ DVC_CHATTER = (
     "To track the changes",
     "\tgit add",
     "To enable auto",
+    "\tdvc config core.autostage",
 )
 
 
@@ -58,6 +59,7 @@ def repro(stages: list[str]) -> None:
                         "To track the changes",
                         "\tgit add",
                         "To enable auto",
+                        "\tdvc config core.autostage",
                     )
                 )
                 and line.strip()

@@ -12,4 +12,14 @@ def progress(items: Iterable[Any] | None = None, *, what: str, total: float | No
     on_terminal = sys.stderr.isatty()
     interval = 0.2 if on_terminal else 5.0
     bar_format = None if on_terminal else "{desc}: {n:.5g}/{total:.5g} {unit}, {percentage:.0f} %, {elapsed} gone, {remaining} to go, {rate_fmt}\n"
-    return tqdm(items, desc=what, total=total, unit=unit, mininterval=interval, maxinterval=interval, bar_format=bar_format, dynamic_ncols=True)
+    return tqdm(
+        items,
+        desc=what,
+        total=total,
+        unit=unit,
+        mininterval=interval,
+        maxinterval=interval,
+        bar_format=bar_format,
+        dynamic_ncols=True,
+        position=None if on_terminal else 0,  # a log has no lines above to go back to
+    )

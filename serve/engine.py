@@ -220,7 +220,8 @@ def _faces(release: Release, networks: dict[str, Any]) -> dict[str, Face]:
 
 def _face(released: Released, generator: FaceGenerator) -> Face:
     sliders, moves = [], {}
-    for name, known in released.directions.get("sliders", {}).items():
+    order = {name: place for place, name in enumerate([*tags.columns(), *tags.ordered()])}
+    for name, known in sorted(released.directions.get("sliders", {}).items(), key=lambda slider: order.get(slider[0], len(order))):
         move = known["scale"] * torch.tensor(known["vector"], dtype=torch.float32)
         if move.shape != generator.w_avg.shape:
             found, expected = len(move), len(generator.w_avg)

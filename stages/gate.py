@@ -4,7 +4,8 @@ reads   data/registry/registered.json, data/faces/prepared/, data/faces/tagged/,
 writes  data/registry/gate.json   {family: {"champion", "challenger", "promoted", "why", "scores"}}, and the registry's record
 
 Faces are compared by the features of this run's tagger, whoever made them. A version that people rolled back from, or vetoed, is not promoted
-here again. A face generator that learned from other sources than its challenger does not stay for its numbers: it draws other people's pictures.
+here again. A face generator or a tagger that learned from other sources than its challenger does not stay for its numbers:
+it knows other people's pictures.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from models.kinds import kind_of
 from stages.judge import Data, Judge
 
 WHO = "gate"
+BOUND_TO_PICTURES = ("face", "tagger")  # with other sources these do another job, whatever their numbers
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,8 @@ def beyond_compare(champion: Card, challenger: Card) -> str:
     if kind_of(champion) != kind_of(challenger) or champion.get("tag") != challenger.get("tag"):
         return f"is for something else: {champion.get('tag', kind_of(champion))}"
     theirs, ours = (set(card["data"]["sources"]) for card in (champion, challenger))
-    if kind_of(champion) == "face" and not theirs & ours:
-        return f"draws from other pictures: {', '.join(sorted(theirs))}"
+    if kind_of(champion) in BOUND_TO_PICTURES and not theirs & ours:
+        return f"learned from other pictures: {', '.join(sorted(theirs))}"
     return ""
 
 
