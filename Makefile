@@ -10,7 +10,7 @@ PORT ?= 8000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup run test test-slow test-gpu lint browser bench
+.PHONY: setup run test lint browser bench
 
 setup: $(READY)
 
@@ -34,13 +34,7 @@ browser: setup
 	@genga doctor --browser
 
 test: setup browser
-	@pytest -m "not gpu and not slow"
-
-test-slow: setup browser
-	@pytest -m slow
-
-test-gpu: setup
-	@pytest -m gpu
+	@pytest
 
 lint: setup
 	@ruff check .

@@ -8,13 +8,17 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
+from genga.pictures import encode_png
 from genga.release import Release
+from genga.store import Store
 from models.networks import NETWORKS
 
 Shell = Callable[..., subprocess.CompletedProcess[str]]
@@ -102,20 +106,14 @@ def test_a_changed_source_file_makes_exactly_its_dependents_stale(copied: Path, 
 
 
 def test_a_changed_value_reruns_what_reads_it_and_what_follows(copied: Path, shell: Shell) -> None:
-    params = (copied / "params.yaml").read_text()
-    section = yaml.safe_load(params)["find_directions"]
-    (copied / "params.yaml").write_text(
-        params.replace(f"samples: {section['samples']}\n  regularisation", f"samples: {section['samples'] + 1}\n  regularisation")
-    )
+    (copied / "profiles/more.yaml").write_text("find_directions: {samples: 201}\n")
+    shell(*GENGA, "profile", "more", cwd=copied)
     ran = stages_run(shell(*GENGA, "repro", cwd=copied).stdout)
     assert {"find_directions@stylegan2", "find_directions@dcgan32", "register"} <= ran
     assert ran <= {"find_directions@stylegan2", "find_directions@dcgan32", "register", "gate", "deploy"}
 
 
 def test_a_changed_folder_is_taken_in_again(copied: Path, shell: Shell, tmp_path: Path) -> None:
-    from genga.pictures import encode_png
-    from genga.store import Store
-
     pictures = Store(copied / "data/faces/sample").images(64)
     folder = tmp_path / "pictures"
     folder.mkdir()
@@ -143,23 +141,31 @@ def kill_when(ready: Callable[[], bool], project: Path, stage: str, environment:
     process.wait()
 
 
+def import_many(project: Path, shell: Shell) -> None:
+    """Enough pictures that an import takes seconds."""
+    rng = np.random.default_rng(0)
+    with zipfile.ZipFile(project / "many.zip", "w") as archive:
+        for picture_idx in range(6000):
+            archive.writestr(f"{picture_idx}.png", encode_png(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)))
+    shell(*GENGA, "import", "many.zip", cwd=project)
+
+
+def train_long(project: Path, shell: Shell) -> None:
+    (project / "profiles/longer.yaml").write_text("train_face: {stylegan2: {}, dcgan32: {training: {total_kimg: 8.0, checkpoint_kimg: 0.5}}}\n")
+    shell(*GENGA, "profile", "longer", cwd=project)
+
+
 @pytest.mark.parametrize(
-    ("stage", "out", "values", "begun"),
+    ("stage", "out", "prepare", "begun"),
     [
-        ("import_faces", "data/faces/imported", {}, "data/faces/imported.partial"),
-        (
-            "train_face@dcgan32",
-            "weights/dcgan32",
-            {"train_face": {"dcgan32": {"training": {"total_kimg": 8.0, "checkpoint_kimg": 0.5}}}},
-            "runs/dcgan32/checkpoints/*",
-        ),
+        ("import_faces", "data/faces/imported", import_many, "data/faces/imported.partial"),
+        ("train_face@dcgan32", "weights/dcgan32", train_long, "runs/dcgan32/checkpoints/*"),
     ],
 )
 def test_killed_and_run_again_a_stage_ends_in_the_same_bytes(
-    copied: Path, shell: Shell, environment: dict[str, str], stage: str, out: str, values: dict[str, object], begun: str
+    copied: Path, shell: Shell, environment: dict[str, str], stage: str, out: str, prepare: Callable[[Path, Shell], None], begun: str
 ) -> None:
-    (copied / "profiles/longer.yaml").write_text(yaml.safe_dump(values or {"import_faces": {"origin": "drawn once more"}}))
-    shell(*GENGA, "profile", "longer", cwd=copied)
+    prepare(copied, shell)
     shell(*DVC, "repro", stage, cwd=copied)
     undisturbed = {path.relative_to(copied): path.read_bytes() for path in sorted((copied / out).rglob("*")) if path.is_file()}
     assert undisturbed

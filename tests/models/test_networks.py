@@ -76,7 +76,7 @@ def test_one_input_is_not_changed_by_the_others_of_its_batch(arch: str) -> None:
     with torch.no_grad():
         whole, alone = module(*inputs), module(*(part[1:2] for part in inputs))
     first = (lambda made: made[0]) if isinstance(whole, tuple) else (lambda made: made)
-    assert torch.allclose(first(whole)[1:2], first(alone), atol=1e-5)
+    assert torch.allclose(first(whole)[1:2], first(alone), atol=1e-3)
 
 
 @pytest.mark.parametrize("arch", FACES)

@@ -145,7 +145,7 @@ def test_another_family_answers_where_it_is_named(client: TestClient) -> None:
         ({"count": MAX_CHARACTERS + 1}, f"{MAX_CHARACTERS}"),
         ({"tags": {"glasses": 1.01}}, "tags.glasses"),
         ({"tags": ["glasses"]}, "tags"),
-        ({"tags": {"nose": 1}}, "glasses, hair_color=blue, hair_length"),
+        ({"tags": {"nose": 1}}, "hair_color=blue, glasses, hair_length"),
         ({"family": "tagger"}, "stylegan2, dcgan32"),
         ({"sede": 1}, "sede"),
     ],

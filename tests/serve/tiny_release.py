@@ -26,7 +26,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "sketcher": {"arch": "sketcher", "resolution": 64, "z_dim": 4, "width": 8},
 }
 FAMILIES = (*MODELS, "gallery")
-SLIDERS = ("glasses", "hair_color=blue", "hair_length")
+SLIDERS = ("hair_color=blue", "glasses", "hair_length")
 NOTE = "Its weights were never trained."
 
 
