@@ -48,22 +48,7 @@ def repro(stages: list[str]) -> None:
                 print(f"[{num_settled}/{len(what)}, {minutes}:{seconds:02d}] {stage}: {what.get(stage, '')}", flush=True)
             elif SETTLED.match(line):
                 num_settled += 1
-            elif (
-                not line.startswith(
-                    (
-                        "> ",
-                        "Updating lock",
-                        "Generating lock",
-                        "Use `dvc push`",
-                        "Data and pipelines",
-                        "To track the changes",
-                        "\tgit add",
-                        "To enable auto",
-                        "\tdvc config core.autostage",
-                    )
-                )
-                and line.strip()
-            ):
+            elif line.strip() and not line.startswith(DVC_CHATTER):
                 print(line, end="", flush=True)
     if process.returncode:
         raise GengaError(
