@@ -106,11 +106,11 @@ def test_a_changed_source_file_makes_exactly_its_dependents_stale(copied: Path, 
 
 
 def test_a_changed_value_reruns_what_reads_it_and_what_follows(copied: Path, shell: Shell) -> None:
-    (copied / "profiles/more.yaml").write_text("find_directions: {samples: 201}\n")
+    (copied / "profiles/more.yaml").write_text("evaluate: {samples: 33}\n")
     shell(*GENGA, "profile", "more", cwd=copied)
     ran = stages_run(shell(*GENGA, "repro", cwd=copied).stdout)
-    assert {"find_directions@stylegan2", "find_directions@dcgan32", "register"} <= ran
-    assert ran <= {"find_directions@stylegan2", "find_directions@dcgan32", "register", "gate", "deploy"}
+    assert {"evaluate", "register", "gate"} <= ran
+    assert ran <= {"evaluate", "register", "gate", "deploy"}
 
 
 def test_a_changed_folder_is_taken_in_again(copied: Path, shell: Shell, tmp_path: Path) -> None:
@@ -171,8 +171,7 @@ def test_killed_and_run_again_a_stage_ends_in_the_same_bytes(
     assert undisturbed
 
     shutil.rmtree(copied / out)
-    shell(*DVC, "gc", "--workspace", "--force", cwd=copied)
-    shutil.rmtree(copied / ".dvc/cache/runs", ignore_errors=True)
+    shutil.rmtree(copied / ".dvc/cache")
     kill_when(lambda: any(copied.glob(begun)), copied, stage, environment)
     assert not (copied / out).exists()
     shell(*DVC, "repro", stage, cwd=copied)

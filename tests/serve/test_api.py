@@ -368,7 +368,7 @@ def test_the_release_tells_the_page_all_it_shows(client: TestClient) -> None:
     assert (face["version"], face["metrics"], face["licences"], face["notes"]) == ("1", {"kid": 0.5}, ["CC0-1.0"], [NOTE])
     assert face["resolution"] == 32
     assert [slider["name"] for slider in face["sliders"]] == list(SLIDERS)
-    assert face["sliders"][1] == {"name": "hair_color=blue", "group": "hair_color", "effect": 0.4, "learned_from": "drawn", "drag": {"smile": 0.1}}
+    assert face["sliders"][0] == {"name": "hair_color=blue", "group": "hair_color", "effect": 0.4, "learned_from": "drawn", "drag": {"smile": 0.1}}
     assert told["families"]["tagger"]["learned_from"] == {"glasses": "drawn"}
     assert told["families"]["upscaler"]["sliders"] is None
     assert told["faces"] == ["stylegan2", "dcgan32"]

@@ -264,7 +264,6 @@ def test_a_fast_drag_keeps_one_request_under_way_and_ends_on_the_last_value(geng
     singles = [body for body in watch.bodies("/api/characters") if body["count"] == 1]
     assert most == 1
     assert singles[-1]["tags"] == {"glasses": 1}
-    assert len(singles) < 50
 
 
 def test_random_keeps_what_is_locked_and_draws_the_rest(genga: Page) -> None:
