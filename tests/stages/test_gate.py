@@ -140,6 +140,15 @@ def test_what_is_made_for_another_tag_or_purpose_is_not_compared_by_numbers() ->
     assert "something else" in beyond_compare(cards[1], cards[2])
 
 
+def test_a_tagger_of_other_pictures_makes_way_and_an_upscaler_is_compared() -> None:
+    drawn, real = (
+        {arch: {"model": {"arch": arch}, "data": {"sources": [source]}} for arch in ("tagger", "upscaler")} for source in ("drawn", "real")
+    )
+    assert "learned from other pictures: drawn" in beyond_compare(drawn["tagger"], real["tagger"])
+    assert beyond_compare(drawn["tagger"], drawn["tagger"]) == ""
+    assert beyond_compare(drawn["upscaler"], real["upscaler"]) == ""
+
+
 @pytest.mark.usefixtures("begun")
 def test_a_family_without_a_rule_gets_its_newest_version(decide: Decide, registry: Registry, world: World) -> None:
     path = world.root / "gallery" / "images-64.npy"
