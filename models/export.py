@@ -81,7 +81,8 @@ def load_model(model_dir: Path) -> tuple[nn.Module, Card]:
         module = build(card["model"])
         module.load_state_dict(safetensors.torch.load(weights))
     except (OSError, SafetensorError, KeyError, TypeError, RuntimeError) as error:
-        raise CheckpointError(f"{model_dir} holds no weights that fit its card ({error}); make it again with `dvc repro`") from error
+        detail = " ".join(str(error).split())[:200]  # torch lists every tensor on a line of its own
+        raise CheckpointError(f"{model_dir} holds no weights that fit its card ({detail}); make it again with `dvc repro`") from error
     return module.eval(), card
 
 

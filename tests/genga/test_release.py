@@ -142,7 +142,7 @@ def test_a_reader_never_sees_half_a_release(release_dir: Path, tmp_path: Path) -
         while not done.is_set():
             seen.add(Release.open(release_dir).families["dcgan32"].version)
 
-    errors: list[BaseException] = []
+    errors: list[Exception] = []
     thread = threading.Thread(target=lambda: _collect(read, errors))
     thread.start()
     for number, folder in folders.items():
@@ -154,10 +154,10 @@ def test_a_reader_never_sees_half_a_release(release_dir: Path, tmp_path: Path) -
     assert seen <= {"1", "2", "3", "4", "5"} and seen
 
 
-def _collect(work: object, errors: list[BaseException]) -> None:
+def _collect(work: object, errors: list[Exception]) -> None:
     try:
         work()  # type: ignore[operator]
-    except BaseException as error:
+    except Exception as error:
         errors.append(error)
 
 
