@@ -60,7 +60,7 @@ def transfer_tag(
 
 
 def faces_with(params: TransferTag, faces: Store, tagged_dir: Path) -> tuple[NDArray[np.int64], list[str]]:
-    """Training rows of the faces that show the tag; where they are too few, those that most likely do, and a sentence that says so."""
+    """Training rows of the faces that show the tag, and what users must be told of the choice: few faces, or none with a label of its own."""
     if params.tag not in columns():
         raise ParamsError(f"transfer_tag.tag is {params.tag!r}, expected one of {', '.join(columns())}; correct it in params.yaml")
     table = pq.read_table(tagged_dir / "tags.parquet", filters=pc.field("column") == params.tag)
@@ -69,14 +69,17 @@ def faces_with(params: TransferTag, faces: Store, tagged_dir: Path) -> tuple[NDA
     if missing := sum(ids[row] not in probability for row in rows):
         raise DataError(f"{tagged_dir} says nothing of {missing} of the faces in {faces.dir}, expected a row for each; run `dvc repro tag_faces`")
     likely = np.array([probability[ids[row]] for row in rows])
+    notes = []
+    if set(table["origin"].to_pylist()) == {"model"}:
+        notes = [f"No face has a label for {params.tag}: the tagger alone chose them, so some may not show it."]
     shown = rows[likely >= SHOWS]
     if len(shown) >= params.min_faces:
-        return shown, []
+        return shown, notes
     likeliest = np.sort(rows[np.argsort(-likely, kind="stable")[: params.min_faces]])
     note = (
         f"Only {len(shown)} training faces show {params.tag}; it was learned from the {len(likeliest)} that most likely do, so take it as a sketch."
     )
-    return likeliest, [note]
+    return likeliest, [*notes, note]
 
 
 def _recipe(params: TransferTag, base: Any) -> GanRecipe:

@@ -51,9 +51,15 @@ def faces(tmp_path: Path) -> Store:
     return Store(tmp_path / "prepared")
 
 
-def tagged(root: Path, ids: list[str], probability: list[float]) -> Path:
+def tagged(root: Path, ids: list[str], probability: list[float], origin: str = "imported") -> Path:
+    """Two tags for every face; the first face's are of `origin`, the others' of the tagger."""
     (root / "tagged").mkdir()
-    both = {"id": ids * 2, "column": ["glasses"] * len(ids) + ["smile"] * len(ids), "probability": probability + [1.0] * len(ids)}
+    both = {
+        "id": ids * 2,
+        "column": ["glasses"] * len(ids) + ["smile"] * len(ids),
+        "probability": probability + [1.0] * len(ids),
+        "origin": [origin, *["model"] * (len(ids) - 1)] * 2,
+    }
     pq.write_table(pa.table(both), root / "tagged" / "tags.parquet")
     return root / "tagged"
 
@@ -73,6 +79,12 @@ def test_where_they_are_too_few_the_likeliest_are_taken_and_the_card_says_so(tmp
     rows, notes = faces_with(params(), faces, tagged(tmp_path, faces.column("id"), probability))
     assert rows.tolist() == [4, *range(39, 48)]
     assert notes == ["Only 1 training faces show glasses; it was learned from the 10 that most likely do, so take it as a sketch."]
+
+
+def test_faces_that_the_tagger_alone_chose_are_said_to_be_so(tmp_path: Path, faces: Store) -> None:
+    rows, notes = faces_with(params(), faces, tagged(tmp_path, faces.column("id"), third(0.0, 1.0), origin="model"))
+    assert len(rows) == 16
+    assert notes == ["No face has a label for glasses: the tagger alone chose them, so some may not show it."]
 
 
 def test_a_tag_that_nobody_knows_is_refused(tmp_path: Path, faces: Store) -> None:
