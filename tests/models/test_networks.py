@@ -71,12 +71,13 @@ def test_saved_and_loaded_it_gives_the_same_output(arch: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize("arch", SMALL)
 def test_one_input_is_not_changed_by_the_others_of_its_batch(arch: str) -> None:
-    module = awake(arch)
-    inputs = inputs_for(arch, module)
+    kind = torch.float64 if arch == "sketcher" else torch.float32  # thin lines enlarge float32's rounding, which follows the batch
+    module = awake(arch).to(kind)
+    inputs = tuple(part.to(kind) for part in inputs_for(arch, module))
     with torch.no_grad():
         whole, alone = module(*inputs), module(*(part[1:2] for part in inputs))
     first = (lambda made: made[0]) if isinstance(whole, tuple) else (lambda made: made)
-    assert torch.allclose(first(whole)[1:2], first(alone), atol=1e-3)
+    assert torch.allclose(first(whole)[1:2], first(alone), atol=1e-5)
 
 
 @pytest.mark.parametrize("arch", FACES)
