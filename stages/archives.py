@@ -1,4 +1,4 @@
-"""A folder, zip or tar as a list of files that can be read in any order and from any thread, without unpacking anything to disk.
+"""A folder, zip or tar as a list of files that can be read in any order and from any fork of the process, without unpacking anything to disk.
 
 An archive is told by its content and checked as a whole before one byte of a file is read: no path that leaves it, no links or devices,
 limits on the unpacked size and on its ratio to the packed size. Sizes that an archive states too low do not help it: no more is read.
@@ -103,8 +103,31 @@ def _check_size(path: Path, unpacked: int, limits: ArchiveLimits) -> None:
         raise DataError(f"{path} unpacks to more than {limits.max_ratio:g} times its size; raise import_faces.max_archive_ratio if you trust it")
 
 
+class Shared:
+    """A file for reading with a place of its own in every process: forks of one that is opened as usual move each other's."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+        self._place, self._size = 0, path.stat().st_size
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._place = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size}[whence]
+        return self._place
+
+    def read(self, count: int = -1) -> bytes:
+        data = os.pread(self._file.fileno(), self._size if count < 0 else count, self._place)
+        self._place += len(data)
+        return data
+
+
 def _list_zip(path: Path, limits: ArchiveLimits) -> list[Member]:
-    archive = zipfile.ZipFile(path)
+    archive = zipfile.ZipFile(Shared(path))
     infos = archive.infolist()
     for info in infos:
         _check_name(path, info.filename)

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from io import StringIO
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,7 +31,7 @@ from genga.progress import progress
 from genga.store import Store, StoreWriter, picture_id
 from genga.tags import Labels
 from stages.archives import ArchiveLimits, Member, list_archive, list_folder
-from stages.threads import in_order
+from stages.processes import in_order_forked
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ def import_faces(params: ImportFaces, source_path: Path, out_dir: Path) -> None:
         labels = _read_tables(tables, [member.name for member in pictures], params.max_picture_bytes, rejected)
     take = partial(_take, limits=Limits(params.max_picture_bytes, params.max_picture_pixels, params.min_side))
     with StoreWriter(out_dir, {}) as writer:
-        outcomes = progress(in_order(take, pictures), what="import", total=len(pictures))
+        outcomes = progress(chain.from_iterable(in_order_forked(take, pictures)), what="import", total=len(pictures))
         num_taken = _write_pictures(writer, params, outcomes, labels, rejected)
         _check_outcome(num_taken, rejected, params.max_rejected, source_path)
         _write_rejected(writer.beside("rejected.csv"), rejected)

@@ -4,9 +4,9 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from multiprocessing import get_context, parent_process
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 
@@ -21,18 +21,41 @@ def in_order(function: Callable[[Item], Result], items: Sequence[Item]) -> Itera
 
     `function` and what it takes and gives travel between processes: a function of a module, or a partial of one.
     """
-    waiting: deque[Future[list[Result]]] = deque()
     with ProcessPoolExecutor(num_cores(), mp_context=get_context("spawn"), initializer=settle) as pool:
-        for start in range(0, len(items), CHUNK):
-            waiting.append(pool.submit(work, function, items[start : start + CHUNK]))
-            if len(waiting) > 2 * num_cores():
-                yield waiting.popleft().result()
-        while waiting:
+        yield from results(pool, ((work, function, items[start : start + CHUNK]) for start in range(0, len(items), CHUNK)))
+
+
+def in_order_forked(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[list[Result]]:
+    """The same for work of microseconds on what cannot travel, such as open archives: the processes are forks, so nothing has to be loaded
+    or sent but results. To be called before this process does anything with threads of its own."""
+    with ProcessPoolExecutor(num_cores(), mp_context=get_context("fork"), initializer=inherit, initargs=(function, items)) as pool:
+        yield from results(pool, ((inherited, start) for start in range(0, len(items), CHUNK)))
+
+
+def results(pool: Executor, calls: Iterator[tuple[Any, ...]]) -> Iterator[Any]:
+    waiting: deque[Future[Any]] = deque()
+    for call in calls:
+        waiting.append(pool.submit(*call))
+        if len(waiting) > 2 * num_cores():
             yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def work(function: Callable[[Item], Result], chunk: Sequence[Item]) -> list[Result]:
     return [function(item) for item in chunk]
+
+
+def inherit(function: Callable[[Item], Result], items: Sequence[Item]) -> None:
+    settle()
+    inheritance.update(function=function, items=items)
+
+
+inheritance: dict[str, Any] = {}
+
+
+def inherited(start: int) -> list[Any]:
+    return work(inheritance["function"], inheritance["items"][start : start + CHUNK])
 
 
 def settle() -> None:
