@@ -1,336 +1,272 @@
-"""A posed 3D body of tapered capsules: a thresholded projection, and clean line art of the same pose.
+"""A posed 3D body with anime proportions, hair, a face and clothes: a thresholded projection, and clean line art of the same pose.
 
-The solids are projected as a whole (a sphere stays a sphere, its centre and radius in perspective), then drawn exactly into a depth buffer:
-for every pixel the nearest surface wins, so what is hidden is hidden. Lines stand where the silhouette ends, where the depth jumps from one
-solid to another, and where hair, skin and clothes meet.
+The surfaces are drawn into one depth buffer (drawing/mesh.py), so what is hidden is hidden; both pictures come from it. Lines stand where the
+silhouette ends, where a surface ends in front of another, and where hair, skin and clothes meet.
 
 In picture space x, y, depth and radii are all shares of the picture's side; depth grows away from the viewer.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from drawing.poses import Body, Camera, Placement, Range, look, place, sample_body, sample_camera
+from drawing.mannequin_body import BOTTOM, HAIR, INK, PAPER, PARTS, SHOES, SKIN, TONES, TOP, TRIM, WHITE, P, face, head
+from drawing.mannequin_dress import OUTFITS, clothed
+from drawing.mannequin_hair import HAIR_STYLES, hair
+from drawing.mesh import Mesh, fill, join, unit
+from drawing.poses import KIND_ODDS, WEIGHTS, Body, Camera, collides, look, move, place, sample_angles, sample_build
+from genga.errors import DataError
+from genga.params import CameraRanges, Mannequins
 from genga.skeleton import JOINTS
 
 Array = NDArray[Any]
 Gray = NDArray[np.uint8]
 
-# what a joint lies in: it is visible where one of these is in front
-HOME: dict[str, tuple[str, ...]] = {"head": ("head",), "neck": ("neck", "torso"), "hip": ("torso", "l_leg", "r_leg")}
-HOME |= {f"{side}_{joint}": (f"{side}_arm",) for side in "lr" for joint in ("elbow", "wrist")}
-HOME |= {f"{side}_{joint}": (f"{side}_leg",) for side in "lr" for joint in ("knee", "ankle")}
-SKIN, HAIR, EYE, TOP, BOTTOM, PAPER = range(6)
+LOOKS = tuple(f"{hair_style}-{outfit}" for hair_style in HAIR_STYLES for outfit in OUTFITS)
+
+# What a joint lies in, and how deep, in `u` of drawing/mannequin_body.py: it is visible where one of these is in front, and no farther in front.
+DEPTHS = {"head": 2.4, "neck": 1.4, "elbow": 0.8, "wrist": 0.8, "hip": 2.4, "knee": 1.2, "ankle": 1.0}
+HOMES: dict[str, tuple[str, ...]] = {"head": ("head", "hair"), "neck": ("neck", "torso", "hood", "bow"), "hip": ("torso", "skirt", "l_leg", "r_leg")}
+for _side in "lr":
+    HOMES |= {f"{_side}_elbow": (f"{_side}_arm",), f"{_side}_wrist": (f"{_side}_arm", f"{_side}_hand")}
+    HOMES |= {f"{_side}_knee": (f"{_side}_leg", "skirt"), f"{_side}_ankle": (f"{_side}_leg", f"{_side}_foot")}
+REACH = np.array([DEPTHS[joint.split("_")[-1]] for joint in JOINTS])
+HOME = [{P[part] for part in HOMES[joint]} for joint in JOINTS]
+
+# Steps in depth that make a line, in body heights: 0 between parts that merely touch, more between those that grow out of one another.
+JOINED = (
+    [("neck", "torso"), ("neck", "head"), ("torso", "skirt")]
+    + [(f"{side}_arm", other) for side in "lr" for other in ("torso", f"{side}_hand")]
+    + [(f"{side}_leg", other) for side in "lr" for other in ("torso", f"{side}_foot")]
+)
+NOTHING = len(PARTS)
+STEP_MIN = 0.006
+# what stands at a pixel as one number, a kind: its part and its tone
+KIND_OF_PAPER, KINDS = NOTHING * len(TONES) + PAPER, 256
+PART_OF, TONE_OF = np.divmod(np.arange(KINDS), len(TONES))[0].astype(np.uint8), (np.arange(KINDS) % len(TONES)).astype(np.uint8)
+IS_INK = (TONE_OF == INK).astype(np.uint8)
 
 
-class Solid(NamedTuple):
-    """A round cone, the hull of two spheres; `form` (3, 3), where given, stretches its sections: a unit sphere becomes the image of it."""
-
-    part: str
-    tone: int
-    start: Array
-    end: Array
-    start_radius: float
-    end_radius: float
-    form: Array | None = None
-
-    def seen(self, camera: Camera, middle: Array, placement: Placement) -> "Solid":
-        view = look(camera, np.stack([self.start, self.end]), middle)
-        (start, end), (at_start, at_end) = placed(view.xy, view.depth, placement), view.scale * placement.zoom
-        form = None if self.form is None else camera.rotation() @ self.form
-        return Solid(self.part, self.tone, start, end, self.start_radius * at_start, self.end_radius * at_end, form)
-
-    def box(self) -> tuple[Array, Array]:
-        reach = 1.0 if self.form is None else np.linalg.norm(self.form[:2], axis=1)
-        a, b = self.start_radius * reach, self.end_radius * reach
-        return np.minimum(self.start[:2] - a, self.end[:2] - b), np.maximum(self.start[:2] + a, self.end[:2] + b)
+def steps() -> Array:
+    """(KINDS * KINDS,) for each pair of kinds; no line to paper is an inner one."""
+    step = np.full((NOTHING + 1, NOTHING + 1), -np.inf)
+    for one, other in JOINED:
+        step[P[one], P[other]] = step[P[other], P[one]] = 0.012
+    np.fill_diagonal(step, 0.012)
+    step[P["hair"], P["hair"]], step[P["skirt"], P["skirt"]] = STEP_MIN, 0.008
+    by_kind: Array = step[np.ix_(PART_OF.clip(0, NOTHING), PART_OF.clip(0, NOTHING))]
+    drawn = np.isin(TONE_OF, (INK, WHITE))  # what is drawn on a surface has no contour
+    by_kind[(TONE_OF[:, None] != TONE_OF) & ~drawn[:, None] & ~drawn] = -np.inf
+    by_kind[KIND_OF_PAPER] = by_kind[:, KIND_OF_PAPER] = np.inf
+    return by_kind.astype(np.float32).ravel()
 
 
-def placed(xy: Array, depth: Array, placement: Placement) -> Array:
-    """(N, 3) in picture space."""
-    return np.column_stack([xy * placement.zoom + placement.shift, depth * placement.zoom])
-
-
-# --- the body
-
-
-def solids_of(body: Body, rng: np.random.Generator) -> list[Solid]:
-    """Hair, sleeves and what covers the legs vary from one to the next."""
-    sleeve, hem = float(rng.choice((0.0, 0.45, 1.0))), float(rng.choice((0.0, 0.42, 1.0)))
-    cloth = list(skirt(body)) if hem == 0 else []
-    if not cloth:
-        hem = max(hem, 0.3)
-    solids = [*torso(body), *head(body), *hair(body, rng)]
-    for side in "lr":
-        solids += [*arm(body, side, sleeve), *leg(body, side, hem)]
-    return solids + cloth
-
-
-def torso(body: Body) -> Iterator[Solid]:
-    p, s, h, pelvis = body.points, body.build.shoulder, body.build.head, body.build.pelvis
-    chest, hips = body.frames["chest"], body.frames["pelvis"]
-    yield Solid("torso", TOP, p["neck"] + chest[:, 1] * 0.55 * s, p["waist"], 0.93 * s, 0.68 * s, chest * (1, 0.6, 0.62))
-    yield Solid("torso", TOP, p["waist"], p["hip"] - hips[:, 1] * 0.25 * pelvis, 0.68 * s, 1.65 * pelvis, hips * (1, 0.6, 0.66))
-    yield Solid("torso", BOTTOM, p["hip"] - hips[:, 1] * 0.2 * pelvis, p["hip"], 1.7 * pelvis, 1.68 * pelvis, hips * (1, 0.5, 0.68))
-    for side in "lr":
-        yield Solid("torso", TOP, p["neck"] + chest[:, 1] * 0.12 * s, p[f"{side}_shoulder"], 0.24 * s, 0.31 * s)
-    yield Solid("neck", SKIN, p["neck"] + chest[:, 1] * 0.1 * s, p["head"], 0.16 * h, 0.14 * h)
-
-
-def head(body: Body) -> Iterator[Solid]:
-    h, frame, centre = body.build.head, body.frames["head"], body.points["head"]
-    yield Solid("head", SKIN, centre, centre, 0.42 * h, 0.42 * h, frame * (0.95, 1.05, 1))
-    yield Solid("head", SKIN, centre + frame @ (0, 0.06 * h, -0.08 * h), centre + frame @ (0, 0.39 * h, -0.24 * h), 0.36 * h, 0.1 * h)
-    for x in (-1, 1):
-        eye = centre + frame @ (0.17 * h * x, 0.10 * h, -0.39 * h)
-        yield Solid("head", EYE, eye, eye, 0.1 * h, 0.1 * h, frame * (0.65, 1, 0.6))
-
-
-def hair(body: Body, rng: np.random.Generator) -> Iterator[Solid]:
-    """A mass over the skull, bangs over the forehead, and locks that hang down."""
-    h, frame, centre = body.build.head, body.frames["head"], body.points["head"]
-
-    def lock(*path: tuple[float, float, float, float]) -> Iterator[Solid]:
-        knots = [(centre + frame @ (x, y, z) * h, thickness * h) for x, y, z, thickness in path]
-        for (a, thick), (b, thin) in pairwise(knots):
-            yield Solid("head", HAIR, a, b, thick, thin)
-
-    crown = centre + frame @ (0, -0.06 * h, 0.07 * h)
-    yield Solid("head", HAIR, crown, crown, 0.47 * h, 0.47 * h, frame)
-    for x in np.linspace(-0.3, 0.3, 5) + rng.uniform(-0.05, 0.05):
-        yield from lock((0.6 * x, -0.34, -0.22, 0.1), (x, float(rng.uniform(-0.06, 0.06)), -0.42, 0.02))
-    length = float(rng.choice((0.25, 0.45, 0.8)))
-    for x in (-1, 1):
-        yield from lock((0.36 * x, -0.1, -0.12, 0.13), (0.42 * x, 0.2, -0.14, 0.1), (0.4 * x, 0.2 + length, -0.12, 0.02))
-    style = rng.choice(("short", "long", "ponytail", "tails"))
-    if style == "long":
-        for x in (-0.22, 0, 0.22):
-            yield from lock((x, 0, 0.2, 0.3), (1.2 * x, 0.6, 0.3, 0.24), (1.4 * x, 1.5, 0.36, 0.05))
-    elif style == "ponytail":
-        yield from lock((0, -0.3, 0.45, 0.12), (0, -0.3, 0.7, 0.17), (0, 0.3, 0.85, 0.17), (0, 1.1, 0.7, 0.03))
-    elif style == "tails":
-        for x in (-1, 1):
-            yield from lock((0.42 * x, -0.2, 0.1, 0.1), (0.68 * x, -0.2, 0.12, 0.15), (0.85 * x, 0.5, 0.15, 0.15), (0.8 * x, 1.4, 0.15, 0.03))
-
-
-def clothed(part: str, tone: int, share: float, start: Array, end: Array, start_radius: float, end_radius: float) -> Iterator[Solid]:
-    """A limb of skin, and cloth a little wider over the first `share` of it."""
-    if share < 1:
-        yield Solid(part, SKIN, start, end, start_radius, end_radius)
-    if share > 0:
-        hem_radius = start_radius + share * (end_radius - start_radius)
-        yield Solid(part, tone, start, start + share * (end - start), 1.12 * start_radius, 1.12 * hem_radius)
-
-
-def arm(body: Body, side: str, sleeve: float) -> Iterator[Solid]:
-    """`sleeve`: 0 bare, below 1 a share of the upper arm, 1 down to the wrist."""
-    p, part, thick = body.points, f"{side}_arm", 0.24 * body.build.shoulder
-    shoulder, elbow, wrist, fingers = (p[f"{side}_{name}"] for name in ("shoulder", "elbow", "wrist", "fingers"))
-    frame = body.frames[f"{side}_forearm"]
-    yield from clothed(part, TOP, sleeve, shoulder, elbow, 1.25 * thick, 0.95 * thick)
-    yield from clothed(part, TOP, float(sleeve == 1), elbow, wrist, thick, 0.68 * thick)
-    palm = wrist + 0.5 * (fingers - wrist)
-    yield Solid(part, SKIN, wrist, palm, 0.66 * thick, 0.85 * thick)
-    yield Solid(part, SKIN, palm, fingers, 0.8 * thick, 0.38 * thick)
-    yield Solid(part, SKIN, wrist + 0.2 * (palm - wrist), palm - frame[:, 2] * 1.3 * thick, 0.45 * thick, 0.3 * thick)
-
-
-def leg(body: Body, side: str, hem: float) -> Iterator[Solid]:
-    """`hem`: 0 bare under a skirt, below 1 a share of the thigh, 1 down to the ankle."""
-    p, part, thick = body.points, f"{side}_leg", body.build.pelvis
-    socket, knee, ankle, toes = (p[f"{side}_{name}"] for name in ("socket", "knee", "ankle", "toes"))
-    shank, foot = body.frames[f"{side}_shank"], body.frames[f"{side}_foot"]
-    calf = knee + 0.3 * (ankle - knee) + shank[:, 2] * 0.1 * thick
-    sole = foot[:, 1] * 0.42 * thick
-    top = socket if hem else socket + 0.25 * (knee - socket)  # the hip would show above a skirt
-    yield from clothed(part, BOTTOM, hem, top, knee, 1.02 * thick if hem else 0.92 * thick, 0.64 * thick)
-    yield from clothed(part, BOTTOM, float(hem == 1), knee, calf, 0.62 * thick, 0.66 * thick)
-    yield from clothed(part, BOTTOM, float(hem == 1), calf, ankle, 0.66 * thick, 0.4 * thick)
-    yield Solid(part, BOTTOM, ankle, ankle + sole + foot[:, 2] * 0.2 * thick, 0.4 * thick, 0.36 * thick)
-    yield Solid(part, BOTTOM, ankle + 0.5 * sole, toes + 1.2 * sole, 0.42 * thick, 0.26 * thick)
-
-
-def skirt(body: Body) -> Iterator[Solid]:
-    """From the hips along both thighs, wide enough for them and flat at the hem; none where the legs part or bend too far for it."""
-    p, pelvis, hips = body.points, body.build.pelvis, body.frames["pelvis"]
-    left, right = (p[f"{side}_socket"] + 0.5 * (p[f"{side}_knee"] - p[f"{side}_socket"]) for side in "lr")
-    down = unit((left + right) / 2 - p["hip"])
-    if np.linalg.norm(left - right) > 3.6 * pelvis or down @ hips[:, 1] < 0.8:
-        return
-    across = unit(hips[:, 0] - down * (hips[:, 0] @ down))
-    axes = np.column_stack([across, down, np.cross(across, down)])
-    width, depth = (float(abs((left - right) @ axes[:, axis])) / 2 + 1.15 * pelvis for axis in (0, 2))
-    flare = max(2.35 * pelvis, width)
-    form = axes * (1, 0.12, max(0.8, depth / flare))
-    belt, seat, hem = p["hip"] - hips[:, 1] * 0.7 * pelvis, p["hip"] + hips[:, 1] * 0.2 * pelvis, p["hip"] + down * 0.55 * body.build.thigh
-    yield Solid("torso", BOTTOM, belt, seat, 1.55 * pelvis, 2.15 * pelvis, form)
-    yield Solid("torso", BOTTOM, seat, hem, 2.15 * pelvis, flare, form)
-
-
-def unit(vector: Array) -> Array:
-    normed: Array = vector / np.linalg.norm(vector)
-    return normed
-
-
-# --- in the picture
+STEP = steps()
+OUTLINE, INNER = 1, 2
+CRUMB = 0.025  # body heights: a shorter line is a speck
+FILM = 24  # mm that a body's height fills, so that a focal length in mm says how far away the camera is
 
 
 @dataclass(frozen=True)
 class Mannequin:
-    """A body in front of a camera: solids, pose and body height in picture space; how bright each tone is; unit vector to the light."""
+    """A body in front of a camera, in picture space: joints with the depth they lie in and how deep they lie in the body (11,), and its surface,
+    V points (V, 3), how far they are turned to the light (V,), and F faces (F, 4) of a part and a tone each."""
 
     kind: str
+    look: str
     pose: Array
-    solids: Sequence[Solid]
+    depth: Array
+    reach: Array
     height: float
     albedo: Array
-    light: Array
+    box: Array
+    points: Array
+    lit: Array
+    faces: Array
+    part: Array
+    tone: Array
+    shell: Array
 
 
-def sample_mannequin(head_ratio: float, fill: Range, rng: np.random.Generator) -> Mannequin:
-    """A pose, a hair style, a camera, a place in the picture and a light from above."""
-    body, kind = sample_body(head_ratio, rng)
-    camera, joints = sample_camera(rng), body.joints()
+def sample_mannequin(params: Mannequins, looks: Sequence[str], rng: np.random.Generator, body: tuple[Body, Camera, str] | None = None) -> Mannequin:
+    """In one of `looks`, lit from above. The body, its camera and the kind of its pose are drawn within the limits unless given."""
+    unknown = sorted(set(looks) - set(LOOKS))
+    if unknown or not looks:
+        raise DataError(f"looks {unknown} were found, expected at least one of {', '.join(LOOKS)}; correct the names and run again")
+    name = looks[int(rng.integers(len(looks)))]
+    posed, camera, kind = body or sample_body(params, rng)
+    mesh = surface(posed, name, rng)
+    joints = posed.joints()
     middle = (joints.min(axis=0) + joints.max(axis=0)) / 2
-    solids = solids_of(body, rng)
-    boxes = [solid.seen(camera, middle, Placement(1, np.zeros(2))).box() for solid in solids]
-    placement = place(np.min([low for low, _ in boxes], axis=0), np.max([high for _, high in boxes], axis=0), fill, rng)
-    view = look(camera, joints, middle)
-    light = np.array([rng.choice((-1, 1)) * rng.uniform(0.3, 0.8), -rng.uniform(0.3, 0.8), -0.7])
-    pose = placed(view.xy, view.depth, placement)[:, :2]
-    albedo = np.array([1, rng.uniform(0.45, 0.9), 0, rng.uniform(0.85, 1), rng.uniform(0.5, 1), 1])
-    return Mannequin(kind, pose, [solid.seen(camera, middle, placement) for solid in solids], placement.zoom, albedo, unit(light))
+    seen, at_joints = look(camera, mesh.points, middle), look(camera, joints, middle)
+    low, high = (edge(seen.xy.T.copy(), axis=1) for edge in (np.min, np.max))
+    placement = place(low, high, params.fill, rng)
+    light = np.array([rng.choice((-1, 1)) * rng.uniform(0.2, 0.7), -rng.uniform(0.3, 0.8), -1.0])
+    albedo = np.zeros(len(TONES))
+    albedo[[SKIN, WHITE, PAPER]] = 1, 9, 9
+    # dark enough to be black at half of the brightness, or white
+    albedo[[HAIR, TOP, BOTTOM, SHOES, TRIM]] = np.where(rng.random(5) < (0.5, 0.15, 0.35, 0.6, 0.5), 0.42, 1)
+    return Mannequin(
+        kind=kind,
+        look=name,
+        pose=at_joints.xy * placement.zoom + placement.shift,
+        depth=at_joints.depth * placement.zoom,
+        reach=REACH * posed.build.pelvis * at_joints.scale * placement.zoom,
+        height=placement.zoom,
+        albedo=albedo,
+        box=np.stack([low, high]) * placement.zoom + placement.shift,
+        points=np.column_stack([seen.xy * placement.zoom + placement.shift, seen.depth * placement.zoom]),
+        lit=mesh.normals @ (camera.rotation().T @ unit(light)),
+        faces=mesh.faces,
+        part=mesh.part,
+        tone=mesh.tone,
+        shell=mesh.shell,
+    )
+
+
+def surface(body: Body, name: str, rng: np.random.Generator) -> Mesh:
+    """In the world; `name` one of LOOKS."""
+    hair_style, outfit = name.split("-")
+    return join([*head(body), *face(body, rng), *hair(body, hair_style, rng), *clothed(body, outfit, rng)])
+
+
+def sample_body(params: Mannequins, rng: np.random.Generator) -> tuple[Body, Camera, str]:
+    """Proportions, a pose that such a body can take, and where it is seen from."""
+    build = sample_build(float(rng.uniform(*params.head_ratio)), rng)
+    legs, shoulders = float(rng.uniform(*params.legs)), float(rng.uniform(*params.shoulders))
+    longer = (build.thigh + build.shank) * (legs - 1)
+    build = replace(build, thigh=build.thigh * legs, shank=build.shank * legs, torso=build.torso - longer, shoulder=build.shoulder * shoulders)
+    kind = list(WEIGHTS)[int(np.searchsorted(KIND_ODDS, rng.random()))]
+    while collides(body := move(build, sample_angles(kind, rng))):
+        pass
+    return body, sample_camera(params.camera, rng), kind
+
+
+def sample_camera(params: CameraRanges, rng: np.random.Generator) -> Camera:
+    """Most often from the front and nearly level."""
+    low, high = params.turn
+    turn = float(np.clip(rng.normal(0, 45), low, high) if rng.random() < params.frontal else rng.uniform(low, high))
+    elevation = float(rng.uniform(*params.elevation, 2).mean())
+    focal = float(np.exp(rng.uniform(*np.log(params.focal))))
+    return Camera(turn, elevation, float(rng.normal(0, 4)), focal / FILM)
 
 
 class Buffers(NamedTuple):
-    """Per pixel: depth in pixels (infinite on paper), the index of the solid in front (-1 on paper), and its cosine to the light."""
+    """A rendering of `size` pixels a side, within the rows and columns `box` that the figure and its lines stand in.
 
+    Per pixel there: depth in pixels (FAR on paper), the kind in front, its cosine to the light, and whether a line begins: OUTLINE, INNER or
+    both.
+    """
+
+    size: int
+    box: tuple[slice, slice]
     depth: NDArray[np.float32]
-    solid: NDArray[np.int16]
+    kind: NDArray[np.uint8]
     lit: NDArray[np.float32]
+    lines: NDArray[np.uint8]
+
+    @property
+    def part(self) -> NDArray[np.uint8]:
+        """NOTHING on paper."""
+        return PART_OF[self.kind]
+
+    @property
+    def tone(self) -> NDArray[np.uint8]:
+        return TONE_OF[self.kind]
+
+
+def margin(size: int) -> int:
+    """Pixels around the figure, for the width of its lines."""
+    return 3 + size // 60
 
 
 def render(mannequin: Mannequin, size: int) -> Buffers:
-    buffers = Buffers(np.full((size, size), np.inf, np.float32), np.full((size, size), -1, np.int16), np.ones((size, size), np.float32))
-    for solid_idx, solid in enumerate(mannequin.solids):
-        low, high = solid.box()
-        left, top = np.maximum(np.floor(low * size), 0).astype(int).tolist()
-        right, bottom = np.minimum(np.ceil(high * size), size).astype(int).tolist()
-        # pixel centres, in pixels from the solid's start
-        x = (np.arange(left, right, dtype=np.float32) + np.float32(0.5 - solid.start[0] * size))[None, :]
-        y = (np.arange(top, bottom, dtype=np.float32) + np.float32(0.5 - solid.start[1] * size))[:, None]
-        rise, lit = surface(solid, size, x, y, mannequin.light)
-        depth, front, shine = (buffer[top:bottom, left:right] for buffer in buffers)
-        rise += np.float32(solid.start[2] * size)
-        nearer = rise < depth
-        np.copyto(depth, rise, where=nearer)
-        np.copyto(front, solid_idx, where=nearer)
-        np.copyto(shine, lit, where=nearer)
-    return buffers
+    low, high = (mannequin.box * size).astype(int)
+    left, top = np.maximum(low - margin(size), 0).tolist()
+    right, bottom = np.minimum(high + margin(size), size).tolist()
+    points = mannequin.points * size - (left, top, 0)
+    front = fill(points, mannequin.lit, mannequin.faces, mannequin.shell, (bottom - top, right - left))
+    kinds = np.concatenate([[KIND_OF_PAPER], mannequin.part * len(TONES) + mannequin.tone]).astype(np.uint8)
+    kind = kinds.take(front.face)
+    return Buffers(size, np.s_[top:bottom, left:right], front.depth, kind, front.shade, lines(front.depth, kind, mannequin.height * size))
 
 
-def surface(solid: Solid, size: int, x: Array, y: Array, light: Array) -> tuple[Array, Array]:
-    """Depth from the start's centre (infinite outside) and cosine to the light, at pixels x (1, W), y (H, 1) from that centre.
-
-    A solid with a form is a round cone in the space u = form^-1 p. A rotation of that space (the QR decomposition) makes it look along its
-    own depth axis: (depth, down, right) of u = U (depth, down, right) of p, U upper triangular.
-    """
-    axis = (solid.end - solid.start)[::-1] * size
-    a, b = solid.start_radius * size, solid.end_radius * size
-    if solid.form is None:
-        h, dy, dx = axis.tolist()
-        depth, across, down, along, r = round_cone(x, y, dx, dy, h, a, b)
-        return depth, (light[0] * across + light[1] * down + light[2] * along) / r
-    U = np.linalg.qr(np.linalg.inv(solid.form)[::-1, ::-1], mode="r")
-    U *= np.sign(np.diag(U))[:, None]
-    h, dy, dx = (U @ axis).tolist()
-    U = U.astype(np.float32)
-    depth, across, down, along, _ = round_cone(U[2, 2] * x, U[1, 1] * y + U[1, 2] * x, dx, dy, h, a, b)
-    depth = (depth - U[0, 1] * y - U[0, 2] * x) / U[0, 0]
-    # normals go back by the transpose
-    normal = (U[0, 2] * along + U[1, 2] * down + U[2, 2] * across, U[0, 1] * along + U[1, 1] * down, U[0, 0] * along)
-    length = np.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2)
-    return depth, (light[0] * normal[0] + light[1] * normal[1] + light[2] * normal[2]) / np.maximum(length, 1e-9)
-
-
-def round_cone(x: Array, y: Array, dx: float, dy: float, h: float, a: float, b: float) -> tuple[Array, Array, Array, Array, Array]:
-    """Depth (infinite outside), normal (x, y, depth) times radius, and radius of the nearest sphere along the axis.
-
-    Spheres along the axis: centre t (dx, dy, h), radius a + k t, t in [0, 1]. The nearest surface at (x, y) is at the t that minimises
-    h t - sqrt(g(t)), g(t) = (a + k t)^2 - |(x, y) - t (dx, dy)|^2 = C + 2 B t - A t^2.
-    """
-    reach = 0.98 * (dx * dx + dy * dy) ** 0.5
-    # pointing at the viewer, one circle hides the other: less taper then, the larger circle kept
-    k = min(max(b - a, -reach), reach)
-    a = max(a, b) - max(k, 0.0)
-    A = dx * dx + dy * dy - k * k + 1e-4
-    B = x * dx + y * dy + a * k
-    C = (a * a - x * x) - y * y
-    t = np.sqrt(np.maximum(A * C + B * B, 0))
-    t *= -h / (A + h * h) ** 0.5
-    t += B
-    t *= 1 / A
-    np.clip(t, 0, 1, out=t)
-    g = C + t * (2 * B - A * t)
-    inside = g > 0
-    root = np.sqrt(np.where(inside, g, 0))
-    return np.where(inside, h * t - root, np.inf), x - dx * t, y - dy * t, -root, a + k * t
+def lines(depth: Array, kind: Array, height: float) -> NDArray[np.uint8]:
+    """OUTLINE and INNER at pixels of the nearer surface where it ends; `height` of the body in pixels. The edges of the arrays are paper."""
+    width = depth.shape[1]
+    flat, kind, found = depth.ravel(), kind.ravel(), np.zeros(depth.size, np.uint8)
+    for to_next in (1, width):
+        step = flat[to_next:] - flat[:-to_next]
+        at = np.flatnonzero((kind[to_next:] != kind[:-to_next]) | (np.abs(step) > STEP_MIN * height))
+        step = step.take(at)
+        farther = step > 0
+        nearer, farther = at + to_next * ~farther, at + to_next * farther
+        # a slope goes on behind the step; a surface that ends does not
+        on = flat.take(2 * farther - nearer, mode="clip") - flat.take(farther)
+        pair = kind.take(nearer) * np.intp(KINDS) + kind.take(farther)
+        inner = nearer[np.abs(step) - 2 * np.maximum(on, 0) > STEP.take(pair) * height]
+        found[inner] |= INNER
+        found[nearer[kind.take(farther) == KIND_OF_PAPER]] = OUTLINE
+    # strokes too short to be one
+    picture = found.reshape(depth.shape)
+    _, strokes, about, _ = cv2.connectedComponentsWithStats(picture, connectivity=8, ltype=cv2.CV_16U)
+    if about[:, cv2.CC_STAT_AREA].min() < CRUMB * height:
+        column, row = cv2.findNonZero(picture)[:, 0].T
+        short = (about[:, cv2.CC_STAT_AREA] < CRUMB * height).take(strokes[row, column])
+        picture[row[short], column[short]] = 0
+    return picture
 
 
 def visible(mannequin: Mannequin, buffers: Buffers) -> list[bool]:
-    """Per joint: whether its own limb is what one sees there."""
-    size = len(buffers.solid)
+    """Per joint: whether nothing but what it lies in is in front of it."""
+    rows, columns = buffers.box
     flags = []
-    for joint, (x, y) in zip(JOINTS, (mannequin.pose * size).astype(int).tolist(), strict=True):
-        in_front = int(buffers.solid[y, x])
-        flags.append(in_front >= 0 and mannequin.solids[in_front].part in HOME[joint])
+    for home, (x, y), depth, reach in zip(HOME, mannequin.pose.tolist(), mannequin.depth, mannequin.reach, strict=True):
+        at = int(y * buffers.size) - rows.start, int(x * buffers.size) - columns.start
+        flags.append(bool(int(PART_OF[buffers.kind[at]]) in home and buffers.depth[at] > (depth - reach) * buffers.size))
     return flags
 
 
-def tones_of(mannequin: Mannequin, buffers: Buffers) -> NDArray[np.int8]:
-    """Per pixel; solid -1 takes the last one."""
-    return np.array([*(solid.tone for solid in mannequin.solids), PAPER], np.int8)[buffers.solid]
+def thick(mask: Array, width: float) -> Array:
+    """Lines of one pixel made about `width` pixels wide."""
+    for step in range(round((width - 1) / 2)):
+        mask = cv2.dilate(mask, (DISC, SQUARE)[step % 2])
+    return mask
 
 
-def lines(mannequin: Mannequin, buffers: Buffers, width: float) -> NDArray[np.uint8]:
-    """255 on a line about `width` pixels wide."""
-    size = len(buffers.solid)
-    tone = tones_of(mannequin, buffers)
-    step = 0.015 * mannequin.height * size  # depth jumps smaller than this are folds of one form
-    edges = np.zeros((size, size), np.uint8)
-    for here, there in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:, :], np.s_[:-1, :])):
-        differ = buffers.solid[here] != buffers.solid[there]
-        with np.errstate(invalid="ignore"):
-            jump = np.abs(buffers.depth[here] - buffers.depth[there]) > step
-        edges[here] |= ((tone[here] != tone[there]) | (differ & jump)).astype(np.uint8)
-    edges *= 255
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(edges, connectivity=8)
-    crumbs = stats[:, cv2.CC_STAT_AREA] < 0.02 * size
-    edges[crumbs[labels]] = 0
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * round(width / 2) + 1,) * 2)
-    thick = cv2.dilate(edges, disc)
-    thick[tone == EYE] = 255
-    return np.asarray(thick, np.uint8)
+DISC, SQUARE = (cv2.getStructuringElement(shape, (3, 3)) for shape in (cv2.MORPH_CROSS, cv2.MORPH_RECT))
 
 
-def line_art(mannequin: Mannequin, size: int) -> Gray:
-    """Contours and inner lines, dark on white, (size, size)."""
-    fine = size * 4
-    ink = lines(mannequin, render(mannequin, fine), 1.4 * 4)
-    return np.asarray(255 - cv2.resize(ink, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+def line_art(mannequin: Mannequin, size: int, buffers: Buffers | None = None) -> Gray:
+    """Contours and inner lines, dark on white, (size, size); `buffers`: a rendering that is at hand, used where it is fine enough."""
+    if buffers is None or buffers.size < 2 * size:
+        buffers = render(mannequin, 4 * size)
+    pen = (size / 128) ** 0.5 * buffers.size / size
+    ink = thick(buffers.lines & OUTLINE, 1.5 * pen) | thick(buffers.lines & INNER, 1.15 * pen) | thick(cv2.LUT(buffers.kind, IS_INK), 3)
+    paper = np.full((buffers.size, buffers.size), 255, np.uint8)
+    paper[buffers.box] -= (ink > 0) * np.uint8(255)
+    return np.asarray(cv2.resize(paper, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def projection(mannequin: Mannequin, buffers: Buffers, threshold: int, blur_sigma: float) -> Gray:
     """Light and shade and contours, black and white at `threshold` of 255, then blurred."""
-    gray = 255 * mannequin.albedo.astype(np.float32)[tones_of(mannequin, buffers)] * (0.3 + 0.7 * np.maximum(buffers.lit, 0))
-    gray[lines(mannequin, buffers, 0.005 * len(gray)) > 0] = 0
-    black_and_white = np.where(gray < threshold, 0, 255).astype(np.uint8)
-    if blur_sigma == 0:
-        return black_and_white
-    return np.asarray(cv2.GaussianBlur(black_and_white, (0, 0), blur_sigma), np.uint8)
+    # gray = 255 albedo (0.3 + 0.7 lit)
+    with np.errstate(divide="ignore"):
+        darkest = ((threshold / 255 / mannequin.albedo - 0.3) / 0.7).astype(np.float32)
+    darkest[darkest <= 0] = -np.inf
+    black = (buffers.lit < cv2.LUT(buffers.kind, darkest.take(TONE_OF))).view(np.uint8)
+    # in the midst of black a line is white
+    outline, inner, pen = buffers.lines & OUTLINE, buffers.lines & INNER, 0.005 * buffers.size
+    white = thick(inner * cv2.erode(black, SQUARE, iterations=2), pen)
+    ink = (((black | thick(inner, pen)) > 0) & (white == 0)) | (thick(outline, pen) > 0)
+    paper = np.full((buffers.size, buffers.size), 255, np.uint8)
+    paper[buffers.box] -= ink * np.uint8(255)
+    if blur_sigma > 0:
+        reach = max(0, int(4 * blur_sigma) + 2 - margin(buffers.size) // 2)
+        rows, columns = (slice(max(0, side.start - reach), side.stop + reach) for side in buffers.box)
+        paper[rows, columns] = cv2.GaussianBlur(paper[rows, columns], (0, 0), blur_sigma)
+    return paper

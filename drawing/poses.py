@@ -88,6 +88,38 @@ WEIGHTS = {
 KIND_ODDS = np.cumsum(list(WEIGHTS.values())) / sum(WEIGHTS.values())
 SIDED = ("raise", "swing", "arm_twist", "elbow", "lift", "spread", "turn", "knee", "point")
 WHOLE = tuple(name for name in LIMITS if name not in SIDED)
+ANGLES = (*WHOLE, *(f"{side}_{name}" for side in "lr" for name in SIDED))
+
+Turns = tuple[tuple[str, int, int], ...]  # angle, axis (x, y, z: 0, 1, 2), direction; each in the frame that the one before leaves
+
+# Each part: the part that carries it, and its turns. Those of a limb are the left one's: on the right, turns about y and z go the other way.
+TRUNK: dict[str, tuple[str, Turns]] = {
+    "pelvis": ("whole", (("roll", 2, 1), ("pitch", 0, 1))),
+    "chest": ("pelvis", (("spine_twist", 1, -1), ("spine_tilt", 2, 1), ("spine_nod", 0, 1))),
+    "head": ("chest", (("head_twist", 1, -1), ("head_tilt", 2, 1), ("head_nod", 0, 1))),
+}
+LIMBS: dict[str, tuple[str, Turns]] = {
+    "arm": ("chest", (("swing", 0, -1), ("raise", 2, -1), ("arm_twist", 1, 1))),
+    "forearm": ("arm", (("elbow", 0, -1),)),
+    "thigh": ("whole", (("lift", 0, -1), ("spread", 2, -1), ("turn", 1, -1))),
+    "shank": ("thigh", (("knee", 0, 1),)),
+    "foot": ("shank", (("point", 0, 1),)),
+}
+
+
+def _both_sides() -> dict[str, tuple[str, Turns]]:
+    return {
+        f"{side}_{part}": (
+            f"{side}_{before}" if before in LIMBS else before,
+            tuple((f"{side}_{angle}", axis, way if axis == 0 else sign * way) for angle, axis, way in turns),
+        )
+        for side, sign in (("l", 1), ("r", -1))
+        for part, (before, turns) in LIMBS.items()
+    }
+
+
+PARTS: dict[str, tuple[str, Turns]] = {"whole": ("world", (("tumble", 0, 1),))} | TRUNK | _both_sides()
+AXES = {angle: (axis, way) for _, turns in PARTS.values() for angle, axis, way in turns}
 
 
 def sample_angles(kind: str, rng: np.random.Generator) -> Angles:
@@ -136,65 +168,99 @@ def rotation(axis: int, degrees: float) -> Array:
     return np.array(rows[axis])
 
 
+def _places(row: int, column: int) -> NDArray[np.int64]:
+    """Where an element stands in the 9 of each angle's rotation; rows and columns are counted from the angle's axis."""
+    return np.array([9 * idx + 3 * ((AXES[name][0] + row) % 3) + (AXES[name][0] + column) % 3 for idx, name in enumerate(ANGLES)])
+
+
+WAYS = np.array([AXES[name][1] for name in ANGLES])
+ONE, COS, OTHER_COS, MINUS_SIN, SIN = (_places(*place) for place in ((0, 0), (1, 1), (2, 2), (1, 2), (2, 1)))
+
+
+def rotations(angles: Array) -> Array:
+    """Angles (..., 27) in the order of ANGLES -> (..., 27, 3, 3), each about its own axis."""
+    turns = np.radians(WAYS * angles)
+    elements = np.zeros((*angles.shape[:-1], 9 * len(ANGLES)))
+    elements[..., ONE] = 1
+    elements[..., COS] = elements[..., OTHER_COS] = np.cos(turns)
+    elements[..., SIN] = np.sin(turns)
+    elements[..., MINUS_SIN] = -elements[..., SIN]
+    return elements.reshape(*angles.shape, 3, 3)
+
+
 @dataclass(frozen=True)
 class Body:
-    """Named points (3,) and the frames (3, 3) of the parts between them; a frame's columns are the part's left, down and back."""
+    """One body or a stack of them: named points (..., 3), the frames (..., 3, 3) of the parts between them, and the axis (..., 3) that each
+    angle turns about. A frame's columns are the part's left, down and back."""
 
     build: Build
     points: dict[str, Array]
     frames: dict[str, Array]
+    axes: dict[str, Array]
 
     def joints(self) -> Array:
-        """(11, 3), in the order of genga.skeleton.JOINTS."""
-        return np.stack([self.points[name] for name in JOINTS])
+        """(..., 11, 3), in the order of genga.skeleton.JOINTS."""
+        return np.stack([self.points[name] for name in JOINTS], axis=-2)
 
 
-def move(build: Build, angles: Angles) -> Body:
-    """Forward kinematics: from the hip outward, each part turned in the frame of the one before."""
-    whole = rotation(0, angles["tumble"])
-    pelvis = whole @ rotation(2, angles["roll"]) @ rotation(0, angles["pitch"])
-    chest = pelvis @ rotation(1, -angles["spine_twist"]) @ rotation(2, angles["spine_tilt"]) @ rotation(0, angles["spine_nod"])
-    head = chest @ rotation(1, -angles["head_twist"]) @ rotation(2, angles["head_tilt"]) @ rotation(0, angles["head_nod"])
-    hip = np.zeros(3)
-    waist = hip - pelvis[:, 1] * build.torso * 0.4
-    neck = waist - chest[:, 1] * build.torso * 0.6
-    points = {"hip": hip, "waist": waist, "neck": neck, "head": neck - head[:, 1] * build.neck}
-    frames = {"pelvis": pelvis, "chest": chest, "head": head}
+def as_vector(angles: Angles) -> Array:
+    """(27,), in the order of ANGLES."""
+    return np.array([angles[name] for name in ANGLES])
+
+
+def move(build: Build, angles: Angles | Array) -> Body:
+    """Forward kinematics: from the hip outward, each part turned in the frame of the one before.
+
+    Angles by name or (27,), and a build of numbers, make one body; angles (N, 27) and a build whose lengths are (N, 1) make N.
+    """
+    turned = np.moveaxis(rotations(as_vector(angles) if isinstance(angles, dict) else angles), -3, 0)
+    frames: dict[str, Array] = {"world": np.broadcast_to(np.eye(3), turned.shape[1:])}
+    axes: dict[str, Array] = {}
+    for part, (before, turns) in PARTS.items():
+        frame = frames[before]
+        for angle, axis, way in turns:
+            axes[angle] = way * frame[..., axis]
+            frame = frame @ turned[ANGLES.index(angle)]
+        frames[part] = frame
+    pelvis, chest = frames["pelvis"], frames["chest"]
+    hip = np.zeros(pelvis.shape[:-1])
+    waist = hip - pelvis[..., 1] * build.torso * 0.4
+    neck = waist - chest[..., 1] * build.torso * 0.6
+    points = {"hip": hip, "waist": waist, "neck": neck, "head": neck - frames["head"][..., 1] * build.neck}
     for side, sign in (("l", 1), ("r", -1)):
-        turn = {name: angles[f"{side}_{name}"] for name in SIDED}
-        arm = chest @ rotation(0, -turn["swing"]) @ rotation(2, -sign * turn["raise"]) @ rotation(1, sign * turn["arm_twist"])
-        forearm = arm @ rotation(0, -turn["elbow"])
-        thigh = whole @ rotation(0, -turn["lift"]) @ rotation(2, -sign * turn["spread"]) @ rotation(1, -sign * turn["turn"])
-        shank = thigh @ rotation(0, turn["knee"])
-        foot = shank @ rotation(0, turn["point"])
-        # the shoulder rises with the arm
-        lift = 0.25 * build.shoulder * max(0.0, float(-arm[:, 1] @ chest[:, 1]))
-        shoulder = neck + chest @ (sign * build.shoulder, 0.15 * build.shoulder - lift, 0)
-        elbow = shoulder + arm[:, 1] * build.upper_arm
-        wrist = elbow + forearm[:, 1] * build.forearm
-        socket = hip + pelvis[:, 0] * sign * build.pelvis
-        knee = socket + thigh[:, 1] * build.thigh
-        ankle = knee + shank[:, 1] * build.shank
+        arm, forearm, thigh, shank, foot = (frames[f"{side}_{part}"] for part in LIMBS)
+        shoulder = neck + chest[..., 0] * sign * build.shoulder + chest[..., 1] * (0.15 - shrug(arm, chest)) * build.shoulder
+        elbow = shoulder + arm[..., 1] * build.upper_arm
+        wrist = elbow + forearm[..., 1] * build.forearm
+        socket = hip + pelvis[..., 0] * sign * build.pelvis
+        knee = socket + thigh[..., 1] * build.thigh
+        ankle = knee + shank[..., 1] * build.shank
         side_points = {"shoulder": shoulder, "elbow": elbow, "wrist": wrist, "socket": socket, "knee": knee, "ankle": ankle}
-        side_points |= {"fingers": wrist + forearm[:, 1] * build.hand, "toes": ankle - foot[:, 2] * build.foot}
+        side_points |= {"fingers": wrist + forearm[..., 1] * build.hand, "toes": ankle - foot[..., 2] * build.foot}
         points |= {f"{side}_{name}": point for name, point in side_points.items()}
-        frames |= {f"{side}_{name}": frame for name, frame in {"arm": arm, "forearm": forearm, "thigh": thigh, "shank": shank, "foot": foot}.items()}
-    return Body(build, points, frames)
+    return Body(build, points, frames, axes)
 
 
-def collides(body: Body) -> bool:
-    """Whether a hand, an elbow or a knee lies inside the torso, the head or another limb."""
+def shrug(arm: Array, chest: Array) -> Array:
+    """How far a shoulder rises with its arm, (..., 1), as a share of the shoulder's length."""
+    rise: Array = 0.25 * np.maximum(0, -(arm[..., 1] * chest[..., 1]).sum(axis=-1, keepdims=True))
+    return rise
+
+
+def collides(body: Body) -> NDArray[np.bool_]:
+    """(...): whether a hand, an elbow or a knee lies inside the torso, the head or another limb."""
     p, build = body.points, body.build
-    arms = [p[f"{side}_{name}"] for side in "lr" for name in ("elbow", "wrist", "fingers")]
-    legs = [p[f"{side}_{name}"] for side in "lr" for name in ("knee", "ankle")]
-    torso, thick = [p["waist"] + t * (p["neck"] - p["waist"]) for t in (0.0, 0.35, 0.7)] + [p["hip"]], 0.9 * build.shoulder
-    near = [(arms + legs, torso, thick), (arms + legs, [p["head"]], 0.55 * build.head), (arms[:3], arms[3:], 0.3 * build.hand)]
-    near += [(legs[:2], legs[2:], 0.5 * build.pelvis), (arms, legs, 0.8 * build.pelvis)]
+    arms = np.stack([p[f"{side}_{name}"] for side in "lr" for name in ("elbow", "wrist", "fingers")], axis=-2)
+    legs = np.stack([p[f"{side}_{name}"] for side in "lr" for name in ("knee", "ankle")], axis=-2)
+    torso = np.stack([p["waist"] + t * (p["neck"] - p["waist"]) for t in (0.0, 0.35, 0.7)] + [p["hip"]], axis=-2)
+    near = [(np.concatenate([arms, legs], axis=-2), torso, 0.9 * build.shoulder), (arms, legs, 0.8 * build.pelvis)]
+    near += [(np.concatenate([arms, legs], axis=-2), p["head"][..., None, :], 0.55 * build.head)]
+    near += [(arms[..., :3, :], arms[..., 3:, :], 0.3 * build.hand), (legs[..., :2, :], legs[..., 2:, :], 0.5 * build.pelvis)]
+    inside = np.zeros(p["hip"].shape[:-1], bool)
     for ours, theirs, distance in near:
-        gaps = np.asarray(ours)[:, None] - np.asarray(theirs)[None]
-        if ((gaps**2).sum(axis=2) < distance**2).any():
-            return True
-    return False
+        gaps = ours[..., :, None, :] - theirs[..., None, :, :]
+        inside |= ((gaps**2).sum(axis=-1) < np.asarray(distance)[..., None] ** 2).any(axis=(-2, -1))
+    return inside
 
 
 def sample_body(head_ratio: float, rng: np.random.Generator) -> tuple[Body, str]:
@@ -217,6 +283,13 @@ class Camera:
 
     def rotation(self) -> Array:
         return rotation(2, self.roll) @ rotation(0, -self.elevation) @ rotation(1, self.turn)
+
+    @staticmethod
+    def of(rotation: Array, distance: float) -> "Camera":
+        """The camera that has this rotation (3, 3)."""
+        turn, roll = math.atan2(-rotation[2, 0], rotation[2, 2]), math.atan2(-rotation[0, 1], rotation[1, 1])
+        elevation = math.asin(max(-1.0, min(1.0, -rotation[2, 1])))
+        return Camera(math.degrees(turn), math.degrees(elevation), math.degrees(roll), distance)
 
 
 def sample_camera(rng: np.random.Generator) -> Camera:

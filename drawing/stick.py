@@ -1,6 +1,19 @@
-"""Stick figures as people draw them: dark ink on white paper, ten strokes that waver a little, and a circle for the head."""
+"""Stick figures as people draw them: with pencils, pens, brushes, chalk or a mouse, on clean paper, in notebooks, scanned, photographed on a desk.
 
+A style family of `STYLES` says between which bounds a hand, its pen and its paper vary; `sample_style` draws one figure's look from it.
+Whoever draws data calls, in this order:
+    style = sample_style(names, rng)         the look, and which strokes are missing
+    pose = slide(pose, style, rng)           now and then the figure leaves the picture; else the pose as it was
+    picture = draw_stick(pose, size, style, rng)
+    flags = visible(pose, style)             which of the 11 joints the drawing shows
+The head's circle stays within `style.head` x the longer side of the pose's box around the head joint.
+Everything is drawn as polygons in OpenCV's fixed-point coordinates: exact places and widths without drawing it larger first.
+"""
+
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import cv2
@@ -10,73 +23,419 @@ from numpy.typing import NDArray
 from genga.skeleton import STICKS, J, reference_length
 
 Array = NDArray[Any]
-STEPS = np.linspace(0, 1, 9)
-# slow waves along a stroke, zero at both ends so that strokes meet at the joints
-WAVES = np.sin(np.pi * np.outer((1, 2, 3), STEPS)) / np.array([[1], [2], [3]])
-RING = np.stack([np.cos(np.linspace(0, 2 * np.pi, 33)), np.sin(np.linspace(0, 2 * np.pi, 33))], axis=1)
+Picture = NDArray[np.uint8]
+Range = tuple[float, float]
+Colour = tuple[int, int, int]
+
+HEAD = len(STICKS)  # the circle, counted after the sticks
+# where strokes begin and end: the joints, then these
+RIM, SHOULDERS, L_TOES, R_TOES = range(len(J), len(J) + 4)
+BONES = np.array([(RIM, J["neck"]), *((SHOULDERS, b) if a == J["neck"] and b != J["hip"] else (a, b) for a, b in STICKS[1:])])
+FEET = np.array([(J["l_ankle"], L_TOES), (J["r_ankle"], R_TOES)])
+SHANKS = tuple(STICKS.index((J[f"{side}_knee"], J[f"{side}_ankle"])) for side in "lr")
+BENDS, BEFORE, AFTER = np.array(
+    [(J[f"{s}_{bend}"], J[a], J[f"{s}_{b}"]) for s in "lr" for bend, a, b in (("elbow", "neck", "wrist"), ("knee", "hip", "ankle"))]
+).T
+EDGES = ((1, True), (1, True), (0, False), (0, True), (1, False))  # axis, and whether the far edge: figures are cut off below most often
+CORNERS = np.array([(0, 0), (1, 0), (1, 1), (0, 1)])
+STEPS = np.linspace(0, 1, 13)
+TO_THE_END, TO_BOTH_ENDS = STEPS**2, (2 * STEPS - 1) ** 2
+LIGHT = np.linspace(-1, 1, 17)
+WAVE_NUMBERS = np.array([1, 2, 3])
+CAP = np.array([(math.cos(angle), math.sin(angle)) for angle in (math.pi / 4, math.pi / 2, 3 * math.pi / 4)])
+OUTWARD, UNIT, ACROSS = np.array([-1, 1]), np.array([0, 1]), np.array([1, -1])
+ARCS = 3  # a circle is drawn as so many strokes
+TURNS = np.linspace(0, 1, ARCS * (len(STEPS) - 1) + 1)
+ARC = np.arange(ARCS)[:, None] * (len(STEPS) - 1) + np.arange(len(STEPS))
 SUBPIXEL_BITS = 4
+FINE = 256  # smaller pictures are drawn larger by a whole number and shrunk
+# OpenCV's antialiased polygons come out this many pixels too wide, and never narrower than NARROWEST
+SPILL, NARROWEST = 1.35, 1.9
+PARTIAL = 0.05  # chance that strokes are missing; the same again that the figure is cut off at the picture's edge
+TILE = 640  # side of a piece of noise, of which pictures get any part
+NOISE_STEP, NUM_NOISES = 4, 7
+GRAIN_LEVELS = (1.5, 1.1, 0.8, 0.5, 0.3)  # how many standard deviations the paper's tooth rises above the ink
 
 
 @dataclass(frozen=True)
 class StickStyle:
-    """Lengths are shares of the picture's side."""
+    """One figure's look. Lengths are shares of the picture's side unless said otherwise; tones are grays, 0 = black."""
 
     name: str
+    # the hand
     width: float
-    wobble: float
-    ink: int
-    head: float  # radius as a share of the pose's longer side
+    taper: float  # 0: even strokes, 1: they end in points
+    wobble: float  # slow waves across a stroke
+    tremor: float  # shakes at every step
+    rounding: float  # elbows and knees in one swing: the share of the bend that is cut
+    overshoot: float  # strokes go on beyond their joints by up to this share of their length; below 0 they stop short
+    stray: float  # how far the ends of strokes miss their joints
+    breaks: float  # chance of a gap in a stroke
+    passes: float  # how often each stroke is drawn; rounded
+    shoulders: float  # where the arms leave the spine, as a share of it; below 0: at the neck
+    # the head, and what some people add
+    head: float  # radius as a share of the longer side of the pose's box, at most
+    oval: float  # length over width
+    closing: float  # how far the circle's end passes its beginning, in turns; below 0 it stays open
     filled: bool
+    feet: float  # length in head radii; below 0: none
+    dots: float  # radius of dots on the joints in head radii; below 0: none
+    # the pen
+    ink: float
+    tones: float  # how much the tone differs from stroke to stroke
+    grain: float  # 0: even, 1: rough like crayon
+    # the paper
+    paper: float
+    noise: float
+    shade: float  # how uneven the light is
+    ruled: bool
+    squared: bool
+    desk: bool  # the sheet lies on a table
+    dark: bool  # light strokes on a dark ground
+    blurred: bool
+    # what is not drawn: sticks, or HEAD; and the share of the figure that lies beyond the picture's edge
+    missing: tuple[int, ...]
+    cut: float
 
 
-def sample_style(rng: np.random.Generator) -> StickStyle:
-    tip, low, high = (("thin", 0.007, 0.013), ("medium", 0.013, 0.022), ("bold", 0.022, 0.035))[int(rng.integers(3))]
-    filled = bool(rng.random() < 0.3)
-    return StickStyle(
-        name=f"{tip}-{'filled' if filled else 'open'}",
-        width=float(rng.uniform(low, high)),
-        wobble=float(rng.uniform(0, 0.012)),
-        ink=int(rng.integers(0, 90)),
-        head=float(rng.uniform(0.045, 0.09)),
-        filled=filled,
-    )
+# What a steady hand with a good pen does. The families below say where they differ.
+# fmt: off
+STEADY: dict[str, Range] = {
+    "width": (0.009, 0.02), "taper": (0, 0.15), "wobble": (0, 0.008), "tremor": (0, 0.0006), "rounding": (0, 0.12), "overshoot": (-0.02, 0.04),
+    "stray": (0, 0.004), "breaks": (0, 0), "passes": (1, 1), "shoulders": (-0.04, 0.1),
+    "head": (0.05, 0.115), "oval": (0.95, 1.25), "closing": (-0.03, 0.06), "feet": (-2.5, 1), "dots": (-1.7, 0.3),
+    "ink": (0, 70), "tones": (0, 0), "grain": (0, 0), "paper": (244, 255), "noise": (0, 0), "shade": (0, 0),
+}
+CHANCES = {"filled": 0.2, "ruled": 0.0, "squared": 0.0, "desk": 0.0, "dark": 0.0, "blurred": 0.1}
+STYLES: dict[str, dict[str, Any]] = {
+    "thin-open": {"width": (0.005, 0.011), "filled": 0.0},
+    "bold-filled": {"width": (0.02, 0.036), "filled": 0.85, "ink": (0, 40)},
+    "pencil": {"width": (0.006, 0.014), "ink": (60, 130), "tones": (10, 35), "grain": (0.3, 0.8), "taper": (0, 0.5), "noise": (0, 8),
+               "paper": (225, 252)},
+    "sketchy": {"width": (0.004, 0.009), "ink": (30, 120), "tones": (10, 60), "grain": (0, 0.5), "passes": (1.6, 3.4), "wobble": (0.004, 0.014),
+                "stray": (0.003, 0.012), "overshoot": (-0.05, 0.18), "taper": (0.1, 0.8), "closing": (0, 0.4), "filled": 0.0},
+    "broken": {"breaks": (0.3, 0.9), "overshoot": (-0.14, 0), "stray": (0, 0.008), "closing": (-0.25, 0), "width": (0.007, 0.022)},
+    "overshoot": {"overshoot": (0.08, 0.3), "stray": (0, 0.008), "width": (0.006, 0.018), "taper": (0, 0.6), "closing": (0, 0.3)},
+    "marker": {"width": (0.028, 0.055), "wobble": (0, 0.012), "ink": (0, 60), "tones": (0, 12), "rounding": (0, 0.2), "closing": (0, 0.1),
+               "filled": 0.15},
+    "brush": {"width": (0.016, 0.042), "taper": (0.6, 0.95), "wobble": (0.003, 0.013), "ink": (0, 45), "rounding": (0, 0.2), "grain": (0, 0.25),
+              "overshoot": (0, 0.1)},
+    "ballpoint": {"width": (0.004, 0.008), "ink": (40, 110), "passes": (1, 2.2), "ruled": 0.4, "squared": 0.3, "paper": (228, 252), "noise": (0, 6),
+                  "tones": (0, 20), "closing": (0, 0.3)},
+    "chalk": {"dark": 1.0, "width": (0.01, 0.028), "grain": (0.2, 0.9), "ink": (0, 60), "paper": (190, 250), "noise": (2, 14), "shade": (0, 0.3),
+              "tones": (0, 25)},
+    "light-on-dark": {"dark": 1.0, "width": (0.005, 0.025), "ink": (0, 40), "paper": (215, 255)},
+    "photo-desk": {"width": (0.005, 0.022), "desk": 0.6, "shade": (0.2, 0.6), "paper": (170, 240), "noise": (3, 14), "ink": (20, 90), "blurred": 0.7,
+                   "ruled": 0.12, "squared": 0.08, "tones": (0, 20)},
+    "notebook": {"ruled": 0.65, "squared": 0.35, "width": (0.007, 0.018), "ink": (10, 100), "paper": (225, 252), "noise": (0, 8), "shade": (0, 0.2),
+                 "grain": (0, 0.4)},
+    "scan": {"paper": (205, 248), "noise": (6, 26), "shade": (0, 0.15), "ink": (20, 110), "grain": (0, 0.5), "width": (0.005, 0.018), "blurred": 0.6},
+    "mouse": {"tremor": (0.001, 0.004), "wobble": (0.006, 0.02), "stray": (0.002, 0.01), "rounding": (0, 0.2), "overshoot": (-0.06, 0.08),
+              "closing": (-0.12, 0.12), "oval": (0.85, 1.3), "paper": (255, 255), "ink": (0, 10), "width": (0.006, 0.02)},
+    "crayon": {"width": (0.018, 0.04), "grain": (0.5, 1), "ink": (0, 90), "tones": (0, 60), "wobble": (0.003, 0.014), "paper": (230, 255)},
+    "coloured": {"ink": (0, 130), "tones": (40, 110), "dots": (-0.3, 0.35), "width": (0.008, 0.028), "paper": (255, 255)},
+}
+# fmt: on
+BOUNDS = {name: [(field, *own.get(field, usual)) for field, usual in STEADY.items()] for name, own in STYLES.items()}
+ODDS = {name: [(field, own.get(field, usual)) for field, usual in CHANCES.items()] for name, own in STYLES.items()}
+# strokes that people leave out or that are rubbed out: a forearm, a whole arm, a shank, a whole leg, the head, both shanks
+LEFT_OUT = (*((outer,) for outer in (3, 4, 8, 9)), (1, 3), (2, 4), (6, 8), (7, 9), (HEAD,), (HEAD, 0), (8, 9), (6, 7, 8, 9))
+MIDDLE, LEFT, RIGHT = (90, 90, 90), (40, 90, 220), (220, 60, 40)
+# one colour for each stick, then the head's
+PALETTES: dict[str, tuple[Colour, ...]] = {
+    "sides": (MIDDLE, LEFT, RIGHT, LEFT, RIGHT, MIDDLE, LEFT, RIGHT, LEFT, RIGHT, MIDDLE),
+    "limbs": ((0, 0, 255), (85, 200, 0), (255, 85, 0), (0, 200, 60), (240, 170, 0), (255, 0, 0), (0, 190, 190), (0, 120, 255), (80, 0, 255),
+              (170, 0, 255), (255, 0, 170)),
+    "blue pen": ((25, 45, 150),) * 11,
+    "red pen": ((200, 30, 40),) * 11,
+    "green pen": ((20, 120, 60),) * 11,
+}  # fmt: skip
 
 
-def draw_stick(pose: Array, size: int, style: StickStyle, rng: np.random.Generator) -> NDArray[np.uint8]:
+def sample_style(names: Sequence[str], rng: np.random.Generator) -> StickStyle:
+    """A look out of one of these families of STYLES, each as likely as the others."""
+    which, partial, share, *draws = rng.random(3 + len(STEADY) + len(CHANCES)).tolist()
+    name = names[int(which * len(names))]
+    look: dict[str, Any] = {field: low + draw * (high - low) for (field, low, high), draw in zip(BOUNDS[name], draws, strict=False)}
+    look |= {field: draw < chance for (field, chance), draw in zip(ODDS[name], draws[len(STEADY) :], strict=True)}
+    missing = LEFT_OUT[int(share * len(LEFT_OUT))] if partial < PARTIAL else ()
+    cut = 0.08 + 0.25 * share if PARTIAL <= partial < 2 * PARTIAL else 0.0
+    return StickStyle(name, **look, missing=missing, cut=cut)
+
+
+def slide(pose: Array, style: StickStyle, rng: np.random.Generator) -> Array:
+    """The pose (11, 2), moved so that a share `style.cut` of its box lies beyond one edge of the picture; most styles cut nothing."""
+    if style.cut == 0:
+        return pose
+    axis, far = EDGES[int(rng.integers(len(EDGES)))]
+    low, high = float(pose[:, axis].min()), float(pose[:, axis].max())
+    moved = pose.copy()
+    moved[:, axis] += 1 + style.cut * (high - low) - high if far else -style.cut * (high - low) - low
+    return moved
+
+
+def visible(pose: Array, style: StickStyle) -> list[bool]:
+    """(11,): joints within the picture at which at least one stroke was drawn; the head where its circle was."""
+    inside = np.asarray(((pose >= 0) & (pose <= 1)).all(axis=1))
+    drawn = {joint for stick, ends in enumerate(STICKS) if stick not in style.missing for joint in ends} - {J["head"]}
+    shown = drawn if HEAD in style.missing else drawn | {J["head"]}
+    return [within and joint in shown for joint, within in enumerate(inside.tolist())]
+
+
+def head_radius(pose: Array, style: StickStyle) -> float:
+    """Half the head's width: at most `style.head` x the longer side of the pose's box, less where the neck would lie inside."""
+    largest = style.head * float(reference_length(pose, "bbox"))
+    return min(largest, max(0.9 * math.hypot(*(pose[J["head"]] - pose[J["neck"]])), 0.5 * largest)) / max(style.oval, 1)
+
+
+def draw_stick(pose: Array, size: int, style: StickStyle, rng: np.random.Generator) -> Picture:
     """A pose (11, 2) in [0, 1] -> gray (size, size). The rng moves the hand; the same state draws the same picture."""
-    oversampling = max(2, round(512 / size))
-    side = size * oversampling
-    paper = np.full((side, side), 255, np.uint8)
-    head, radius = pose[J["head"]], style.head * float(reference_length(pose, "bbox"))
-    ring = head + radius * RING * (1 + 4 * style.wobble * rng.normal(size=2))
-    strokes = waver(pose, style.wobble, rng)
-    if style.filled:
-        cv2.fillPoly(paper, [fixed_point(ring, side)], style.ink, cv2.LINE_AA, SUBPIXEL_BITS)
-    else:
-        strokes[0] = from_the_rim(strokes[0], head, radius)
-    lines = [fixed_point(line, side) for line in (*strokes, ring)]
-    cv2.polylines(paper, lines, False, style.ink, max(1, round(style.width * side)), cv2.LINE_AA, SUBPIXEL_BITS)
-    return np.asarray(cv2.resize(paper, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+    return _drawn(pose, size, style, rng, ())
 
 
-def waver(pose: Array, wobble: float, rng: np.random.Generator) -> list[Array]:
-    """The sticks as polylines (9, 2) that start and end at their joints."""
-    start, end = pose[[a for a, _ in STICKS]], pose[[b for _, b in STICKS]]
-    along = end - start
-    across = along[:, ::-1] * (1, -1) / np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
-    # long strokes waver more than short ones
-    swing = wobble * rng.normal(size=(len(STICKS), len(WAVES))) @ WAVES * np.minimum(1, 5 * np.linalg.norm(along, axis=1, keepdims=True))
-    lines: Array = start[:, None] + STEPS[:, None] * along[:, None] + swing[..., None] * across[:, None]
-    return list(lines)
+def draw_stick_rgb(pose: Array, size: int, style: StickStyle, palette: Sequence[Colour], rng: np.random.Generator) -> Picture:
+    """The same in colour, RGB (size, size, 3): one of PALETTES, that is a colour for each stick and one for the head."""
+    return _drawn(pose, size, style, rng, palette)
 
 
-def from_the_rim(stroke: Array, head: Array, radius: float) -> Array:
-    """The neck of an open head starts at the circle; it stays whole where the neck joint lies inside the circle."""
-    outside = np.linalg.norm(stroke - head, axis=1) > radius
-    return stroke[int(outside.argmax()) :] if outside.any() else stroke[-1:]
+def _drawn(pose: Array, size: int, style: StickStyle, rng: np.random.Generator, palette: Sequence[Colour]) -> Picture:
+    side = size * -(-FINE // size)
+    picture = np.full((side, side, 3) if palette else (side, side), 255, np.uint8)
+    _draw_strokes(picture, pose, style, rng, palette)
+    if style.grain > 0:
+        cv2.add(
+            picture, _like(picture, _piece(_tooth(side)[min(int(style.grain * len(GRAIN_LEVELS)), len(GRAIN_LEVELS) - 1)], side, rng)), dst=picture
+        )
+    cv2.multiply(_like(picture, _paper(pose, side, style, rng)), picture, dst=picture, scale=1 / 255)
+    if style.noise > 0:
+        cv2.subtract(picture, _like(picture, _piece(_noise(side)[min(int(style.noise / NOISE_STEP), NUM_NOISES - 1)], side, rng)), dst=picture)
+    if style.dark:
+        cv2.bitwise_not(picture, dst=picture)
+    if style.blurred:
+        cv2.GaussianBlur(picture, (3, 3), 0, dst=picture)
+    return picture if side == size else np.asarray(cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def fixed_point(line: Array, side: int) -> NDArray[np.int32]:
+def _like(picture: Picture, gray: Picture) -> Picture:
+    return gray if picture.ndim == 2 else np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB), np.uint8)
+
+
+# --- strokes
+
+
+def _draw_strokes(ink: Picture, pose: Array, style: StickStyle, rng: np.random.Generator, palette: Sequence[Colour]) -> None:
+    side, radius = len(ink), head_radius(pose, style)
+    paths, parts = _stick_paths(pose, radius, style, rng)
+    circles = 0
+    if HEAD not in style.missing:
+        circle = _circle(pose, radius, style, rng)
+        circles = len(circle)
+        paths = np.concatenate([paths, circle])
+    polygons = _fixed_point(_outlines(paths, _widths(len(paths), style, rng), side), side)
+    # a tip finer than the finest polygon leaves paler ink
+    strength = min(1.0, style.width * side / NARROWEST)
+    tones = (style.ink + style.tones * (2 * rng.random(len(paths)) - 1)).clip(0, 200)
+    inks = np.array(palette)[parts + [HEAD] * circles] if palette else tones
+    colours = (255 - strength * (255 - inks)).tolist()
+    if style.filled and circles:
+        cv2.fillPoly(ink, [_fixed_point(circle[:ARCS].reshape(-1, 2), side)], colours[-1], cv2.LINE_AA, SUBPIXEL_BITS)
+    # pale strokes do not cover dark ones
+    for path_idx in np.argsort(-tones).tolist() if style.tones else range(len(paths)):
+        cv2.fillPoly(ink, [polygons[path_idx]], colours[path_idx], cv2.LINE_AA, SUBPIXEL_BITS)
+    if style.dots > 0:
+        dot = round(style.dots * radius * side * 2**SUBPIXEL_BITS)
+        for joint, shown in enumerate(visible(pose, style)):
+            if shown and joint != J["head"]:
+                cv2.circle(ink, _fixed_point(pose[joint], side).tolist(), dot, colours[joint % len(colours)], -1, cv2.LINE_AA, SUBPIXEL_BITS)
+
+
+def _stick_paths(pose: Array, radius: float, style: StickStyle, rng: np.random.Generator) -> tuple[Array, list[int]]:
+    """Strokes as polylines (N, len(STEPS), 2), and the stick that each draws; feet count as their shanks."""
+    anchors = _anchors(pose, radius, style, rng)
+    sticks, bones = list(range(len(STICKS))), BONES
+    if style.missing:
+        sticks = [stick for stick in sticks if stick not in style.missing]
+        bones = BONES[sticks]
+    if style.feet > 0:
+        shod = [(foot, shank) for foot, shank in enumerate(SHANKS) if shank in sticks]
+        sticks, bones = sticks + [shank for _, shank in shod], np.concatenate([bones, FEET[[foot for foot, _ in shod]]])
+    if (passes := round(style.passes)) > 1:
+        sticks, bones = sticks * passes, np.tile(bones, (passes, 1))
+    count = len(sticks)
+
+    ends = anchors[bones]  # (count, 2, 2): where each begins and ends
+    # where it lies instead of at its joints
+    missed = style.stray * rng.normal(size=(count, 2, 2))
+    if style.rounding > 0 and style.dots <= 0:  # who puts dots on the joints draws through them
+        missed += _cut_corners(anchors, style)[bones]
+    along = ends[:, 1] - ends[:, 0]
+    lengths = np.maximum(np.sqrt((along * along).sum(axis=1, keepdims=True)), 1e-9)
+    # slow waves across it, zero at both joints; long strokes waver more than short ones
+    waves = style.wobble / WAVE_NUMBERS * rng.normal(size=(count, len(WAVE_NUMBERS))) * np.minimum(1 / lengths, 5)
+
+    spans = OUTWARD * style.overshoot * rng.random((count, 2)) + UNIT
+    if style.breaks > 0 and (broken := [stroke for stroke, draw in enumerate(rng.random(count)) if draw < style.breaks]):
+        again = [*range(count), *broken]
+        bare = rng.uniform(0.01, 0.04, (len(broken), 1)) + style.width / (2 * lengths[broken])  # between the round ends
+        gaps = rng.uniform(0.25, 0.75, (len(broken), 1)) + bare.clip(max=0.2) * OUTWARD
+        ends, missed, along, waves, spans, sticks = ends[again], missed[again], along[again], waves[again], spans[again], [sticks[i] for i in again]
+        spans[broken, 1], spans[count:, 0] = gaps[:, 0], gaps[:, 1]
+
+    t = spans[:, :1] + (spans[:, 1:] - spans[:, :1]) * STEPS
+    swing = (waves[:, None] * np.sin(t[..., None] * (np.pi * WAVE_NUMBERS))).sum(axis=2)
+    near = t.clip(0, 1)[..., None]
+    paths = ends[:, None, 0] + t[..., None] * along[:, None] + swing[..., None] * (along[:, None, ::-1] * ACROSS)
+    paths += (1 - near) ** 3 * missed[:, None, 0] + near**3 * missed[:, None, 1]
+    if style.tremor > 0:
+        paths += style.tremor * rng.normal(size=paths.shape)
+    return paths, sticks
+
+
+def _anchors(pose: Array, radius: float, style: StickStyle, rng: np.random.Generator) -> Array:
+    """(15, 2): the joints; where the neck meets the circle; where the arms leave the spine; toes."""
+    anchors = np.empty((len(J) + 4, 2))
+    anchors[: len(J)] = pose
+    head, neck = pose[J["head"]], pose[J["neck"]]
+    anchors[RIM] = head
+    if not style.filled and HEAD not in style.missing:
+        anchors[RIM] += (neck - head) * min(radius * max(style.oval, 1) / max(math.hypot(*(neck - head)), 1e-9), 0.95)
+    anchors[SHOULDERS] = neck + max(style.shoulders, 0) * (pose[J["hip"]] - neck)
+    if style.feet > 0:
+        anchors[[L_TOES, R_TOES]] = pose[[J["l_ankle"], J["r_ankle"]]] + style.feet * radius * (rng.random((2, 2)) * (2, 0.6) - (1, 0.2))
+    return anchors
+
+
+def _cut_corners(anchors: Array, style: StickStyle) -> Array:
+    """(15, 2): how far elbows and knees lie inside of their bends when a limb is drawn in one swing."""
+    inward = np.zeros_like(anchors)
+    inward[BENDS] = style.rounding * ((anchors[BEFORE] + anchors[AFTER]) / 2 - anchors[BENDS])
+    return inward
+
+
+def _circle(pose: Array, radius: float, style: StickStyle, rng: np.random.Generator) -> Array:
+    """The head, once for each pass, as ARCS strokes (ARCS * passes, len(STEPS), 2)."""
+    (x, y), passes = pose[J["head"]] - pose[J["neck"]], round(style.passes)
+    up = np.array([x, y]) / max(math.hypot(x, y), 1e-9)
+    begin, way, *_ = rng.random(2)
+    angles = 2 * np.pi * (begin + math.copysign(1 + style.closing, way - 0.5) * TURNS)
+    # a hand's circle is a little square or pear-shaped, its end does not meet its beginning, and it lies a little aside
+    hand = 5 * style.wobble * rng.normal(size=(passes, 6, 1))
+    around = radius * (1 + 0.5 * hand[:, 0] * np.cos(2 * angles) + 0.5 * hand[:, 1] * np.sin(3 * angles) + hand[:, 2] * (TURNS - 0.5))
+    middle = pose[J["head"]] + hand[:, 4:].clip(-0.15, 0.15).transpose(0, 2, 1) * radius
+    circle = middle + (around * np.cos(angles) * style.oval)[..., None] * up + (around * np.sin(angles))[..., None] * (up[::-1] * ACROSS)
+    arcs: Array = circle[:, ARC].reshape(-1, len(STEPS), 2)
+    return arcs
+
+
+def _widths(count: int, style: StickStyle, rng: np.random.Generator) -> Array:
+    """(count, len(STEPS)): strokes thin out toward their end or toward both ends."""
+    thinned = TO_BOTH_ENDS + rng.random((count, 1)) * (TO_THE_END - TO_BOTH_ENDS)
+    widths: Array = style.width - style.width * style.taper * thinned
+    return widths
+
+
+def _outlines(paths: Array, widths: Array, side: int) -> Array:
+    """Polylines (N, S, 2) as polygons (N, 2 S + 6, 2) with round ends."""
+    along = np.empty_like(paths)
+    along[:, 1:-1], along[:, 0], along[:, -1] = paths[:, 2:] - paths[:, :-2], paths[:, 1] - paths[:, 0], paths[:, -1] - paths[:, -2]
+    along *= (np.maximum(widths - SPILL / side, 0.4 / side) / (2 * np.sqrt((along * along).sum(axis=2)) + 1e-9))[..., None]
+    across = along[..., ::-1] * ACROSS
+    start, end = (CAP @ np.stack([across[:, place], along[:, place]], axis=1) for place in (0, -1))
+    return np.concatenate([paths + across, paths[:, -1:] + end, (paths - across)[:, ::-1], paths[:, :1] - start], axis=1)
+
+
+def _fixed_point(points: Array, side: int) -> NDArray[np.int32]:
     """[0, 1] -> OpenCV's fixed-point coordinates, whose whole numbers are pixel centres."""
-    fixed: NDArray[np.int32] = np.round((line * side - 0.5) * 2**SUBPIXEL_BITS).astype(np.int32)
+    fixed: NDArray[np.int32] = np.round((points * side - 0.5) * 2**SUBPIXEL_BITS).astype(np.int32)
     return fixed
+
+
+# --- paper
+
+
+def _paper(pose: Array, side: int, style: StickStyle, rng: np.random.Generator) -> Picture:
+    tone = int(style.paper)
+    corners = _sheet(pose, style, rng)
+    if style.desk:
+        sheet: Picture = _piece(_desk(side), side, rng) + np.uint8(rng.integers(0, 50))
+        outline = _fixed_point(corners, side)
+        cv2.polylines(sheet, [outline], True, int(rng.integers(20, 90)), max(1, side // 150), cv2.LINE_AA, SUBPIXEL_BITS)
+        cv2.fillConvexPoly(sheet, outline, tone, cv2.LINE_AA, SUBPIXEL_BITS)
+    else:
+        sheet = np.full((side, side), tone, np.uint8)
+    if style.ruled or style.squared:
+        _rule(sheet, corners, style, rng)
+    if style.shade > 0:
+        sheet = np.asarray(cv2.multiply(sheet, cv2.resize(_light(style.shade, rng), (side, side)), scale=1 / 255), np.uint8)
+    return sheet
+
+
+def _sheet(pose: Array, style: StickStyle, rng: np.random.Generator) -> Array:
+    """Corners (4, 2) of the sheet, clockwise: around the picture, or around the figure where it lies on a table."""
+    if not style.desk:
+        tilt = 0.02 * rng.normal()
+        return np.array([[0, -tilt], [1, tilt], [1, 1 + tilt], [0, 1 - tilt]])
+    reach = 0.03 + head_radius(pose, style) * max(style.oval, 1)
+    box = np.stack([pose.min(axis=0) - reach, pose.max(axis=0) + reach])
+    corners: Array = box[CORNERS, (0, 1)] + rng.exponential(0.08, (4, 2)) * (2 * CORNERS - 1)
+    return corners
+
+
+def _rule(sheet: Picture, corners: Array, style: StickStyle, rng: np.random.Generator) -> None:
+    offset, spacing = rng.random(2) * (1, 0.04) + (0, 0.035)
+    pale = int(style.paper) - int(rng.integers(15, 75))
+    at = np.arange(offset * spacing, 1, spacing)[:, None]
+    a, b, c, d = corners
+    for begins, ends in ((a + at * (d - a), b + at * (c - b)), (a + at * (b - a), d + at * (c - d)))[: 1 + style.squared]:
+        lines = _fixed_point(np.concatenate([begins, ends], axis=1).reshape(-1, 2, 2), len(sheet))
+        cv2.polylines(sheet, list(lines), False, pale, 1, cv2.LINE_AA, SUBPIXEL_BITS)
+
+
+def _light(shade: float, rng: np.random.Generator) -> Picture:
+    """(17, 17): brighter on one side; half of the time a shadow falls in."""
+    slope, shade_of_hand = ((x * LIGHT + y * LIGHT[:, None]) / (abs(x) + abs(y)) for x, y in rng.normal(size=(2, 2)))
+    dusk = shade * (0.5 + 0.5 * slope + 0.02 * rng.normal(size=slope.shape))
+    where, softness = rng.uniform(-0.4, 2, 2)
+    if where < 0.8:
+        dusk += 0.6 * shade * ((shade_of_hand - where) * (5 - 2 * softness)).clip(0, 1)
+    light: Picture = (255 * (1 - dusk.clip(0, 0.75))).astype(np.uint8)
+    return light
+
+
+def _piece(tile: Picture, side: int, rng: np.random.Generator) -> Picture:
+    x, y = rng.integers(0, len(tile) - side + 1, 2)
+    return tile[y : y + side, x : x + side]
+
+
+def _tiled(field: Array, side: int) -> Picture:
+    """As much of it, clipped to [0, 255], as pictures of this side are cut from."""
+    times = -(-(side + TILE // 4) // TILE)
+    return np.tile(field.clip(0, 255).astype(np.uint8), (times, times))
+
+
+@cache
+def _tooth(side: int) -> list[Picture]:
+    """Where the paper stays bare under a rough pen, for each of GRAIN_LEVELS."""
+    fine, coarse = (cv2.GaussianBlur(np.random.default_rng(seed).normal(size=(TILE, TILE)), (0, 0), sigma) for seed, sigma in ((1, 0.8), (2, 1.6)))
+    rough = fine / fine.std() + 0.7 * coarse / coarse.std()
+    return [_tiled(130 * (rough - level), side) for level in GRAIN_LEVELS]
+
+
+@cache
+def _noise(side: int) -> list[Picture]:
+    """What noise takes off the paper's tone, with specks of dust, for NUM_NOISES levels NOISE_STEP apart."""
+    rng = np.random.default_rng(3)
+    fine, cloudy = rng.normal(size=(TILE, TILE)), cv2.GaussianBlur(rng.normal(size=(TILE, TILE)), (0, 0), 2.0)
+    field = (fine + 0.6 * cloudy / cloudy.std()) / 1.2
+    x, y = rng.integers(0, TILE - 2, (2, TILE * TILE // 6000))
+    dust = np.zeros((TILE, TILE))
+    for dx, dy in ((0, 0), (1, 0), (0, 1)):
+        dust[y + dy, x + dx] = rng.uniform(0, 130, len(x))
+    return [_tiled(NOISE_STEP * level * (0.7 + 0.6 * field) + dust * min(1, level / 3), side) for level in range(1, NUM_NOISES + 1)]
+
+
+@cache
+def _desk(side: int) -> Picture:
+    """A dark table with a grain."""
+    grain = cv2.GaussianBlur(np.random.default_rng(4).normal(size=(TILE, TILE)), (0, 0), sigmaX=25, sigmaY=1.2)
+    return _tiled(70 + 12 * grain / grain.std(), side)

@@ -164,6 +164,20 @@ class Sticks(Section):
     fill: Fill
 
 
+Degrees = Annotated[float, Field(ge=-180, le=180)]
+Times = Annotated[float, Field(ge=0.5, le=2, description="times what drawing/poses.py draws")]
+Focal = Annotated[float, Field(ge=20, le=1000, description="in mm, where the body fills a film 24 mm high")]
+
+
+class CameraRanges(Section):
+    """From, to. `turn` walks around the body, 0 is before it; `elevation` looks down on it."""
+
+    turn: Annotated[tuple[Degrees, Degrees], AfterValidator(ordered)]
+    frontal: Share = Field(description="share of the figures that stand about the front, most of them turned less than 45 degrees")
+    elevation: Annotated[tuple[Degrees, Degrees], AfterValidator(ordered)]
+    focal: Annotated[tuple[Focal, Focal], AfterValidator(ordered)]
+
+
 class Mannequins(Section):
     """Projections of a posed 3D model: thresholded at `threshold` of 255, then blurred by `blur_sigma` pixels; and line art of the same pose."""
 
@@ -172,7 +186,10 @@ class Mannequins(Section):
     line_art: PowerOfTwo
     threshold: int = Field(ge=0, le=255)
     blur_sigma: float = Field(ge=0)
-    head_ratio: HeadRatio
+    head_ratio: Annotated[tuple[HeadRatio, HeadRatio], AfterValidator(ordered)]
+    shoulders: Annotated[tuple[Times, Times], AfterValidator(ordered)]
+    legs: Annotated[tuple[Times, Times], AfterValidator(ordered)]
+    camera: CameraRanges
     fill: Fill
 
     @model_validator(mode="after")
@@ -182,7 +199,36 @@ class Mannequins(Section):
         return self
 
 
+class PoseFiles(Section):
+    """Poses of the user's own, in a file or a folder: .npz, .json (ours, OpenPose, COCO, Label Studio) and .bvh. A `sources.csv` beside them
+    (file, source, licence) says it for single files."""
+
+    path: str
+    share: Share = Field(description="of the figures take their pose from the files, the rest from the limits of drawing/poses.py")
+    source: str = Field(min_length=1, description="where the poses come from, in words")
+    licence: str = Field(min_length=1)
+    motion_frames: int = Field(ge=1, description="taken from each motion, as far from one another as they can be")
+
+
+class OwnFigures(Section):
+    """The user's own drawings: pictures in the folders sticks/ and figures/, and Label Studio exports of their joints beside them."""
+
+    path: str
+    source: str = Field(min_length=1)
+    licence: str = Field(min_length=1)
+    pose_tolerance: float = Field(gt=0, description="people agree on a joint within this share of the longer side of the pose's box")
+    max_picture_bytes: int = Field(ge=1)
+    max_picture_pixels: int = Field(ge=1)
+    min_side: int = Field(ge=1)
+    max_rejected: Share
+
+
 class DrawFigures(Section):
+    poses: PoseFiles
+    own: OwnFigures
+    held_out_styles: list[str] = Field(
+        description="names or patterns of stick styles and mannequin looks in which val and test are drawn, and train never; none: all everywhere"
+    )
     sticks: Sticks
     mannequins: Mannequins
     val: Share
@@ -192,7 +238,7 @@ class DrawFigures(Section):
 
 class PoseParams(Section):
     arch: Literal["pose"]
-    resolution: PowerOfTwo
+    resolution: Literal[32, 64, 128, 256]
     width: int = Field(ge=8)
 
 
@@ -294,17 +340,40 @@ class SketcherParams(Section):
     width: int = Field(ge=8)
 
 
+class StickUNetParams(Section):
+    """The first system's sketch generator."""
+
+    arch: Literal["stick_unet"]
+    resolution: PowerOfTwo
+    z_dim: int = Field(ge=1)
+    width: int = Field(ge=8)
+
+
+class Outlines(Section):
+    """The first part of the sketcher's training; see models/recipes/sketcher.py."""
+
+    share: float = Field(gt=0, lt=1, description="of the training; in the rest the lines are inked")
+    lr: float = Field(gt=0)
+    kl_weight: float = Field(ge=0, description="how strongly z is kept a normal distribution; more: better sketches from random z, less variety")
+    first_lines: float = Field(ge=1, description="how many times wider lines are drawn at the start than in the end")
+
+
 class TrainSketcher(Section):
-    model: SketcherParams
+    model: Annotated[SketcherParams | StickUNetParams, Field(discriminator="arch")]
     training: Training
+    outlines: Outlines | None = Field(description="null for stick_unet, which draws pixels at once")
     lr: float = Field(gt=0)
     beta1: float = Field(ge=0, lt=1)
     ink_weight: float = Field(ge=0, description="a pixel of ink counts for 1 + this many pixels of paper")
-    kl_weight: float = Field(ge=0, description="how strongly z is kept a normal distribution; more: better sketches from random z, less variety")
-    adversarial: float = Field(ge=0, description="weight of the adversarial term; 0: no discriminator")
-    first_lines: float = Field(ge=1, description="how many times wider lines are drawn at the start of the training than at its end")
+    adversarial: float = Field(ge=0, description="weight of the discriminator's word beside that of the pixels")
     views: Views
     ema_kimg: float = Field(ge=0)
+
+    @model_validator(mode="after")
+    def outlines_have_a_network(self) -> Self:
+        if (self.outlines is None) != (self.model.arch == "stick_unet"):
+            raise ValueError("outlines belong to the sketcher: give them for that arch and null for stick_unet")
+        return self
 
 
 class FindDirections(Section):

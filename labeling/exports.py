@@ -2,7 +2,7 @@
 
 A task names its picture by id: {"data": {"image": <where Label Studio finds it>, "id": <sha256 of the decoded picture>}}.
 A tag is a `choices` region: from_name is a group (the choice is its value) or a flag (the choice is yes or no).
-A joint is a `keypointlabels` region; its x and y are percent of the picture's original size.
+A joint is a `keypointlabels` region; see labeling/keypoints.py.
 """
 
 import json
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,8 @@ from genga import tags
 from genga.errors import DataError
 from genga.skeleton import JOINTS, from_vector
 from genga.tags import Labels
+from labeling.keypoints import JsonObject, Problem, annotator, pose_fault, read_pose, read_tasks, time_of
 
-JsonObject = dict[str, Any]
 YES_NO = {"yes": True, "no": False}
 KEYPOINT_WIDTH = 0.8
 
@@ -35,14 +35,6 @@ class Annotation:
     at: str
     labels: Labels
     pose: NDArray[np.float64] | None
-
-
-class Problem(NamedTuple):
-    """An answer that cannot be used: listed for people to mend in Label Studio, kept out of the labels."""
-
-    task: str
-    picture_id: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -77,19 +69,9 @@ def read_exports(paths: Sequence[Path]) -> Exports:
     """Every submitted annotation of every file, in order. Skipped tasks and predictions are no answers."""
     exports = Exports([], [])
     for path in paths:
-        for task in _read_json(path):
+        for task in read_tasks(path):
             _read_task(task, path.name, exports)
     return exports
-
-
-def _read_json(path: Path) -> list[JsonObject]:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is not readable JSON ({error}); export the project again as JSON") from error
-    if not isinstance(document, list) or not all(isinstance(task, dict) and isinstance(task.get("annotations"), list) for task in document):
-        raise DataError(f"{path} is not a list of tasks with annotations; in Label Studio export the project as JSON (not JSON-MIN)")
-    return document
 
 
 def _read_task(task: JsonObject, file_name: str, exports: Exports) -> None:
@@ -110,13 +92,7 @@ def _read_task(task: JsonObject, file_name: str, exports: Exports) -> None:
         if fault:
             exports.problems.append(Problem(where, picture_id, fault))
         if labels or pose is not None:
-            at = str(annotation.get("updated_at") or annotation.get("created_at") or "")
-            exports.annotations.append(Annotation(picture_id, where, _annotator(annotation), at, labels, pose))
-
-
-def _annotator(annotation: JsonObject) -> str:
-    who = annotation.get("completed_by")
-    return str(who.get("email") or who.get("id")) if isinstance(who, dict) else str(who)
+            exports.annotations.append(Annotation(picture_id, where, annotator(annotation), time_of(annotation), labels, pose))
 
 
 def _read_result(result: list[JsonObject]) -> tuple[Labels, NDArray[np.float64] | None, str]:
@@ -130,8 +106,8 @@ def _read_result(result: list[JsonObject]) -> tuple[Labels, NDArray[np.float64] 
             points.append(region)
     if not points:
         return labels, None, ""
-    fault = _pose_fault(points)
-    return labels, None if fault else _read_pose(points), fault
+    fault = pose_fault(points)
+    return labels, None if fault else read_pose(points), fault
 
 
 def _read_choices(name: str, choices: list[str]) -> Labels:
@@ -139,28 +115,6 @@ def _read_choices(name: str, choices: list[str]) -> Labels:
         raise DataError(f"{name} has {len(choices)} choices ({', '.join(choices)}), expected one; correct it in Label Studio and export again")
     value = YES_NO.get(choices[0], choices[0]) if name in tags.flags() else choices[0]
     return tags.check({name: value})
-
-
-def _pose_fault(points: list[JsonObject]) -> str:
-    names = [name for point in points for name in point["value"]["keypointlabels"]]
-    unknown = sorted(set(names) - set(JOINTS))
-    if unknown:
-        raise DataError(f"unknown joint {unknown[0]!r}, expected {', '.join(JOINTS)}; label with labeling/configs/poses.xml")
-    missing = [joint for joint in JOINTS if joint not in names]
-    doubled = [joint for joint in JOINTS if names.count(joint) > 1]
-    outside = [point["value"]["keypointlabels"][0] for point in points if not all(0 <= point["value"][axis] <= 100 for axis in "xy")]
-    faults = {
-        "missing": missing,
-        "placed more than once": doubled,
-        "outside the picture": outside,
-        "on a rotated picture": [names[0]] if any(point.get("image_rotation") for point in points) else [],
-    }
-    return "; ".join(f"{', '.join(joints)} {fault}" for fault, joints in faults.items() if joints)
-
-
-def _read_pose(points: list[JsonObject]) -> NDArray[np.float64]:
-    placed = {point["value"]["keypointlabels"][0]: (point["value"]["x"] / 100, point["value"]["y"] / 100) for point in points}
-    return np.array([placed[joint] for joint in JOINTS], dtype=np.float64)
 
 
 def tags_config() -> str:

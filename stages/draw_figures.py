@@ -1,86 +1,208 @@
-"""Nothing -> stick figures and mannequins whose 11 joints are known exactly.
+"""Poses within limits, and poses and drawings of the user's own -> stick figures and mannequins whose 11 joints are known.
 
-writes  data/figures/sticks/       store: gray, dark ink on white paper
-        data/figures/mannequins/   store: thresholded and blurred projections of a posed 3D body, and line art of the same
-Figure n is drawn from (seed, n) alone, so neither the number of processes nor the number of figures changes it.
+reads   poses/                     pose files and motion (drawing/pose_files.py, drawing/bvh.py); may hold none
+        own-figures/               drawings with Label Studio exports of their joints (stages/own_figures.py); may hold none
+writes  data/figures/sticks/       store: gray, as people draw them; then the user's own
+        data/figures/mannequins/   store: thresholded and blurred projections of a posed 3D body, and line art of the same; then the user's own
+        data/figures/rejected.csv  which of the user's own drawings are not in, and why
+Figure n is drawn from (seed, n) and the pose files alone, so neither the number of processes nor the number of figures changes it.
+The split of a figure is that of its pose, and says in which styles it may be drawn.
 """
 
 import argparse
+import logging
 import shutil
 from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drawing.mannequin import line_art, projection, render, sample_mannequin, visible
-from drawing.poses import look, place, sample_body, sample_camera
-from drawing.stick import draw_stick, sample_style
+from drawing.lift import lift
+from drawing.mannequin import LOOKS, line_art, projection, render, sample_mannequin, visible
+from drawing.mannequin import sample_body as sample_figure
+from drawing.mannequin import sample_camera as sample_view
+from drawing.pool import Asked, FoundBodies, PosePool, found_bodies, pose_id, read_poses
+from drawing.poses import Camera, look, place, sample_body, sample_camera
+from drawing.stick import STYLES, draw_stick, sample_style, slide
+from drawing.stick import visible as drawn
 from genga.door import run
-from genga.params import DrawFigures, Mannequins, Sticks, load_params
+from genga.errors import DataError
+from genga.params import DrawFigures, load_params
+from genga.pictures import Limits, decode
 from genga.progress import progress
 from genga.skeleton import J, reference_length, to_vector
 from genga.splits import split_of
 from genga.store import StoreWriter, picture_id
+from stages.own_figures import Own, labeled_poses, on_paper, read_own, write_rejected
 from stages.processes import in_order
+from stages.threads import CHUNK
+
+log = logging.getLogger(__name__)
 
 Array = NDArray[Any]
-Figure = tuple[dict[str, Any], list[Array]]  # what the manifest says, and its pictures
-TERMS = {"source": "drawn by Genga", "licence": "CC0-1.0"}
-STICK, MANNEQUIN = range(2)
+About = dict[str, Any]
+Figure = tuple[About, list[Array]]  # what the manifest says, and its pictures
+Draw = Callable[[DrawFigures, Asked], Figure]
+BY_GENGA = "drawn by Genga"
+TERMS = {"source": BY_GENGA, "licence": "CC0-1.0"}
+OWN = "own"  # kind and style of the user's own drawings
+STICK, MANNEQUIN, POSE = range(3)
 
 
-def draw_figures(params: DrawFigures, out_dir: Path) -> None:
+def draw_figures(params: DrawFigures, poses_path: Path, own_path: Path, out_dir: Path) -> None:
+    check_styles(params.held_out_styles)
     partial_dir = out_dir.with_name(out_dir.name + ".partial")
     shutil.rmtree(partial_dir, ignore_errors=True)
-    sticks, mannequins = params.sticks, params.mannequins
-    write(params, partial_dir / "sticks", partial(stick, sticks, params.seed), sticks.count, (sticks.size,))
-    sizes = (mannequins.size, mannequins.line_art)
-    write(params, partial_dir / "mannequins", partial(mannequin, mannequins, params.seed), mannequins.count, sizes)
+    own = read_own(params.own, own_path)
+    poses = read_poses(params.poses, poses_path, labeled_poses)
+    pool = PosePool(poses, params.poses.share)
+
+    picked = picks(params, pool, STICK, params.sticks.count)
+    asked = [pool.ask(idx, pick) for idx, pick in enumerate(picked)]
+    write(params, partial_dir / "sticks", stick, asked, own.sticks, [params.sticks.size])
+
+    picked = picks(params, pool, MANNEQUIN, params.mannequins.count)
+    bodies = lifted(params, pool, {pick[0] for pick in picked if pick})
+    asked = [pool.ask_with_body(idx, pick, bodies) for idx, pick in enumerate(picked)]
+    write(params, partial_dir / "mannequins", mannequin, asked, own.figures, [params.mannequins.size, params.mannequins.line_art])
+
+    write_rejected(partial_dir / "rejected.csv", own.rejected)
     shutil.rmtree(out_dir, ignore_errors=True)
     partial_dir.rename(out_dir)
 
 
-def write(params: DrawFigures, store_dir: Path, draw: Callable[[int], Figure], count: int, sizes: Sequence[int]) -> None:
+def write(params: DrawFigures, store_dir: Path, draw: Draw, asked: Sequence[Asked], own: Sequence[Own], sizes: Sequence[int]) -> None:
+    own_chunks = ([own_figure(params, one, sizes) for one in own[start : start + CHUNK]] for start in range(0, len(own), CHUNK))
     with (
         StoreWriter(store_dir, {str(size): (size, size) for size in sizes}) as writer,
-        progress(what=f"draw {store_dir.name}", total=count, unit="figures") as bar,
+        progress(what=f"draw {store_dir.name}", total=len(asked) + len(own), unit="figures") as bar,
     ):
-        for chunk in in_order(draw, range(count)):
+        for chunk in chain(in_order(partial(draw, params), asked), own_chunks):
             abouts, drawings = zip(*chunk, strict=True)
-            ids = [picture_id(drawing[0]) for drawing in drawings]
-            rows = [{"id": id_, **TERMS, "split": split_of(id_, params.val, params.test), **about} for id_, about in zip(ids, abouts, strict=True)]
+            rows = [{"id": picture_id(pictures[0]), **about} for about, pictures in zip(abouts, drawings, strict=True)]
             writer.append(rows, **{str(size): np.stack(pictures) for size, pictures in zip(sizes, zip(*drawings, strict=True), strict=True)})
             bar.update(len(chunk))
 
 
-def stick(params: Sticks, seed: int, figure_idx: int) -> Figure:
-    rng = np.random.default_rng((seed, STICK, figure_idx))
-    body, kind = sample_body(float(rng.uniform(*params.head_ratio)), rng)
-    joints = body.joints()
-    seen = look(sample_camera(rng), joints, joints.mean(axis=0)).xy
-    style = sample_style(rng)
+# --- poses and styles
+
+
+def picks(params: DrawFigures, pool: PosePool, number: int, count: int) -> list[tuple[int, bool] | None]:
+    return [pool.pick(np.random.default_rng((params.seed, POSE, number, idx))) for idx in range(count)]
+
+
+def lifted(params: DrawFigures, pool: PosePool, rows: set[int]) -> FoundBodies:
+    """A body for each of these poses of the pool."""
+    stacks = [stack for stack in pool.stacks() if not rows.isdisjoint(stack)]
+    if not stacks:
+        return {}
+    joints = [np.stack([pool.poses[row].joints for row in stack]) for stack in stacks]
+    found = chain.from_iterable(in_order(partial(lift, head_ratio=params.mannequins.head_ratio), joints, chunk_size=1))
+    bodies: FoundBodies = {}
+    num_good = 0
+    for stack, part in zip(stacks, progress(found, what="find bodies for poses", total=len(stacks)), strict=True):
+        bodies |= found_bodies(stack, part)
+        num_good += int(part.good().sum())
+    log.info("poses: mannequins can take %d of %d", num_good, sum(map(len, stacks)))
+    return bodies
+
+
+def check_styles(held_out: Sequence[str]) -> None:
+    for pattern in held_out:
+        if not any(fnmatchcase(name, pattern) for name in (*STYLES, *LOOKS)):
+            raise DataError(
+                f"held-out style {pattern!r} is none, expected names or patterns of {', '.join(STYLES)}, {', '.join(LOOKS)}; "
+                "correct draw_figures.held_out_styles in params.yaml"
+            )
+    for names in (tuple(STYLES), LOOKS):
+        if not styles_for("train", names, held_out):
+            raise DataError(f"every one of {', '.join(names)} is held out, expected some to train on; shorten draw_figures.held_out_styles")
+
+
+def styles_for(split: str, names: Sequence[str], held_out: Sequence[str]) -> list[str]:
+    """Those of `names` in which figures of a split may be drawn."""
+    held = [name for name in names if any(fnmatchcase(name, pattern) for pattern in held_out)]
+    if not held:
+        return list(names)
+    return held if split != "train" else [name for name in names if name not in held]
+
+
+def about_of(params: DrawFigures, asked: Asked, seen: Array, kind: str) -> About:
+    """What follows from the pose alone; `seen` (11, 2) is the pose in the picture's plane."""
+    if asked.pose is None:
+        id_, terms = pose_id(seen), TERMS
+    else:
+        id_, kind, terms = asked.pose.id, asked.pose.kind, {"source": f"{BY_GENGA}, poses: {asked.pose.source}", "licence": asked.pose.licence}
+    return {"pose_id": id_, "split": split_of(id_, params.val, params.test), "kind": kind, **terms}
+
+
+# --- figures
+
+
+def stick(params: DrawFigures, asked: Asked) -> Figure:
+    rng = np.random.default_rng((params.seed, STICK, asked.figure_idx))
+    seen, kind = view(params, asked, rng)
+    about = about_of(params, asked, seen, kind)
+    style = sample_style(styles_for(about["split"], tuple(STYLES), params.held_out_styles), rng)
     head = style.head * float(reference_length(seen, "bbox"))
     low, high = (edge(np.vstack([seen, seen[J["head"]] + reach]), axis=0) for edge, reach in ((np.min, -head), (np.max, head)))
-    placement = place(low, high, params.fill, rng)
-    pose = seen * placement.zoom + placement.shift
-    return {"pose": to_vector(pose).tolist(), "kind": kind, "style": style.name}, [draw_stick(pose, params.size, style, rng)]
+    placement = place(low, high, params.sticks.fill, rng)
+    pose = slide(seen * placement.zoom + placement.shift, style, rng)
+    picture = draw_stick(pose, params.sticks.size, style, rng)
+    return {**about, "pose": to_vector(pose).tolist(), "style": style.name, "visible": drawn(pose, style)}, [picture]
 
 
-def mannequin(params: Mannequins, seed: int, figure_idx: int) -> Figure:
-    figure = sample_mannequin(params.head_ratio, params.fill, np.random.default_rng((seed, MANNEQUIN, figure_idx)))
-    buffers = render(figure, params.size)
-    about = {"pose": to_vector(figure.pose).tolist(), "kind": figure.kind, "style": "mannequin", "visible": visible(figure, buffers)}
-    return about, [projection(figure, buffers, params.threshold, params.blur_sigma), line_art(figure, params.line_art)]
+def view(params: DrawFigures, asked: Asked, rng: np.random.Generator) -> tuple[Array, str]:
+    """The pose (11, 2) as a camera sees it, anywhere and of any size, and its kind."""
+    if asked.pose is not None and asked.pose.joints.shape[-1] == 2:
+        return asked.pose.joints, asked.pose.kind
+    if asked.pose is not None:
+        joints, kind = asked.pose.joints, asked.pose.kind
+    else:
+        body, kind = sample_body(float(rng.uniform(*params.sticks.head_ratio)), rng)
+        joints = body.joints()
+    return look(sample_camera(rng), joints, joints.mean(axis=0)).xy, kind
+
+
+def mannequin(params: DrawFigures, asked: Asked) -> Figure:
+    settings = params.mannequins
+    rng = np.random.default_rng((params.seed, MANNEQUIN, asked.figure_idx))
+    if asked.pose is None or asked.body is None:
+        body, camera, kind = sample_figure(settings, rng)
+    else:
+        body, camera, kind = asked.body.body(0), asked.body.camera(0), asked.pose.kind
+        if asked.pose.joints.shape[-1] == 3:  # a motion can be seen from anywhere
+            around = sample_view(settings.camera, rng)
+            camera = Camera.of(around.rotation() @ camera.rotation(), around.distance)
+    joints = body.joints()
+    about = about_of(params, asked, look(camera, joints, joints.mean(axis=0)).xy, kind)
+    figure = sample_mannequin(settings, styles_for(about["split"], LOOKS, params.held_out_styles), rng, (body, camera, kind))
+    buffers = render(figure, settings.size)
+    about |= {"pose": to_vector(figure.pose).tolist(), "style": figure.look, "visible": visible(figure, buffers)}
+    return about, [projection(figure, buffers, settings.threshold, settings.blur_sigma), line_art(figure, settings.line_art, buffers)]
+
+
+def own_figure(params: DrawFigures, drawing: Own, sizes: Sequence[int]) -> Figure:
+    own = params.own
+    picture = decode(drawing.path.read_bytes(), Limits(own.max_picture_bytes, own.max_picture_pixels, own.min_side))
+    papers = [on_paper(picture, drawing.pose, size) for size in sizes]
+    pose = papers[0][1]
+    id_ = pose_id(pose)
+    about = {"pose_id": id_, "split": split_of(id_, params.val, params.test), "kind": OWN, "source": own.source, "licence": own.licence}
+    return {**about, "pose": to_vector(pose).tolist(), "style": OWN, "visible": [True] * len(pose)}, [paper for paper, _ in papers]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("out_dir", type=Path)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("poses_path", "own_path", "out_dir"):
+        parser.add_argument(name, type=Path)
     args = parser.parse_args()
-    draw_figures(load_params().draw_figures, args.out_dir)
+    draw_figures(load_params().draw_figures, args.poses_path, args.own_path, args.out_dir)
 
 
 if __name__ == "__main__":

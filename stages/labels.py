@@ -23,19 +23,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from genga import tags
 from genga.door import run
 from genga.params import LabelFaces, load_params
-from genga.skeleton import JOINTS, reference_length, to_vector
+from genga.skeleton import JOINTS, to_vector
 from genga.store import Store
 from genga.tags import Labels
-from labeling.exports import Annotation, Problem, read_exports
+from labeling.exports import Annotation, read_exports
+from labeling.keypoints import Problem, distances, settle_pose
 
 log = logging.getLogger(__name__)
 
-Pose = NDArray[np.float64]
 Answers = dict[str, Any]  # annotator -> value
 
 ORIGINS = ("human", "imported", "drawn")  # the strongest first
@@ -97,7 +96,7 @@ def _settle(answers: Mapping[Key, Answers], tolerance: float, problems: list[Pro
     """One value for each question; where people do not agree there is none, but a problem."""
     settled = {}
     for key, given in answers.items():
-        value, fault = _settle_pose(list(given.values()), tolerance) if key.name == "pose" else _settle_tag(list(given.values()))
+        value, fault = settle_pose(list(given.values()), tolerance) if key.name == "pose" else _settle_tag(list(given.values()))
         if fault:
             problems.append(Problem(SEVERAL, key.picture_id, f"{key.name}: {fault}"))
         else:
@@ -110,20 +109,6 @@ def _settle_tag(values: Sequence[str | bool]) -> tuple[str | bool | None, str]:
     if others and others[0][1] == count:
         return None, f"a tie, {' and '.join(sorted(f'{number} say {_word(word)}' for word, number in Counter(values).items()))}"
     return value, ""
-
-
-def _settle_pose(poses: Sequence[Pose], tolerance: float) -> tuple[Pose | None, str]:
-    """The median of each joint, if more than half of the people placed it within the tolerance of that."""
-    middle: Pose = np.median(np.stack(poses), axis=0)
-    near = _distances(np.stack(poses), middle) <= tolerance
-    apart = [joint for joint, share in zip(JOINTS, near.mean(axis=0), strict=True) if share <= 0.5]
-    return (None, f"people differ on {', '.join(apart)}") if apart else (middle, "")
-
-
-def _distances(poses: Pose, truth: Pose) -> Pose:
-    """(..., 11), in longer sides of the pose's box."""
-    distances: Pose = np.linalg.norm(poses - truth, axis=-1) / reference_length(truth, "bbox")[..., None]
-    return distances
 
 
 def _labels_of_imported(imported: Store, drawn: Mapping[Key, Any]) -> dict[Key, Any]:
@@ -147,8 +132,8 @@ def agreement(answers: Mapping[Key, Answers], tolerance: float) -> dict[str, dic
     scores = {}
     for name, both in sorted(pairs.items()):
         if both and name == "pose":
-            distances = np.stack([_distances(one, other) for one, other in both])
-            scores[name] = {"pairs": len(both), "pck": float((distances <= tolerance).mean()), "mean_distance": float(distances.mean())}
+            apart = np.stack([distances(one, other) for one, other in both])
+            scores[name] = {"pairs": len(both), "pck": float((apart <= tolerance).mean()), "mean_distance": float(apart.mean())}
         elif both:
             scores[name] = {"pairs": len(both), "equal": sum(one == other for one, other in both) / len(both)}
     return scores

@@ -9,6 +9,7 @@ from multiprocessing import get_context, parent_process
 from typing import Any, TypeVar
 
 import cv2
+from threadpoolctl import threadpool_limits
 
 from stages.threads import CHUNK, num_cores
 
@@ -16,20 +17,23 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def in_order(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[list[Result]]:
+def in_order(function: Callable[[Item], Result], items: Sequence[Item], chunk_size: int = CHUNK) -> Iterator[list[Result]]:
     """`map(function, items)` on all cores, in chunks. Only a few chunks are ahead of the reader, so memory stays flat.
 
     `function` and what it takes and gives travel between processes: a function of a module, or a partial of one.
     """
     with ProcessPoolExecutor(num_cores(), mp_context=get_context("spawn"), initializer=settle) as pool:
-        yield from results(pool, ((work, function, items[start : start + CHUNK]) for start in range(0, len(items), CHUNK)))
+        yield from results(pool, ((work, function, items[start : start + chunk_size]) for start in range(0, len(items), chunk_size)))
 
 
 def in_order_forked(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[list[Result]]:
     """The same for work of microseconds on what cannot travel, such as open archives: the processes are forks, so nothing has to be loaded
-    or sent but results. To be called before this process does anything with threads of its own."""
+    or sent but results."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # before: a fork cannot end the threads that OpenCV has
     with ProcessPoolExecutor(num_cores(), mp_context=get_context("fork"), initializer=inherit, initargs=(function, items)) as pool:
         yield from results(pool, ((inherited, start) for start in range(0, len(items), CHUNK)))
+    cv2.setNumThreads(threads)
 
 
 def results(pool: Executor, calls: Iterator[tuple[Any, ...]]) -> Iterator[Any]:
@@ -47,7 +51,7 @@ def work(function: Callable[[Item], Result], chunk: Sequence[Item]) -> list[Resu
 
 
 def inherit(function: Callable[[Item], Result], items: Sequence[Item]) -> None:
-    settle()
+    follow_to_the_end()
     inheritance.update(function=function, items=items)
 
 
@@ -61,6 +65,11 @@ def inherited(start: int) -> list[Any]:
 def settle() -> None:
     """One thread per process, and no process outlives a parent that was killed."""
     cv2.setNumThreads(1)
+    threadpool_limits(1)  # BLAS
+    follow_to_the_end()
+
+
+def follow_to_the_end() -> None:
     threading.Thread(target=follow_parent, daemon=True).start()
 
 

@@ -1,12 +1,15 @@
 """Where the joints of a posed body lie, in space and in the picture."""
 
 import os
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from drawing.poses import (
+    ANGLES,
+    AXES,
     EASE,
     KINDS,
     LIMITS,
@@ -14,12 +17,15 @@ from drawing.poses import (
     WEIGHTS,
     WHOLE,
     Angles,
+    Build,
     Camera,
+    as_vector,
     collides,
     look,
     move,
     place,
     rotation,
+    rotations,
     sample_angles,
     sample_body,
     sample_build,
@@ -124,6 +130,35 @@ def test_one_sided_kinds_take_either_side() -> None:
     rng = np.random.default_rng(2)
     lifted = [draw["l_lift"] > draw["r_lift"] for draw in (sample_angles("kick", rng) for _ in range(40))]
     assert 5 < sum(lifted) < 35
+
+
+def test_a_stack_of_bodies_is_moved_as_each_one_alone() -> None:
+    rng = np.random.default_rng(3)
+    builds = [sample_build(6.0, rng) for _ in range(40)]
+    angles = [sample_angles("free", rng) for _ in builds]
+    stack = Build(**{field.name: np.array([[getattr(build, field.name)] for build in builds]) for field in fields(Build)})
+    bodies = move(stack, np.stack([as_vector(each) for each in angles]))
+    collide = collides(bodies)
+    assert 0 < collide.sum() < 40
+    for row, (build, each) in enumerate(zip(builds, angles, strict=True)):
+        alone = move(build, each)
+        np.testing.assert_allclose(bodies.joints()[row], alone.joints(), atol=1e-12)
+        for name, frame in alone.frames.items():
+            np.testing.assert_allclose(bodies.frames[name][row], frame, atol=1e-12)
+        assert collide[row] == collides(alone)
+
+
+def test_the_rotations_of_all_angles_at_once_are_those_of_each() -> None:
+    degrees = np.random.default_rng(0).uniform(-180, 180, len(ANGLES))
+    for name, value, turned in zip(ANGLES, degrees, rotations(degrees), strict=True):
+        axis, way = AXES[name]
+        np.testing.assert_allclose(turned, rotation(axis, way * value), atol=1e-12)
+
+
+@pytest.mark.parametrize("camera", [Camera(0, 0, 0, 3), Camera(130, 20, -10, 4), Camera(-60, -70, 170, 2)])
+def test_a_camera_is_found_from_its_rotation(camera: Camera) -> None:
+    found = Camera.of(camera.rotation(), camera.distance)
+    assert (found.turn, found.elevation, found.roll, found.distance) == pytest.approx((camera.turn, camera.elevation, camera.roll, camera.distance))
 
 
 def test_a_hand_in_the_chest_collides() -> None:

@@ -9,7 +9,8 @@ import pytest
 from genga import tags
 from genga.errors import DataError
 from genga.skeleton import JOINTS
-from labeling.exports import Problem, read_exports, tags_config, write_tasks
+from labeling.exports import read_exports, tags_config, write_tasks
+from labeling.keypoints import Problem
 
 POSE = np.random.default_rng(0).uniform(0.05, 0.95, (11, 2))
 POSES_XML = Path(__file__).parents[2] / "labeling" / "configs" / "poses.xml"

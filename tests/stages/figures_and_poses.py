@@ -14,7 +14,14 @@ def write_figures(store_dir: Path, sizes: tuple[int, ...], count: int, splits: t
     poses = rng.uniform(0.15, 0.85, (count, 11, 2))
     arrays = {str(size): np.stack([dotted(pose, size) for pose in poses]) for size in sizes}
     rows = [
-        {"id": picture_id(picture), "source": "a test", "licence": "CC0-1.0", "split": splits[at % len(splits)], "pose": pose.ravel().tolist()}
+        {
+            "id": picture_id(picture),
+            "source": "a test",
+            "licence": "CC0-1.0",
+            "split": splits[at % len(splits)],
+            "pose": pose.ravel().tolist(),
+            "visible": [at % 2 == 0] + [True] * 10,
+        }
         for at, (picture, pose) in enumerate(zip(arrays[str(sizes[0])], poses, strict=True))
     ]
     with StoreWriter(store_dir, {size: array.shape[1:] for size, array in arrays.items()}) as writer:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from drawing.pool import Asked
 from genga.documents import write_json
 from genga.params import Params, parse_params
 from genga.store import Store, StoreWriter, picture_id
@@ -97,20 +98,12 @@ def write_faces(store_dir: Path, seed: int, source: str, count: int = 60) -> Non
 def write_figures(figures_dir: Path, params: Params, count: int = 8) -> None:
     """As stages/draw_figures.py draws them, in this process."""
     sticks, mannequins = params.draw_figures.sticks, params.draw_figures.mannequins
-    for name, sizes, draw in (
-        ("sticks", (sticks.size,), lambda figure_idx: stick(sticks, 0, figure_idx)),
-        ("mannequins", (mannequins.size, mannequins.line_art), lambda figure_idx: mannequin(mannequins, 0, figure_idx)),
-    ):
+    for name, sizes, draw in (("sticks", (sticks.size,), stick), ("mannequins", (mannequins.size, mannequins.line_art), mannequin)):
         with StoreWriter(figures_dir / name, {str(size): (size, size) for size in sizes}) as writer:
             for figure_idx in range(count):
-                about, pictures = draw(figure_idx)
-                row = {
-                    "id": picture_id(pictures[0]),
-                    "source": "drawn by Genga",
-                    "licence": "CC0-1.0",
-                    "split": "test" if figure_idx % 2 else "train",
-                }
-                writer.append([row | about], **{str(size): picture[None] for size, picture in zip(sizes, pictures, strict=True)})
+                about, pictures = draw(params.draw_figures, Asked(figure_idx, None, None))
+                row = about | {"id": picture_id(pictures[0]), "split": "test" if figure_idx % 2 else "train"}
+                writer.append([row], **{str(size): picture[None] for size, picture in zip(sizes, pictures, strict=True)})
 
 
 def write_labels(labels_dir: Path, faces: Store) -> None:

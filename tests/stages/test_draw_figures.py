@@ -1,33 +1,65 @@
-"""Both stores of figures: what stands in them, and that they come out the same again."""
+"""Both stores of figures: what stands in them, where their poses come from, and that they come out the same again."""
 
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from test_own_figures import sketch, write_drawings
 
+import stages.draw_figures
 import stages.processes
-from genga.errors import ParamsError
-from genga.params import DrawFigures, Mannequins, Sticks, load_params, parse_params
-from genga.skeleton import from_vector
+from drawing.mannequin import LOOKS
+from drawing.pool import Asked
+from drawing.stick import STYLES
+from genga.errors import DataError, ParamsError
+from genga.params import DrawFigures, load_params, parse_params
+from genga.pictures import encode_png
+from genga.skeleton import JOINTS, from_vector, normalise
 from genga.splits import split_of
 from genga.store import Store, picture_id
-from stages.draw_figures import draw_figures, mannequin, stick
+from stages.draw_figures import draw_figures, mannequin, stick, styles_for
 from stages.threads import num_cores
 
 REPO = Path(__file__).parents[2]
-PARAMS = DrawFigures(
-    sticks=Sticks(count=70, size=64, head_ratio=(4.5, 7.5), fill=(0.6, 0.9)),
-    mannequins=Mannequins(count=40, size=150, line_art=64, threshold=128, blur_sigma=1.0, head_ratio=6.0, fill=(0.8, 1.0)),
-    val=0.2,
-    test=0.2,
-    seed=4,
-)
+HELD_OUT = ["brush", "mouse", "spiky-*"]
+
+
+def params_with(**changes: object) -> DrawFigures:
+    document = load_params(REPO / "params.yaml").model_dump(mode="json")
+    draw = document["draw_figures"]
+    draw |= {"val": 0.2, "test": 0.2, "seed": 4, "held_out_styles": HELD_OUT}
+    draw["sticks"] |= {"count": 70, "size": 64, "fill": [0.6, 0.9]}
+    draw["mannequins"] |= {"count": 40, "size": 150, "line_art": 64}
+    for name, value in changes.items():
+        draw[name] = draw[name] | value if isinstance(value, dict) else value
+    return parse_params(document, "params for tests").draw_figures
+
+
+PARAMS = params_with()
 
 
 @pytest.fixture(scope="module")
-def figures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def in_one_process() -> Iterator[None]:
+    """Starting processes takes longer than these few figures; that they give the same bytes is a test of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stages.draw_figures, "in_order", lambda function, items, chunk_size=1: ([function(item)] for item in items))
+        yield
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of no poses and no drawings."""
+    folder = tmp_path_factory.mktemp("empty")
+    (folder / "README.md").write_text("poses and drawings go here")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def figures(tmp_path_factory: pytest.TempPathFactory, empty: Path) -> Path:
     out_dir = tmp_path_factory.mktemp("data") / "figures"
-    draw_figures(PARAMS, out_dir)
+    draw_figures(PARAMS, empty, empty, out_dir)
     return out_dir
 
 
@@ -42,58 +74,86 @@ def test_both_stores_have_what_was_asked_for(figures: Path) -> None:
     assert mannequins.images(64).shape == (40, 64, 64)
     for store in (sticks, mannequins):
         assert store.terms() == {"licences": ["CC0-1.0"], "sources": ["drawn by Genga"]}
-        assert len(set(store.column("id"))) == len(store)
-        poses = from_vector(store.column("pose"))
-        assert ((poses > 0) & (poses < 1)).all()
-    assert all(len(flags) == 11 and all(isinstance(flag, bool) for flag in flags) for flags in mannequins.column("visible"))
-    assert len(set(sticks.column("style"))) == 6
+        assert len(set(store.column("id"))) == len(set(store.column("pose_id"))) == len(store)
+        poses, visible = from_vector(store.column("pose")), np.array(store.column("visible"))
+        assert visible.dtype == bool and visible.shape == (len(store), 11)
+        assert ((poses > 0) & (poses < 1)).all(axis=2)[visible].all()
+    assert np.array(sticks.column("visible")).mean() > 0.9
+    assert set(sticks.column("style")) <= set(STYLES)
+    assert set(mannequins.column("style")) <= set(LOOKS)
+    assert (figures / "rejected.csv").read_text() == "path,reason\n"
     assert not (figures.parent / "figures.partial").exists()
 
 
-def test_ids_and_splits_follow_from_the_pictures(figures: Path) -> None:
+def test_ids_follow_from_the_pictures_and_splits_from_the_poses(figures: Path) -> None:
     sticks = Store(figures / "sticks")
     assert sticks.column("id") == [picture_id(picture) for picture in sticks.images(64)]
-    assert sticks.column("split") == [split_of(id_, 0.2, 0.2) for id_ in sticks.column("id")]
+    assert sticks.column("split") == [split_of(id_, 0.2, 0.2) for id_ in sticks.column("pose_id")]
     assert all(3 <= len(sticks.indices(split)) <= 28 for split in ("val", "test"))
     assert len(sticks.indices("train")) >= 30
 
 
-def test_stick_ink_lies_at_the_joints_of_the_manifest(figures: Path) -> None:
+def test_no_style_of_the_held_out_ones_is_seen_in_training(figures: Path) -> None:
+    for store, held in (("sticks", {"brush", "mouse"}), ("mannequins", {look for look in LOOKS if look.startswith("spiky-")})):
+        rows = Store(figures / store)
+        for split, style in zip(rows.column("split"), rows.column("style"), strict=True):
+            assert (style in held) == (split != "train")
+
+
+def test_without_held_out_styles_every_split_may_have_all() -> None:
+    assert styles_for("test", LOOKS, []) == styles_for("train", LOOKS, ["brush"]) == list(LOOKS)
+    assert styles_for("val", tuple(STYLES), ["brush"]) == ["brush"]
+    assert set(styles_for("train", tuple(STYLES), ["b*"])) == {name for name in STYLES if not name.startswith("b")}
+
+
+@pytest.mark.parametrize(("names", "said"), [(["brusch"], "held-out style 'brusch' is none, expected names or patterns of"), (["*"], "is held out")])
+def test_held_out_styles_that_cannot_be_stop(empty: Path, tmp_path: Path, names: list[str], said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        draw_figures(params_with(held_out_styles=names), empty, empty, tmp_path / "figures")
+
+
+def test_ink_lies_at_the_visible_joints_of_the_manifest(figures: Path) -> None:
+    """The paper is darker or lighter there than around, whatever the style."""
     sticks = Store(figures / "sticks")
-    for picture, pose in zip(sticks.images(64), from_vector(sticks.column("pose")), strict=True):
-        for x, y in (pose[1:] * 64).astype(int):
-            assert picture[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2].min() < 200
+    shown = found = 0
+    for picture, pose, visible in zip(sticks.images(64), from_vector(sticks.column("pose")), sticks.column("visible"), strict=True):
+        ink = np.abs(picture.astype(int) - np.median(picture))
+        for joint in np.flatnonzero(visible)[1:]:
+            x, y = (pose[joint] * 64).astype(int)
+            shown += 1
+            found += ink[max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3].max() > 30
+    assert found > 0.95 * shown
 
 
 def test_rows_of_the_two_mannequin_arrays_are_the_same_figure(figures: Path) -> None:
     store = Store(figures / "mannequins")
-    for row in range(len(store)):
-        about, (projected, line_art) = mannequin(PARAMS.mannequins, PARAMS.seed, row)
+    for row in range(0, len(store), 3):
+        about, (projected, line_art) = mannequin(PARAMS, Asked(row, None, None))
         assert (store.images(150)[row] == projected).all()
         assert (store.images(64)[row] == line_art).all()
         assert store.column("pose")[row] == about["pose"]
 
 
-def test_any_number_of_processes_gives_the_same_bytes(figures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_number_of_processes_gives_the_same_bytes(figures: Path, empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stages.processes, "num_cores", lambda: num_cores() + 1)
-    draw_figures(PARAMS, tmp_path / "figures")
+    draw_figures(PARAMS, empty, empty, tmp_path / "figures")
     assert content(tmp_path / "figures") == content(figures)
 
 
 def test_a_figure_depends_on_its_number_and_the_seed_alone(figures: Path) -> None:
     stored = Store(figures / "sticks").column("id")
     for figure_idx in (0, 41):
-        _, (same,) = stick(PARAMS.sticks, PARAMS.seed, figure_idx)
-        _, (other,) = stick(PARAMS.sticks, PARAMS.seed + 1, figure_idx)
+        _, (same,) = stick(PARAMS, Asked(figure_idx, None, None))
+        _, (other,) = stick(params_with(seed=5), Asked(figure_idx, None, None))
         assert picture_id(same) == stored[figure_idx]
         assert picture_id(other) not in stored
 
 
-def test_an_error_leaves_no_folder_that_looks_complete(tmp_path: Path) -> None:
+def test_an_error_leaves_no_folder_that_looks_complete(empty: Path, tmp_path: Path) -> None:
     out_dir = tmp_path / "figures"
     (tmp_path / "figures.partial").write_text("a file stands in the way")
     with pytest.raises(OSError):  # noqa: PT011
-        draw_figures(PARAMS, out_dir)
+        draw_figures(PARAMS, empty, empty, out_dir)
     assert not out_dir.exists()
 
 
@@ -103,14 +163,14 @@ def test_an_error_leaves_no_folder_that_looks_complete(tmp_path: Path) -> None:
         ("mannequins", {"line_art": 512, "size": 512}, "must differ"),
         ("sticks", {"fill": [0.9, 0.5]}, "must not be above the second"),
         ("sticks", {"fill": [0.5, 1.5]}, "draw_figures.sticks.fill"),
-        ("mannequins", {"head_ratio": 2.0}, "draw_figures.mannequins.head_ratio"),
+        ("mannequins", {"head_ratio": [2.0, 6.0]}, "draw_figures.mannequins.head_ratio"),
+        ("poses", {"share": 1.5}, "draw_figures.poses.share"),
+        ("own", {"licence": ""}, "draw_figures.own.licence"),
     ],
 )
 def test_wrong_values_are_named(where: str, value: dict[str, object], complaint: str) -> None:
-    document = load_params(REPO / "params.yaml").model_dump(mode="json")
-    document["draw_figures"][where] |= value
     with pytest.raises(ParamsError, match=complaint):
-        parse_params(document, "params.yaml")
+        params_with(**{where: value})
 
 
 def test_splits_have_their_shares_and_stay_when_pictures_are_added() -> None:
@@ -119,3 +179,116 @@ def test_splits_have_their_shares_and_stay_when_pictures_are_added() -> None:
     assert abs(splits.count("val") / 4000 - 0.08) < 0.02
     assert abs(splits.count("test") / 4000 - 0.1) < 0.02
     assert set(splits) == {"train", "val", "test"}
+
+
+# --- poses from files
+
+
+@pytest.fixture(scope="module")
+def pose_folder(tmp_path_factory: pytest.TempPathFactory, figures: Path) -> Path:
+    """The poses of drawn mannequins, in pixels."""
+    folder = tmp_path_factory.mktemp("poses")
+    np.savez(folder / "mine.npz", photo=from_vector(Store(figures / "mannequins").column("pose"))[:12] * 700)
+    (folder / "sources.csv").write_text("file,source,licence\nmine.npz,my photos,CC-BY-4.0\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def posed(tmp_path_factory: pytest.TempPathFactory, pose_folder: Path, empty: Path, in_one_process: None) -> Path:
+    out_dir = tmp_path_factory.mktemp("data") / "figures"
+    draw_figures(params_with(poses={"share": 0.5}, sticks={"count": 60}, mannequins={"count": 24}), pose_folder, empty, out_dir)
+    return out_dir
+
+
+def test_figures_in_poses_of_a_file_look_like_these_and_keep_their_terms(posed: Path, pose_folder: Path) -> None:
+    real = normalise(np.load(pose_folder / "mine.npz")["photo"])
+    mirrored = real[:, [JOINTS.index({"l": "r", "r": "l"}[name[0]] + name[1:] if name[1] == "_" else name) for name in JOINTS]] * (-1, 1)
+    for name, allowed in (("sticks", 1e-6), ("mannequins", 0.04)):
+        store = Store(posed / name)
+        assert store.terms() == {"licences": ["CC-BY-4.0", "CC0-1.0"], "sources": ["drawn by Genga", "drawn by Genga, poses: my photos"]}
+        rows = [row for row, kind in enumerate(store.column("kind")) if kind == "photo"]
+        assert 0.3 < len(rows) / len(store) < 0.7
+        found = normalise(from_vector(store.column("pose")))[rows]
+        distances = np.linalg.norm(found[:, None] - np.concatenate([real, mirrored]), axis=-1).mean(axis=-1).min(axis=1)
+        assert distances.max() < allowed
+        assert {store.column("licence")[row] for row in rows} == {"CC-BY-4.0"}
+
+
+def test_all_figures_of_one_pose_are_in_one_split(posed: Path) -> None:
+    splits = defaultdict(set)
+    for name in ("sticks", "mannequins"):
+        store = Store(posed / name)
+        for id_, split, kind in zip(store.column("pose_id"), store.column("split"), store.column("kind"), strict=True):
+            if kind == "photo":
+                splits[id_].add(split)
+    assert len(splits) > 6
+    assert all(len(split) == 1 for split in splits.values())
+
+
+def test_more_figures_leave_the_first_ones_as_they_were(posed: Path, pose_folder: Path, empty: Path, tmp_path: Path, in_one_process: None) -> None:
+    draw_figures(params_with(poses={"share": 0.5}, sticks={"count": 9}, mannequins={"count": 5}), pose_folder, empty, tmp_path / "figures")
+    for name, count in (("sticks", 9), ("mannequins", 5)):
+        assert Store(tmp_path / "figures" / name).column("id") == Store(posed / name).column("id")[:count]
+
+
+def test_a_figure_within_the_limits_is_the_same_with_files_and_without(posed: Path, figures: Path) -> None:
+    here, there = Store(posed / "sticks"), Store(figures / "sticks")
+    rows = [row for row, kind in enumerate(here.column("kind")) if kind != "photo"]
+    assert [here.column("id")[row] for row in rows] == [there.column("id")[row] for row in rows]
+
+
+def bones(name: str, offset: str, *below: str) -> str:
+    end = "End Site { OFFSET 0 0 0 }"
+    return f"JOINT {name} {{\nOFFSET {offset}\nCHANNELS 3 Zrotation Xrotation Yrotation\n{''.join(below) or end} }}\n"
+
+
+def limb(names: list[str], offsets: list[str]) -> str:
+    return bones(names[0], offsets[0], *([limb(names[1:], offsets[1:])] if names[1:] else []))
+
+
+def limbs(side: str, x: str) -> tuple[str, str]:
+    arm = limb([f"{side}Arm", f"{side}ForeArm", f"{side}Hand"], [f"{x}2 8 0", f"{x}3 0 0", f"{x}2.5 0 0"])
+    return arm, limb([f"{side}UpLeg", f"{side}Leg", f"{side}Foot"], [f"{x}1 0 0", "0 -5 0", "0 -4.5 0"])
+
+
+T_POSE = (
+    "HIERARCHY\n"
+    + bones("Hips", "0 0 0", bones("Head", "0 10 0"), *limbs("Left", ""), *limbs("Right", "-")).replace("JOINT", "ROOT", 1)
+    + f"MOTION\nFrames: 1\nFrame Time: 0.03\n{'0 ' * 42}\n"
+)
+
+
+def test_motion_is_seen_from_many_sides(tmp_path: Path, empty: Path, in_one_process: None) -> None:
+    (tmp_path / "poses").mkdir()
+    (tmp_path / "poses" / "stand.bvh").write_text(T_POSE)
+    params = params_with(poses={"share": 1.0}, sticks={"count": 12}, mannequins={"count": 6})
+    draw_figures(params, tmp_path / "poses", empty, tmp_path / "figures")
+    for name in ("sticks", "mannequins"):
+        store = Store(tmp_path / "figures" / name)
+        assert set(store.column("kind")) == {"stand"}
+        poses = normalise(from_vector(store.column("pose")))
+        widths = np.abs(poses[:, JOINTS.index("l_wrist"), 0] - poses[:, JOINTS.index("r_wrist"), 0])
+        assert widths.max() - widths.min() > 0.2  # a T-pose from the front and from the side
+
+
+# --- the user's own drawings
+
+
+def test_own_drawings_join_the_stores_on_square_paper_with_their_joints(tmp_path: Path, empty: Path, in_one_process: None) -> None:
+    own = write_drawings(tmp_path / "own")
+    params = params_with(sticks={"count": 5}, mannequins={"count": 3}, own={"source": "my hand", "licence": "CC-BY-4.0"})
+    (own / "sticks" / "unlabeled.png").write_bytes(encode_png(sketch(100, 100, 9)[0]))
+    draw_figures(params, empty, own, tmp_path / "figures")
+    assert (tmp_path / "figures" / "rejected.csv").read_text() == "path,reason\nsticks/unlabeled.png,no joints: no export names it\n"
+    for name, drawn, sizes in (("sticks", 5, [64]), ("mannequins", 3, [150, 64])):
+        store = Store(tmp_path / "figures" / name)
+        mine = range(drawn, len(store))
+        assert len(mine) == {"sticks": 3, "mannequins": 2}[name]
+        for row in mine:
+            assert (store.column("kind")[row], store.column("source")[row], store.column("licence")[row]) == ("own", "my hand", "CC-BY-4.0")
+            assert store.column("visible")[row] == [True] * 11
+            for size in sizes:
+                for x, y in (from_vector(store.column("pose")[row]) * size).astype(int):
+                    assert store.images(size)[row][max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2].min() < 200
+    narrow = Store(tmp_path / "figures" / "sticks").images(64)[6]  # 200 x 300
+    assert (narrow[:, :9] == 255).all() and (narrow[:, -9:] == 255).all() and narrow[:, 10:54].min() < 100

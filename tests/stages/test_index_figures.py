@@ -18,7 +18,15 @@ COUNT = 300
 @pytest.fixture
 def figures(tmp_path: Path) -> Path:
     rows = [
-        {"id": f"{row:064x}", "source": "a test", "licence": "CC0-1.0", "split": "train", "pose": rng.random(22).tolist(), "visible": [True] * 11}
+        {
+            "id": f"{row:064x}",
+            "source": "a test",
+            "licence": "CC0-1.0",
+            "split": "train",
+            "kind": ("stand", "run")[row % 2],
+            "pose": rng.random(22).tolist(),
+            "visible": [True] * 11,
+        }
         for row in range(COUNT)
     ]
     with StoreWriter(tmp_path / "figures" / "mannequins", {"48": (48, 48), "32": (32, 32)}) as writer:
@@ -35,7 +43,8 @@ def test_every_figure_is_found_by_its_own_pose_with_its_own_picture(figures: Pat
         assert found.rows.tolist() == [row]
         assert found.distances[0] < 1e-9
         assert (gallery.picture(row) == mannequins.images(32)[row]).all()
-    assert gallery.store.manifest.column_names == ["id", "source", "licence", "pose"]
+    assert gallery.store.manifest.column_names == ["id", "source", "licence", "kind", "pose"]
+    assert gallery.store.column("kind")[:3] == ["stand", "run", "stand"]
     assert gallery.store.column("id") == mannequins.column("id")
     assert gallery.store.terms() == {"licences": ["CC0-1.0"], "sources": ["a test"]}
 
@@ -48,6 +57,15 @@ def test_the_size_says_which_pictures_are_shown(figures: Path, tmp_path: Path) -
 def test_a_size_that_was_not_drawn_is_refused_and_leaves_nothing(figures: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no pictures of size 99, it has 32, 48"):
         index_figures(IndexFigures(size=99), figures, tmp_path / "gallery")
+    assert not (tmp_path / "gallery").exists()
+
+
+def test_a_figure_without_a_size_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    row = {"id": "c0ffee", "source": "own.json", "licence": "CC0-1.0", "kind": "own", "pose": [0.3, 0.7] * 11}
+    with StoreWriter(tmp_path / "figures" / "mannequins", {"32": (32, 32)}) as writer:
+        writer.append([row], **{"32": np.zeros((1, 32, 32), dtype=np.uint8)})
+    with pytest.raises(DataError, match=r"figure c0ffee of own.json has all its joints in one place"):
+        index_figures(IndexFigures(size=32), tmp_path / "figures", tmp_path / "gallery")
     assert not (tmp_path / "gallery").exists()
 
 

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from figures_and_poses import write_figures
 
 from genga.errors import DataError
 from genga.params import TrainPose, load_params
 from genga.store import Store
 from models.export import load_model, read_card
-from stages.train_pose import drawings_of, train_pose
+from stages.train_pose import drawings_of, train_pose, visible_in
 
 REPO = Path(__file__).parents[2]
 
@@ -42,10 +43,11 @@ def test_each_kind_leaves_weights_a_card_and_a_sheet(params: TrainPose, figures:
     assert card["family"] == f"{kind}-pose"
     assert card["data"]["count"] == count
     assert card["data"]["licences"] == ["CC0-1.0"]
-    assert {"pck_0.1", "pck_0.05", "pdj_0.2"} <= set(card["metrics"])
+    assert {"pck_0.1", "pck_0.05", "pdj_0.2", "ece", "pck_0.1/visible", "pck_0.05/visible"} <= set(card["metrics"])
     assert ("exchanged" in card["notes"][0]) == (kind == "stick")
     assert net.resolution == 32
     assert (figures.parent / "pose" / "sheet.png").stat().st_size > 1000
+    assert (figures.parent / "pose" / "reliability.png").stat().st_size > 1000
     assert sorted(path.name for path in (figures.parent / "runs-pose").iterdir()) == ["samples", "stats.jsonl"]
 
 
@@ -57,9 +59,27 @@ def test_every_way_a_mannequin_is_drawn_is_learned_from(figures: Path) -> None:
     assert np.allclose(drawings.poses[1].ravel(), store.column("pose")[5])
 
 
+def test_a_joint_is_in_sight_in_every_drawing_of_its_figure(figures: Path) -> None:
+    visible = visible_in(Store(figures / "mannequins"), np.array([3, 4]))
+    assert visible.shape == (4, 11)
+    assert visible[:, 0].tolist() == [False, True, False, True]
+    assert visible[:, 1:].all()
+
+
+def test_confidence_is_calibrated_on_the_val_split(params: TrainPose, figures: Path) -> None:
+    net, card = load_model(train(params, "stick", figures))
+    assert torch.equal(net.calibration, torch.tensor([1.0, 0.0]))
+    assert "not calibrated" in card["notes"][1]
+    write_figures(figures / "sticks", (64,), 30, splits=("train", "val", "test"))
+    net, card = load_model(train(params, "stick", figures))
+    assert not torch.equal(net.calibration, torch.tensor([1.0, 0.0]))
+    assert len(card["notes"]) == 1
+    assert card["metrics"]["ece"] < 0.2  # it has learned nothing yet, and its confidence says so
+
+
 def test_the_same_figures_give_the_same_bytes(params: TrainPose, figures: Path) -> None:
     one, other = train(params, "stick", figures, "one"), train(params, "stick", figures, "other")
-    for name in ("weights.safetensors", "card.json", "sheet.png"):
+    for name in ("weights.safetensors", "card.json", "sheet.png", "reliability.png"):
         assert (one / name).read_bytes() == (other / name).read_bytes()
 
 

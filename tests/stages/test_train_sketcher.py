@@ -7,7 +7,7 @@ import torch
 from figures_and_poses import write_figures
 
 from genga.errors import DataError
-from genga.params import TrainSketcher, load_params
+from genga.params import StickUNetParams, TrainSketcher, load_params
 from models.export import load_model, read_card
 from stages.train_sketcher import train_sketcher
 
@@ -37,6 +37,14 @@ def test_the_sketcher_is_saved_with_its_scores_and_a_sheet(params: TrainSketcher
     assert sketcher(torch.rand(2, 11, 2), torch.randn(2, 4)).shape == (2, 1, 32, 32)
     assert (tmp_path / "sketcher" / "sheet.png").stat().st_size > 500
     assert not (tmp_path / "runs-sketcher" / "checkpoints").exists()
+
+
+def test_the_first_systems_generator_is_trained_where_it_is_asked_for(params: TrainSketcher, tmp_path: Path) -> None:
+    write_figures(tmp_path / "figures" / "mannequins", (32,), 12)
+    model = StickUNetParams(arch="stick_unet", resolution=32, z_dim=4, width=8)
+    sketcher, card = load_model(train(params.model_copy(update={"model": model, "outlines": None}), tmp_path))
+    assert card["model"]["arch"] == "stick_unet" and "ink_f1" in card["metrics"]
+    assert sketcher(torch.rand(2, 11, 2), torch.randn(2, 4)).shape == (2, 1, 32, 32)
 
 
 def test_the_same_figures_give_the_same_bytes(params: TrainSketcher, tmp_path: Path) -> None:

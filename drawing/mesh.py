@@ -1,0 +1,228 @@
+"""Grids of points around tubes, and which of their triangles is in front at every pixel: a z-buffer in numpy.
+
+Picture space: x, y and depth in the unit of the picture; depth grows away from the viewer. All triangles of a picture are filled at once:
+each is cut into rows, each row into pixels, and per pixel the smallest depth wins.
+"""
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+TINY = 1e-6  # square pixels: a triangle seen from its edge
+HALF = np.float32(0.5)
+FAR = np.float32(2**15)  # in pixels
+CHUNK = 320
+YZX, ZXY = np.array([1, 2, 0]), np.array([2, 0, 1])
+
+
+def cross(a: Array, b: Array) -> Array:
+    """np.cross (..., 3), at a fifth of what a call of it costs."""
+    product: Array = a.take(YZX, axis=-1) * b.take(ZXY, axis=-1) - a.take(ZXY, axis=-1) * b.take(YZX, axis=-1)
+    return product
+
+
+def unit(vector: Array) -> Array:
+    normed: Array = vector / np.sqrt((vector * vector).sum(axis=-1, keepdims=True))
+    return normed
+
+
+class Grid(NamedTuple):
+    """Points (K, n, 3): K rings of n points, closed around; turning from one point to the next and going on to the next ring faces outward."""
+
+    points: Array
+    part: int
+    tone: int
+    shell: bool = False  # open: seen from inside too
+    facing: Array | None = None  # (K, n, 3) which way it is lit as facing, where not as its own folds do
+
+
+class Mesh(NamedTuple):
+    """V points (V, 3) with unit normals, F faces (F, 4) of them; per face its part, its tone and whether its back shows."""
+
+    points: Array
+    normals: Array
+    faces: Array
+    part: Array
+    tone: Array
+    shell: Array
+
+
+@cache
+def circle(columns: int) -> Array:
+    """(columns, 4): 1, cos, sin and |sin| around a ring."""
+    turn = np.arange(columns) * (2 * np.pi / columns)
+    return np.stack([np.ones(columns), np.cos(turn), np.sin(turn), np.abs(np.sin(turn))], axis=1)
+
+
+def tube(rings: Array, columns: int) -> Array:
+    """Rings (K, 4, 3) -> points (K, columns, 3): a centre, two axes, and what the second axis is longer by on its one side, shorter on the other."""
+    points: Array = circle(columns) @ rings
+    return points
+
+
+@cache
+def spline(knots: int, steps: int) -> Array:
+    """(K, knots): Catmull-Rom from each knot to the next in `steps` steps."""
+    rows = []
+    for knot in range(knots - 1):
+        around = np.clip([knot - 1, knot, knot + 1, knot + 2], 0, knots - 1)
+        for t in np.arange(steps + (knot == knots - 2)) / steps:
+            row = np.zeros(knots)
+            weights = (-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2)
+            np.add.at(row, around, np.array(weights) / 2)
+            rows.append(row)
+    return np.stack(rows)
+
+
+def smooth(knots: Array, steps: int) -> Array:
+    """(k, ...) -> (K, ...) through the knots."""
+    return np.tensordot(spline(len(knots), steps), knots, 1)
+
+
+@cache
+def quads(columns: int) -> Array:
+    """(columns, 4): the faces between a ring's points and those of the next, counted from the ring's first point."""
+    here = np.arange(columns)
+    right = (here + 1) % columns
+    return np.stack([here, right, right + columns, here + columns], axis=1)
+
+
+def join(grids: Iterable[Grid]) -> Mesh:
+    """One mesh of all grids; those with as many points in a ring are worked on together."""
+    groups: dict[int, list[Grid]] = {}
+    for grid in grids:
+        groups.setdefault(grid.points.shape[1], []).append(grid)
+    meshes: list[Mesh] = []
+    total = 0
+    for columns, group in groups.items():
+        lengths = np.array([len(grid.points) for grid in group])
+        ends = np.cumsum(lengths)
+        points = np.concatenate([grid.points for grid in group])
+        normals = normals_of(points, ends - 1)
+        for grid, end in zip(group, ends.tolist(), strict=True):
+            if grid.facing is not None:
+                normals[end - len(grid.points) : end] = grid.facing
+        normals /= np.sqrt((normals * normals).sum(axis=-1, keepdims=True)) + 1e-12
+        firsts = np.delete(np.arange(len(points)), ends - 1) * columns + total
+        faces = (firsts[:, None, None] + quads(columns)).reshape(-1, 4)
+        about = np.repeat(np.array([(grid.part, grid.tone, grid.shell) for grid in group]), (lengths - 1) * columns, axis=0)
+        meshes.append(Mesh(points.reshape(-1, 3), normals.reshape(-1, 3), faces, about[:, 0], about[:, 1], about[:, 2] > 0))
+        total += len(points) * columns
+    return Mesh(*(np.concatenate(arrays) for arrays in zip(*meshes, strict=True)))
+
+
+def normals_of(points: Array, last: Array) -> Array:
+    """Outward, as long as the faces around a point are large; `last` are the rings after which another grid begins."""
+    right = np.concatenate([points[:, 1:], points[:, :1]], axis=1)
+    below, across = (np.concatenate([ring[1:], ring[:1]]) for ring in (points, right))
+    faces = cross(across - points, below - right)  # of the diagonals, since a side may be but a point
+    faces[last] = 0
+    normals: Array = faces + np.concatenate([faces[:, -1:], faces[:, :-1]], axis=1)
+    normals[1:] += normals[:-1].copy()
+    return normals
+
+
+class Front(NamedTuple):
+    """What is in front at each pixel (H, W): its depth (FAR where nothing is), its face, counted from 1 (0 there), and its shade."""
+
+    depth: NDArray[np.float32]
+    face: NDArray[np.int32]
+    shade: NDArray[np.float32]
+
+
+def fill(points: Array, shade: Array, faces: Array, shell: Array, shape: tuple[int, int]) -> Front:
+    """Points (V, 3) in pixels with a shade each (V,), faces (F, 4); one whose back is turned counts only where it is of a shell (F,)."""
+    front = Front(np.full(shape, FAR, np.float32), np.zeros(shape, np.int32), np.zeros(shape, np.float32))
+    corners = np.column_stack([points, shade]).astype(np.float32)
+    below = np.clip(np.ceil(corners[:, 1] - HALF), 0, shape[0]).astype(np.intp)  # the first row whose centre is not above a corner
+    polygons, face = turned_to_us(corners[:, :2], faces, shell)
+    # from the highest corner down the left side, and up the right one
+    highest = corners[:, 1].take(polygons).argmin(axis=1)
+    polygons = polygons.take((highest[:, None] + np.arange(4)) % 4 + 4 * np.arange(len(face))[:, None])
+    with np.errstate(divide="ignore"):  # level edges, which no row meets
+        for start in range(0, len(face), CHUNK):
+            fill_some(corners, below, polygons[start : start + CHUNK], face[start : start + CHUNK] + 1, front)
+    return front
+
+
+def turned_to_us(xy: Array, faces: Array, shell: Array) -> tuple[Array, Array]:
+    """Convex polygons (N, 4), one way around, of the faces that are seen, and which face each is of. One that is bent so far that it folds in
+    the picture is cut into its two triangles."""
+    (ax, bx, cx, dx), (ay, by, cy, dy) = (xy[:, axis].take(faces.T) for axis in range(2))
+    abd, bcd, abc = area(ax, ay, bx, by, dx, dy), area(bx, by, cx, cy, dx, dy), area(ax, ay, bx, by, cx, cy)
+    cda = abd + bcd - abc
+    least, most = np.minimum(np.minimum(abd, bcd), np.minimum(abc, cda)), np.maximum(np.maximum(abd, bcd), np.maximum(abc, cda))
+    folded = (least < 0) & (most > 0)
+    fronts, backs, halves = (np.flatnonzero(which) for which in ((most <= 0) & (least < -TINY), shell & (least >= 0) & (most > TINY), folded))
+    polygons, of = [faces.take(fronts, axis=0), faces.take(backs, axis=0)[:, ::-1]], [fronts, backs]
+    for size, corner in ((abd, (0, 1, 3, 3)), (bcd, (1, 2, 3, 3))):
+        size = size.take(halves)
+        for seen, step in ((size < -TINY, 1), ((size > TINY) & shell.take(halves), -1)):
+            of.append(halves[seen])
+            polygons.append(faces[of[-1]][:, corner[::step]])
+    return np.concatenate(polygons), np.concatenate(of)
+
+
+def area(ax: Array, ay: Array, bx: Array, by: Array, cx: Array, cy: Array) -> Array:
+    """Twice that of a triangle, below 0 where it is turned to us."""
+    twice: Array = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+    return twice
+
+
+def fill_some(corners: Array, below: Array, polygons: Array, face: Array, front: Front) -> None:
+    """Few enough at a time for the processor's cache.
+
+    A polygon has the pixels whose centre lies in it. Polygons that share an edge compute it from the same end, so no pixel between them is lost.
+    """
+    width = front.depth.shape[1]
+    edge, row, edges = sides(corners, below, np.concatenate([polygons, polygons[:, (0, 3, 2, 1)]]))
+    # each row's left and right end
+    x, y, z, s, x_way, per_row, z_way, s_way = edges.take(edge, axis=0).T
+    share = np.minimum(np.maximum((row.astype(np.float32) + HALF - y) * per_row, 0), 1)
+    (x, x_end), (z, z_end), (s, s_end) = ((value + share * way).reshape(2, -1) for value, way in ((x, x_way), (z, z_way), (s, s_way)))
+    begin, end = (np.minimum(np.maximum(np.ceil(at - HALF), 0), width) for at in (x, x_end))
+    per_pixel = 1 / np.maximum(x_end - x, np.float32(TINY))
+    z_step, s_step = (z_end - z) * per_pixel, (s_end - s) * per_pixel
+    inward = begin + HALF - x
+    z, s = z + inward * z_step, s + inward * s_step
+    # its pixels
+    edge, row = edge[: len(x)], row[: len(x)]
+    first = row * width + begin.astype(np.intp)
+    in_row, pixel = runs(first, np.maximum(end - begin, 0).astype(np.intp))
+    step = (pixel - first.take(in_row)).astype(np.float32)
+    depth = z_step.take(in_row)
+    depth *= step
+    depth += z.take(in_row)
+    np.minimum.at(front.depth.ravel(), pixel, depth)
+    nearest = np.flatnonzero(depth == front.depth.take(pixel))
+    in_row, pixel = in_row.take(nearest), pixel.take(nearest)
+    front.face.ravel()[pixel] = face.take(edge // 3).take(in_row)
+    front.shade.ravel()[pixel] = s.take(in_row) + s_step.take(in_row) * step.take(nearest)
+
+
+def sides(corners: Array, below: Array, polygons: Array) -> tuple[NDArray[np.intp], NDArray[np.intp], Array]:
+    """Down polygons' first corners: the edge that is met in each row, the row, and the edges (3 N, 8): x, y, depth and shade at an edge's start,
+    and how far it goes, 1 / how far for y."""
+    rows = below.take(polygons)
+    for corner in (1, 2, 3):  # beyond the lowest corner, where it goes up again, no rows
+        np.maximum(rows[:, corner - 1], rows[:, corner], out=rows[:, corner])
+    at_corners = corners.take(polygons, axis=0)
+    edges = np.empty((len(polygons), 3, 8), np.float32)
+    edges[..., :4] = at_corners[:, :3]
+    np.subtract(at_corners[:, 1:], at_corners[:, :3], out=edges[..., 4:])
+    np.divide(1, edges[..., 5], out=edges[..., 5])
+    edge, row = runs(rows[:, :3].ravel(), (rows[:, 1:] - rows[:, :3]).ravel())
+    return edge, row, edges.reshape(-1, 8)
+
+
+def runs(begin: NDArray[np.intp], lengths: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """begin[0], begin[0] + 1, ... one run after the other: which run each number is of, and the numbers."""
+    of = np.repeat(np.arange(len(lengths)), lengths)
+    numbers: NDArray[np.intp] = (begin - np.cumsum(lengths) + lengths).take(of)
+    numbers += np.arange(len(of))
+    return of, numbers

@@ -1,0 +1,176 @@
+"""What figures are posed like: the limits of drawing/poses.py, or the user's own poses from files.
+
+A pose keeps its source and licence, and an id that follows from the pose alone: all figures of one id belong to one split. Frames of a motion
+that follow one another share an id.
+"""
+
+import csv
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drawing.bvh import read_bvh, spread
+from drawing.lift import Bodies, Lifted
+from drawing.pose_files import PoseFile, read_pose_file
+from genga.errors import DataError
+from genga.params import PoseFiles
+from genga.skeleton import MIRRORED, normalise
+
+log = logging.getLogger(__name__)
+
+Array = NDArray[Any]
+
+SUFFIXES = frozenset({".npz", ".json", ".bvh"})
+SIDE_SUFFIXES = frozenset({".md", ".txt", ".csv", ".pdf", ".html", ""})  # what lies beside data: notes, licences, tables
+SOURCES = "sources.csv"
+LIFTED_AT_ONCE = 64
+SEGMENT = 2.0  # seconds of a motion under one id
+
+
+class FilePose(NamedTuple):
+    """`joints`: (11, 2), y down; of a motion (11, 3), see drawing/bvh.py."""
+
+    id: str
+    kind: str
+    source: str
+    licence: str
+    joints: Array
+
+
+def pose_id(pose: Array) -> str:
+    """sha256 of what the pose is, wherever and however large it stands."""
+    return hashlib.sha256(np.round(normalise(pose) * 1e4).astype(np.int32).tobytes()).hexdigest()
+
+
+# --- files
+
+
+def read_poses(params: PoseFiles, path: Path, read_labels: Callable[[Path], PoseFile]) -> list[FilePose]:
+    """Every pose of the file or folder, each one once, files in the order of their names. `read_labels` reads Label Studio exports."""
+    files = _files(path)
+    terms = _terms(params, path, files)
+    poses: dict[str, FilePose] = {}
+    left_out: Counter[str] = Counter()
+    for file in files:
+        if file.suffix.lower() == ".bvh":
+            found = _of_motion(file, params.motion_frames)
+        else:
+            content = read_pose_file(file, read_labels)
+            left_out += content.left_out
+            found = [(pose_id(pose), kind, pose) for pose, kind in zip(content.poses, content.kinds, strict=True)]
+        for id_, kind, pose in found:
+            key = id_ if pose.shape[-1] == 2 else f"{id_} {len(poses)}"  # frames share their id
+            left_out["a pose twice"] += key in poses
+            poses.setdefault(key, FilePose(id_, kind, *terms[file], pose))
+    if files and not poses:
+        raise DataError(f"no pose in {path}: {_counted(left_out) or 'the files are empty'}; give poses with all 11 joints, or take the files away")
+    if files:
+        log.info("poses: %d from %d files, left out: %s", len(poses), len(files), _counted(left_out) or "none")
+    return list(poses.values())
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.exists():
+        raise DataError(f"nothing at {path}, expected pose files; correct draw_figures.poses.path in params.yaml")
+    if path.is_file():
+        return [path]
+    files = sorted(file for file in path.rglob("*") if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts))
+    strange = [file for file in files if file.suffix.lower() not in SUFFIXES | SIDE_SUFFIXES]
+    if strange:
+        raise DataError(f"{strange[0]} is no pose file that we read, expected {', '.join(sorted(SUFFIXES))}; convert it or take it away")
+    return [file for file in files if file.suffix.lower() in SUFFIXES]
+
+
+def _terms(params: PoseFiles, path: Path, files: Sequence[Path]) -> dict[Path, tuple[str, str]]:
+    """Source and licence of each file."""
+    terms = dict.fromkeys(files, (params.source, params.licence))
+    table = path / SOURCES
+    if path.is_dir() and table.is_file():
+        with table.open(encoding="utf-8-sig", newline="") as lines:
+            for row in csv.DictReader(lines):
+                if not (row.keys() >= {"file", "source", "licence"} and all(row[name] for name in ("file", "source", "licence"))):
+                    raise DataError(f"{table} has a row {list(row.values())}, expected the columns file, source and licence, all filled; correct it")
+                if path / row["file"] not in terms:
+                    raise DataError(f"{table} names {row['file']!r}, which is no pose file in {path}; correct the row")
+                terms[path / row["file"]] = (row["source"], row["licence"])
+    return terms
+
+
+def _of_motion(file: Path, frames: int) -> list[tuple[str, str, Array]]:
+    motion = read_bvh(file)
+    clip = hashlib.sha256(file.read_bytes()).hexdigest()
+    rows = np.sort(spread(motion.joints, frames))
+    ids = [hashlib.sha256(f"{clip} {int(motion.seconds[row] // SEGMENT)}".encode()).hexdigest() for row in rows]
+    return [(id_, file.stem, joints) for id_, joints in zip(ids, motion.joints[rows], strict=True)]
+
+
+def _counted(reasons: Counter[str]) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in (+reasons).most_common())
+
+
+# --- figures
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What figure n is posed like: within the limits where `pose` is None. `body`: one body in that pose, for mannequins."""
+
+    figure_idx: int
+    pose: FilePose | None
+    body: Bodies | None
+
+
+@dataclass(frozen=True)
+class PosePool:
+    """`share` of the figures take one of the poses, half of them mirrored."""
+
+    poses: Sequence[FilePose]
+    share: float
+
+    def pick(self, rng: np.random.Generator) -> tuple[int, bool] | None:
+        """The row of a pose, and whether it is mirrored; None: a pose within the limits."""
+        from_file, which, mirrored = rng.random(3)
+        return (int(which * len(self.poses)), bool(mirrored < 0.5)) if self.poses and from_file < self.share else None
+
+    def ask(self, figure_idx: int, pick: tuple[int, bool] | None) -> Asked:
+        if pick is None:
+            return Asked(figure_idx, None, None)
+        row, mirrored = pick
+        pose = self.poses[row]
+        return Asked(figure_idx, pose._replace(joints=flip(pose.joints)) if mirrored else pose, None)
+
+    def ask_with_body(self, figure_idx: int, pick: tuple[int, bool] | None, bodies: "FoundBodies") -> Asked:
+        """As `ask`; where no body was found for the pose, the next one that has a body."""
+        if pick is None or pick[0] not in bodies:
+            return Asked(figure_idx, None, None)
+        row, body = bodies[pick[0]]
+        asked = self.ask(figure_idx, (row, pick[1]))
+        return Asked(figure_idx, asked.pose, body.mirrored() if pick[1] else body)
+
+    def stacks(self) -> list[list[int]]:
+        """Rows that are lifted together, always the same ones so that the numbers are the same: a few of as many dimensions."""
+        by_dims = [[row for row, pose in enumerate(self.poses) if pose.joints.shape[-1] == dims] for dims in (2, 3)]
+        return [rows[start : start + LIFTED_AT_ONCE] for rows in by_dims for start in range(0, len(rows), LIFTED_AT_ONCE)]
+
+
+FoundBodies = dict[int, tuple[int, Bodies]]  # row -> the row whose pose is taken, and a body in that pose
+
+
+def found_bodies(stack: Sequence[int], lifted: Lifted) -> FoundBodies:
+    """For every row of a stack its body, or that of the next row that has a good one; nothing where none has."""
+    good = np.flatnonzero(lifted.good())
+    taken = [int(good[np.searchsorted(good, at) % len(good)]) for at in range(len(stack))] if len(good) else []
+    return {row: (stack[at], lifted.bodies[[at]]) for row, at in zip(stack, taken, strict=False)}
+
+
+def flip(joints: Array) -> Array:
+    """Joints (11, 2 or 3) flipped left to right about x = 0: the subject's left becomes the right."""
+    flipped: Array = joints[list(MIRRORED)] * np.array([-1, 1, 1])[: joints.shape[-1]]
+    return flipped

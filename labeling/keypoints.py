@@ -1,0 +1,138 @@
+"""Joints in Label Studio's JSON: `keypointlabels` regions, one for each joint, x and y in percent of the picture's original size."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genga.errors import DataError
+from genga.skeleton import JOINTS, reference_length
+
+Pose = NDArray[np.float64]
+JsonObject = dict[str, Any]
+
+
+class Problem(NamedTuple):
+    """An answer that cannot be used: listed for people to mend in Label Studio, kept out of the labels."""
+
+    task: str
+    picture_id: str
+    reason: str
+
+
+class Posed(NamedTuple):
+    """Where one person says that one picture's joints are; `size`: the picture's width and height, where the export tells."""
+
+    picture: str
+    task: str
+    annotator: str
+    at: str
+    pose: Pose
+    size: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class PosedExports:
+    poses: list[Posed]
+    problems: list[Problem]
+
+
+def read_poses(paths: Sequence[Path]) -> PosedExports:
+    """Every pose of every file, in order; pictures by the names that `picture_of` gives. Skipped tasks and predictions are no answers."""
+    found = PosedExports([], [])
+    for path in paths:
+        for task in read_tasks(path):
+            where = f"{path.name} task {task.get('id')}"
+            try:
+                picture = picture_of(task.get("data"))
+                for annotation in task["annotations"]:
+                    points = [region for region in annotation["result"] if region["type"] == "keypointlabels"]
+                    if points and not annotation.get("was_cancelled"):
+                        if fault := pose_fault(points):
+                            found.problems.append(Problem(where, picture, fault))
+                        else:
+                            found.poses.append(Posed(picture, where, annotator(annotation), time_of(annotation), read_pose(points), size_of(points)))
+            except (KeyError, TypeError, ValueError, IndexError) as error:
+                raise DataError(f"{where} has a region that Label Studio would not write ({error!r}); export the project again as JSON") from error
+            except DataError as error:
+                raise DataError(f"{where}: {error}") from error
+    return found
+
+
+def read_tasks(path: Path) -> list[JsonObject]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is not readable JSON ({error}); export the project again as JSON") from error
+    if not isinstance(document, list) or not all(isinstance(task, dict) and isinstance(task.get("annotations"), list) for task in document):
+        raise DataError(f"{path} is not a list of tasks with annotations; in Label Studio export the project as JSON (not JSON-MIN)")
+    return document
+
+
+def picture_of(data: Any) -> str:
+    """data.id where it is a sha256, else the path in data.image without what Label Studio puts before it: server, storage, upload number."""
+    given = data if isinstance(data, dict) else {}
+    if re.fullmatch(r"[0-9a-f]{64}", str(given.get("id"))):
+        return str(given["id"])
+    image = given.get("image")
+    if not isinstance(image, str) or not image:
+        raise DataError("no picture is named, expected a path in data.image; label with labeling/configs/poses.xml")
+    name = unquote(re.sub(r"^\w+://[^/]*/", "", image)).replace("\\", "/")
+    return re.sub(r"^/?data/upload/\d+/(?:[0-9a-f]{8}-)?", "", name.rpartition("?d=")[2]).lstrip("/")
+
+
+def annotator(annotation: JsonObject) -> str:
+    who = annotation.get("completed_by")
+    return str(who.get("email") or who.get("id")) if isinstance(who, dict) else str(who)
+
+
+def time_of(annotation: JsonObject) -> str:
+    return str(annotation.get("updated_at") or annotation.get("created_at") or "")
+
+
+def pose_fault(points: Sequence[JsonObject]) -> str:
+    """What is wrong with a pose in words, "" when nothing is."""
+    names = [name for point in points for name in point["value"]["keypointlabels"]]
+    unknown = sorted(set(names) - set(JOINTS))
+    if unknown:
+        raise DataError(f"unknown joint {unknown[0]!r}, expected {', '.join(JOINTS)}; label with labeling/configs/poses.xml")
+    missing = [joint for joint in JOINTS if joint not in names]
+    doubled = [joint for joint in JOINTS if names.count(joint) > 1]
+    outside = [point["value"]["keypointlabels"][0] for point in points if not all(0 <= point["value"][axis] <= 100 for axis in "xy")]
+    faults = {
+        "missing": missing,
+        "placed more than once": doubled,
+        "outside the picture": outside,
+        "on a rotated picture": [names[0]] if any(point.get("image_rotation") for point in points) else [],
+    }
+    return "; ".join(f"{', '.join(joints)} {fault}" for fault, joints in faults.items() if joints)
+
+
+def read_pose(points: Sequence[JsonObject]) -> Pose:
+    placed = {point["value"]["keypointlabels"][0]: (point["value"]["x"] / 100, point["value"]["y"] / 100) for point in points}
+    return np.array([placed[joint] for joint in JOINTS], dtype=np.float64)
+
+
+def size_of(points: Sequence[JsonObject]) -> tuple[int, int] | None:
+    told = [(int(point["original_width"]), int(point["original_height"])) for point in points if point.get("original_width")]
+    return told[0] if told else None
+
+
+def settle_pose(poses: Sequence[Pose], tolerance: float) -> tuple[Pose | None, str]:
+    """The median of each joint, if more than half of the people placed it within the tolerance of that; else in words what they differ on."""
+    middle: Pose = np.median(np.stack(poses), axis=0)
+    near = distances(np.stack(poses), middle) <= tolerance
+    apart = [joint for joint, share in zip(JOINTS, near.mean(axis=0), strict=True) if share <= 0.5]
+    return (None, f"people differ on {', '.join(apart)}") if apart else (middle, "")
+
+
+def distances(poses: Pose, truth: Pose) -> Pose:
+    """(..., 11), in longer sides of the pose's box."""
+    apart: Pose = np.linalg.norm(poses - truth, axis=-1) / reference_length(truth, "bbox")[..., None]
+    return apart

@@ -1,0 +1,172 @@
+"""The user's own drawings, and where people said that their joints are.
+
+A folder holds pictures in `sticks/` and `figures/` and, anywhere in it, Label Studio exports that name the pictures by their files or by sha256.
+Each picture becomes gray on white square paper, its aspect kept, its joints moved along. What cannot be used is listed with the reason.
+"""
+
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from drawing.pose_files import PoseFile, whole
+from genga.errors import DataError, PictureError
+from genga.params import OwnFigures
+from genga.pictures import Limits, decode
+from genga.skeleton import JOINTS
+from genga.store import picture_id
+from labeling.keypoints import read_poses, settle_pose
+from stages.threads import in_order
+
+Array = NDArray[Any]
+
+KINDS = ("sticks/", "figures/")
+SIDE_SUFFIXES = frozenset({".json", ".csv", ".md", ".txt", ".pdf", ".html", ".xml", ""})  # what lies beside pictures
+
+
+class Own(NamedTuple):
+    """One drawing that passed; `pose` (11, 2) in [0, 1] of its width and height."""
+
+    path: Path
+    pose: Array
+
+
+class Rejected(NamedTuple):
+    """`counts`: towards `max_rejected`."""
+
+    name: str
+    reason: str
+    counts: bool
+
+
+@dataclass(frozen=True)
+class OwnSet:
+    sticks: list[Own]
+    figures: list[Own]
+    rejected: list[Rejected]
+
+
+class Opened(NamedTuple):
+    name: str
+    id: str
+    width: int
+    height: int
+
+
+def labeled_poses(path: Path) -> PoseFile:
+    """The poses of a Label Studio export, in pixels of the pictures, whatever these are."""
+    exports = read_poses([path])
+    poses = [posed.pose * (posed.size or (1, 1)) for posed in exports.poses]
+    return whole(np.array(poses).reshape(-1, len(JOINTS), 2), ["labeled"] * len(poses), [problem.reason for problem in exports.problems])
+
+
+def read_own(params: OwnFigures, path: Path) -> OwnSet:
+    """Every drawing with one pose on which people agree."""
+    if not path.is_dir():
+        raise DataError(f"no folder at {path}, expected one with sticks/ and figures/; correct draw_figures.own.path in params.yaml")
+    files = sorted(file for file in path.rglob("*") if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts))
+    names = [file.relative_to(path).as_posix() for file in files if file.suffix.lower() not in SIDE_SUFFIXES]
+    limits = Limits(params.max_picture_bytes, params.max_picture_pixels, params.min_side)
+    outcomes = list(in_order(partial(_open, path, limits=limits), names))
+    opened = [outcome for outcome in outcomes if isinstance(outcome, Opened)]
+    rejected = [outcome for outcome in outcomes if isinstance(outcome, Rejected)]
+    first = {picture.id: picture for picture in reversed(opened)}
+    rejected += [Rejected(name, f"duplicate of {first[id_].name}", counts=False) for name, id_, *_ in opened if first[id_].name != name]
+    poses, faults = _poses(params, [file for file in files if file.suffix.lower() == ".json"], opened, first)
+    taken = sorted(picture.name for picture in first.values() if picture.name in poses)
+    rejected += [Rejected(name, fault, counts=name in names) for name, fault in faults.items() if name not in poses]
+    known = {*taken, *(row.name for row in rejected)}
+    rejected += [Rejected(name, "no joints: no export names it", counts=True) for name in names if name not in known]
+    _check(params, path, len(taken), rejected)
+    sticks, figures = ([Own(path / name, poses[name]) for name in taken if name.startswith(kind)] for kind in KINDS)
+    return OwnSet(sticks, figures, sorted(rejected))
+
+
+def _open(path: Path, name: str, limits: Limits) -> Opened | Rejected:
+    if not name.startswith(KINDS):
+        return Rejected(name, f"lies neither in {' nor in '.join(KINDS)}", counts=True)
+    try:
+        picture = decode((path / name).read_bytes(), limits)
+    except PictureError as error:
+        return Rejected(name, error.reason, counts=True)
+    except OSError as error:
+        return Rejected(name, f"unreadable: {error}", counts=True)
+    return Opened(name, picture_id(picture), picture.shape[1], picture.shape[0])
+
+
+def _poses(
+    params: OwnFigures, exports_paths: Sequence[Path], opened: Sequence[Opened], first: Mapping[str, Opened]
+) -> tuple[dict[str, Array], dict[str, str]]:
+    """Picture -> pose; and what is wrong: picture, or what an export calls one, -> reason. `first`: the first of equal pictures by their id."""
+    exports = read_poses(exports_paths)
+    index: dict[str, set[str]] = defaultdict(set)
+    for picture in opened:
+        for ending in (picture.id, *_endings(picture.name)):
+            index[ending].add(first[picture.id].name)
+    sizes = {picture.name: (picture.width, picture.height) for picture in first.values()}
+    faults: dict[str, str] = {}
+
+    def find(name: str, task: str) -> str | None:
+        found = next((index[ending] for ending in _endings(name) if ending in index), set())
+        if len(found) != 1:
+            faults[name] = f"named in {task}, {'fits several pictures' if found else 'is no picture here'}"
+        return next(iter(found)) if len(found) == 1 else None
+
+    answers: dict[str, dict[str, Array]] = defaultdict(dict)
+    for posed in sorted(exports.poses, key=lambda posed: posed.at):  # each person's newest answer stays
+        name = find(posed.picture, posed.task)
+        if name and posed.size and posed.size != sizes[name]:
+            faults[name] = f"labeled as {posed.size[0]}x{posed.size[1]}, is {sizes[name][0]}x{sizes[name][1]}"
+        elif name:
+            answers[name][posed.annotator] = posed.pose
+    for problem in exports.problems:
+        if name := find(problem.picture_id, problem.task):
+            faults[name] = problem.reason
+    poses: dict[str, Array] = {}
+    for name, given in answers.items():
+        pose, fault = settle_pose(list(given.values()), params.pose_tolerance)
+        if pose is None:
+            faults[name] = fault
+        else:
+            poses[name] = pose
+    return poses, faults
+
+
+def _endings(name: str) -> list[str]:
+    """`a/b/c.png` -> itself, `b/c.png`, `c.png`."""
+    parts = name.split("/")
+    return ["/".join(parts[start:]) for start in range(len(parts))]
+
+
+def _check(params: OwnFigures, path: Path, num_taken: int, rejected: Sequence[Rejected]) -> None:
+    bad = [row for row in rejected if row.counts]
+    if len(bad) > params.max_rejected * (num_taken + len(bad)):
+        reasons = ", ".join(f"{count} {reason}" for reason, count in Counter(row.reason for row in bad).most_common(3))
+        raise DataError(
+            f"{len(bad)} of {num_taken + len(bad)} drawings in {path} cannot be used ({reasons}; the first is {bad[0].name}), "
+            f"expected at most {params.max_rejected:.0%}; mend them, or raise draw_figures.own.max_rejected in params.yaml"
+        )
+
+
+def write_rejected(path: Path, rejected: Sequence[Rejected]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([("path", "reason"), *(row[:2] for row in rejected)])
+
+
+def on_paper(picture: Array, pose: Array, size: int) -> tuple[Array, Array]:
+    """RGB (H, W, 3) -> gray (size, size), whole and with its aspect, in the middle of white paper; and where its joints are then."""
+    gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    scale = size / max(gray.shape)
+    height, width = (max(1, round(side * scale)) for side in gray.shape)
+    smaller = cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    top, left = (size - height) // 2, (size - width) // 2
+    paper = np.full((size, size), 255, np.uint8)
+    paper[top : top + height, left : left + width] = smaller
+    return paper, (pose * (width, height) + (left, top)) / size

@@ -1,0 +1,164 @@
+"""What poses come from files: each once, with its own terms and an id that stays."""
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rigs import CMU, NUM_CHANNELS, bvh, rig
+
+from drawing.lift import Lifted, gallery
+from drawing.pool import FilePose, PosePool, flip, found_bodies, pose_id, read_poses
+from drawing.pose_files import PoseFile
+from genga.errors import DataError
+from genga.params import PoseFiles
+from genga.skeleton import mirror
+
+PARAMS = PoseFiles(path="poses", share=0.5, source="my poses", licence="CC-BY-4.0", motion_frames=12)
+POSES = np.random.default_rng(0).uniform(0, 100, (9, 11, 2))
+
+
+def no_labels(path: Path) -> PoseFile:
+    raise AssertionError(f"{path} is no export")
+
+
+def saved(folder: Path, name: str, poses: np.ndarray) -> None:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    np.savez(folder / name, hand=poses)
+
+
+def test_a_folder_of_notes_holds_no_poses(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("poses go here")
+    (tmp_path / ".gitignore").write_text("*")
+    assert read_poses(PARAMS, tmp_path, no_labels) == []
+
+
+def test_every_file_below_the_folder_is_read_and_keeps_its_terms(tmp_path: Path) -> None:
+    saved(tmp_path, "b/two.npz", POSES[4:])
+    saved(tmp_path, "a.npz", POSES[:4])
+    (tmp_path / "sources.csv").write_text("file,source,licence\nb/two.npz,a friend,CC0-1.0\n")
+    found = read_poses(PARAMS, tmp_path, no_labels)
+    assert {pose.kind for pose in found} == {"hand"}
+    assert [(pose.source, pose.licence) for pose in found] == [("my poses", "CC-BY-4.0")] * 4 + [("a friend", "CC0-1.0")] * 5
+    np.testing.assert_allclose([pose.joints for pose in found], POSES)
+    assert [pose.id for pose in read_poses(PARAMS, tmp_path / "a.npz", no_labels)] == [pose_id(pose) for pose in POSES[:4]]
+
+
+def test_an_id_follows_from_the_pose_and_not_from_where_or_how_large_it_stands() -> None:
+    assert pose_id(POSES[0]) == pose_id(POSES[0] * 3.7 + (90, -4))
+    assert len({pose_id(pose) for pose in POSES}) == len(POSES)
+    nudged = POSES[0].copy()
+    nudged[3, 0] += 1
+    assert pose_id(nudged) != pose_id(POSES[0])
+
+
+def test_a_pose_that_comes_twice_is_taken_once_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    saved(tmp_path, "a.npz", POSES)
+    saved(tmp_path, "b.npz", POSES[:2] * 2)
+    with caplog.at_level(logging.INFO):
+        assert len(read_poses(PARAMS, tmp_path, no_labels)) == 9
+    assert "9 from 2 files, left out: 2 a pose twice" in caplog.text
+
+
+def test_label_studio_exports_are_read_by_whom_the_caller_names(tmp_path: Path) -> None:
+    (tmp_path / "project-1.json").write_text(json.dumps([{"id": 1, "annotations": []}]))
+    found = read_poses(PARAMS, tmp_path, lambda path: PoseFile(POSES[:2], ["labeled"] * 2))
+    assert [pose.kind for pose in found] == ["labeled"] * 2
+
+
+def test_a_motion_gives_frames_that_differ_and_near_ones_share_their_id(tmp_path: Path) -> None:
+    frames = np.zeros((200, NUM_CHANNELS))
+    frames[:, 6:] = np.linspace(0, 60, 200)[:, None] * np.random.default_rng(0).uniform(-1, 1, NUM_CHANNELS - 6)
+    (tmp_path / "dance.bvh").write_text(bvh(rig(CMU), frames))
+    found = read_poses(PARAMS, tmp_path, no_labels)
+    assert len(found) == 12
+    assert all(pose.joints.shape == (11, 3) and pose.kind == "dance" for pose in found)
+    assert len({pose.id for pose in found}) == 4  # 6.7 seconds in pieces of 2
+    assert len({pose.joints.tobytes() for pose in found}) == 12
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("walk.fbx", b"", r"walk.fbx is no pose file that we read, expected .bvh, .json, .npz; convert it or take it away"),
+        ("sources.csv", b"file,source\na.npz,me\n", "expected the columns file, source and licence, all filled"),
+        ("sources.csv", b"file,source,licence\na.npz,,CC0\n", "expected the columns file, source and licence, all filled"),
+        ("sources.csv", b"file,source,licence\nother.npz,me,CC0\n", "names 'other.npz', which is no pose file"),
+    ],
+)
+def test_what_is_wrong_with_the_folder_is_said(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    saved(tmp_path, "a.npz", POSES)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=said):
+        read_poses(PARAMS, tmp_path, no_labels)
+
+
+def test_files_without_one_whole_pose_stop(tmp_path: Path) -> None:
+    saved(tmp_path, "a.npz", np.full((3, 11, 2), np.nan))
+    with pytest.raises(DataError, match=r"no pose in .*: 3 a joint is missing; give poses with all 11 joints"):
+        read_poses(PARAMS, tmp_path, no_labels)
+
+
+def test_no_folder_is_said(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nothing at .*correct draw_figures.poses.path in params.yaml"):
+        read_poses(PARAMS, tmp_path / "none", no_labels)
+
+
+def file_poses(count: int) -> list[FilePose]:
+    return [FilePose(pose_id(POSES[row]), "hand", "me", "CC0-1.0", POSES[row]) for row in range(count)]
+
+
+def test_a_share_of_the_figures_takes_poses_half_of_them_mirrored() -> None:
+    pool = PosePool(file_poses(5), 0.4)
+    picks = [pool.pick(np.random.default_rng((1, number))) for number in range(2000)]
+    taken = [pick for pick in picks if pick is not None]
+    assert abs(len(taken) / 2000 - 0.4) < 0.04
+    assert abs(np.mean([mirrored for _, mirrored in taken]) - 0.5) < 0.06
+    assert all(abs(sum(row == other for other, _ in taken) / len(taken) - 0.2) < 0.06 for row in range(5))
+    assert [pool.pick(np.random.default_rng((1, number))) for number in range(50)] == picks[:50]
+
+
+def test_without_poses_all_come_from_the_limits() -> None:
+    pool = PosePool([], 1.0)
+    assert pool.pick(np.random.default_rng(0)) is None
+    assert pool.ask(3, None).pose is None
+
+
+def test_a_mirrored_pose_keeps_its_id() -> None:
+    pool = PosePool(file_poses(2), 1.0)
+    asked, plain = pool.ask(0, (1, True)), pool.ask(0, (1, False))
+    assert asked.pose is not None and plain.pose is not None
+    assert asked.pose.id == plain.pose.id
+    assert (plain.pose.joints == POSES[1]).all()
+    np.testing.assert_allclose(asked.pose.joints + np.array([1, 0]), mirror(POSES[1]))
+    spatial = np.random.default_rng(0).normal(size=(11, 3))
+    np.testing.assert_allclose(flip(flip(spatial)), spatial)
+
+
+def test_where_no_body_takes_a_pose_the_next_one_is_taken() -> None:
+    bodies = gallery((6.0, 6.0))[:40]
+    lifted = Lifted(bodies[:4], np.array([0.01, 0.5, 0.5, 0.02]), np.zeros(4), np.zeros(4, bool))
+    found = found_bodies([10, 11, 12, 13], lifted)
+    assert {row: taken for row, (taken, _) in found.items()} == {10: 10, 11: 13, 12: 13, 13: 13}
+    assert (found[11][1].angles == bodies.angles[[3]]).all()
+    hopeless = lifted._replace(collides=np.ones(4, bool))
+    assert found_bodies([10, 11, 12, 13], hopeless) == {}
+    assert PosePool(file_poses(9), 1.0).ask_with_body(0, (1, False), {}).pose is None
+
+
+def test_a_mirrored_pose_has_a_mirrored_body() -> None:
+    pool = PosePool(file_poses(3), 1.0)
+    body = gallery((6.0, 6.0))[[5]]
+    asked = pool.ask_with_body(0, (1, True), {1: (2, body)})
+    assert asked.pose is not None and asked.body is not None
+    assert (asked.pose.joints == flip(POSES[2])).all()
+    assert (asked.body.angles == body.mirrored().angles).all()
+
+
+def test_poses_are_lifted_in_the_same_company_flat_and_spatial_apart() -> None:
+    flat, spatial = file_poses(9), [FilePose("m", "walk", "me", "CC0", np.zeros((11, 3)))] * 70
+    stacks = PosePool([*spatial[:1], *flat, *spatial[1:]], 1.0).stacks()
+    assert [len(stack) for stack in stacks] == [9, 64, 6]
+    assert sorted(row for stack in stacks for row in stack) == list(range(79))
+    assert stacks[0] == list(range(1, 10))

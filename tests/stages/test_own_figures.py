@@ -1,0 +1,192 @@
+"""The user's own drawings: which are taken, with which joints, and why others are not."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from genga.errors import DataError
+from genga.params import OwnFigures, load_params
+from genga.pictures import encode_png
+from genga.store import picture_id
+from labeling.exports import write_tasks
+from stages.own_figures import labeled_poses, on_paper, read_own
+
+PARAMS = load_params(Path(__file__).parents[2] / "params.yaml").draw_figures.own
+
+
+def params_with(**changes: Any) -> OwnFigures:
+    return PARAMS.model_copy(update=changes)
+
+
+def sketch(width: int, height: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """RGB with a dot of ink at each joint, and the joints in [0, 1]."""
+    pose = np.random.default_rng(seed).uniform(0.15, 0.85, (11, 2))
+    picture = np.full((height, width, 3), 255, np.uint8)
+    for x, y in pose * (width, height):
+        cv2.circle(picture, (int(x), int(y)), 4, (20, 20, 20), -1)
+    return picture, pose
+
+
+def write_drawings(folder: Path) -> Path:
+    """Three sticks and two figures, labeled by their files in one export."""
+    rows = []
+    for number, (kind, width, height) in enumerate([("sticks", 300, 300), ("sticks", 200, 300), ("sticks", 90, 60), *[("figures", 400, 600)] * 2]):
+        picture, pose = sketch(width, height, number)
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        (folder / kind / f"{number}.png").write_bytes(encode_png(picture))
+        rows.append({"id": None, "name": f"/data/upload/3/0a1b2c3d-{number}.png", "width": width, "height": height, "pose": pose.ravel()})
+    write_tasks(folder / "project-1.json", rows)
+    return folder
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    return write_drawings(tmp_path / "own")
+
+
+def change(own: Path, path: str, value: Any) -> None:
+    """One value of the export replaced; the path goes by keys and numbers."""
+    tasks = json.loads((own / "project-1.json").read_text())
+    *way, last = path.split("/")
+    place = tasks
+    for key in way:
+        place = place[int(key) if key.isdigit() else key]
+    place[last] = value
+    (own / "project-1.json").write_text(json.dumps(tasks))
+
+
+def reasons(own: Path, **changes: Any) -> dict[str, str]:
+    return {row.name: row.reason for row in read_own(params_with(**changes), own).rejected}
+
+
+def test_every_labeled_drawing_is_taken_by_its_folder(own: Path) -> None:
+    found = read_own(PARAMS, own)
+    assert [one.path.name for one in found.sticks] == ["0.png", "1.png", "2.png"]
+    assert [one.path.name for one in found.figures] == ["3.png", "4.png"]
+    assert found.rejected == []
+    for number, one in enumerate([*found.sticks, *found.figures]):
+        np.testing.assert_allclose(one.pose, sketch(9, 9, number)[1], atol=1e-9)
+
+
+def test_a_folder_of_notes_holds_no_drawings(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("drawings go here")
+    (tmp_path / ".gitignore").write_text("*")
+    found = read_own(PARAMS, tmp_path)
+    assert (found.sticks, found.figures, found.rejected) == ([], [], [])
+
+
+def test_files_that_are_no_drawing_are_listed_and_the_rest_is_taken(own: Path) -> None:
+    (own / "sticks" / "copy.png").write_bytes((own / "sticks" / "0.png").read_bytes())
+    (own / "sticks" / "torn.png").write_bytes((own / "sticks" / "0.png").read_bytes()[:200])
+    (own / "sticks" / "tiny.png").write_bytes(encode_png(sketch(20, 20, 8)[0]))
+    (own / "figures" / "new.png").write_bytes(encode_png(sketch(100, 100, 9)[0]))
+    (own / "lost.png").write_bytes(encode_png(sketch(100, 100, 10)[0]))
+    (own / "notes.txt").write_text("drawn in May")
+    assert reasons(own) == {
+        "sticks/copy.png": "duplicate of sticks/0.png",
+        "sticks/torn.png": "damaged",
+        "sticks/tiny.png": "too small",
+        "figures/new.png": "no joints: no export names it",
+        "lost.png": "lies neither in sticks/ nor in figures/",
+    }
+    assert len(read_own(PARAMS, own).sticks) == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("0/annotations/0/result", [], {"sticks/0.png": "no joints: no export names it"}),
+        ("0/annotations/0/result/4/value/x", 101, {"sticks/0.png": "l_wrist outside the picture"}),
+        ("0/annotations/0/result/4/image_rotation", 90, {"sticks/0.png": "head on a rotated picture"}),
+        ("0/annotations/0/result/4/value/keypointlabels", ["head"], {"sticks/0.png": "l_wrist missing; head placed more than once"}),
+        ("0/annotations/0/result/0/original_width", 600, {"sticks/0.png": "labeled as 600x300, is 300x300"}),
+        ("0/annotations/0/was_cancelled", True, {"sticks/0.png": "no joints: no export names it"}),
+        (
+            "3/data/image",
+            "s3://pictures/gone.png",
+            {"figures/3.png": "no joints: no export names it", "gone.png": "named in project-1.json task 4, is no picture here"},
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_labels_is_listed(own: Path, path: str, value: Any, expected: dict[str, str]) -> None:
+    change(own, path, value)
+    assert reasons(own) == expected
+
+
+def test_a_name_that_fits_two_pictures_is_no_name(own: Path) -> None:
+    (own / "figures" / "0.png").write_bytes(encode_png(sketch(300, 300, 30)[0]))
+    assert reasons(own) == {
+        "sticks/0.png": "no joints: no export names it",
+        "figures/0.png": "no joints: no export names it",
+        "0.png": "named in project-1.json task 1, fits several pictures",
+    }
+    change(own, "0/data/image", "/data/local-files/?d=own-figures/figures/0.png")
+    assert reasons(own) == {"sticks/0.png": "no joints: no export names it"}
+
+
+@pytest.mark.parametrize(
+    "image", ["1.png", "http://host:8080/data/upload/12/0123abcd-1.png", "s3://bucket/own/sticks/1.png", "/data/local-files/?d=sticks/1%2Epng"]
+)
+def test_pictures_are_found_however_label_studio_reaches_them(own: Path, image: str) -> None:
+    change(own, "1/data/image", image)
+    assert reasons(own) == {}
+
+
+def test_mostly_bad_drawings_stop_with_one_sentence(own: Path) -> None:
+    for number in range(6):
+        (own / "sticks" / f"more-{number}.png").write_bytes(encode_png(sketch(100, 100, 20 + number)[0]))
+    with pytest.raises(DataError, match=r"6 of 11 drawings in .* cannot be used \(6 no joints: no export names it; the first is sticks/more-0.png\)"):
+        read_own(PARAMS, own)
+    assert len(read_own(params_with(max_rejected=0.6), own).sticks) == 3
+
+
+def test_drawings_may_be_named_by_their_sha256_and_people_may_differ(own: Path) -> None:
+    picture, pose = sketch(300, 300, 0)
+    row = {"id": picture_id(picture), "name": "anywhere.png", "width": 300, "height": 300}
+    write_tasks(own / "project-1.json", [row | {"pose": (pose + move).ravel()} for move in (0.004, -0.004)])
+    for who in range(2):
+        change(own, f"{who}/annotations/0/completed_by", who)
+    (found,) = read_own(params_with(max_rejected=1.0), own).sticks
+    np.testing.assert_allclose(found.pose, pose, atol=1e-9)
+    change(own, "1/annotations/0/result/0/value/x", 99.0)
+    assert reasons(own, max_rejected=1.0)["sticks/0.png"] == "people differ on head"
+
+
+def test_of_one_person_the_newest_answer_counts(own: Path) -> None:
+    tasks = json.loads((own / "project-1.json").read_text())
+    newer = json.loads(json.dumps(tasks[0]["annotations"][0])) | {"updated_at": "2026-11-02"}
+    newer["result"][0]["value"]["x"] = 42.0
+    tasks[0]["annotations"] = [newer, tasks[0]["annotations"][0] | {"updated_at": "2026-11-01"}]
+    (own / "project-1.json").write_text(json.dumps(tasks))
+    assert read_own(PARAMS, own).sticks[0].pose[0, 0] == pytest.approx(0.42)
+
+
+def test_no_folder_and_other_json_are_said(own: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no folder at .*correct draw_figures.own.path in params.yaml"):
+        read_own(PARAMS, tmp_path / "none")
+    (own / "project-2.json").write_text('{"tasks": []}')
+    with pytest.raises(DataError, match=r"project-2.json is not a list of tasks with annotations"):
+        read_own(PARAMS, own)
+    (own / "project-2.json").write_text('[{"id": 7, "data": {}, "annotations": []}]')
+    with pytest.raises(DataError, match=r"project-2.json task 7: no picture is named, expected a path in data.image"):
+        read_own(PARAMS, own)
+
+
+def test_a_wide_drawing_lies_in_the_middle_of_square_paper() -> None:
+    picture = np.zeros((100, 200, 3), np.uint8)
+    paper, pose = on_paper(picture, np.array([[0.0, 0.0], [1.0, 1.0], [0.5, 0.5]]), 64)
+    assert paper.shape == (64, 64)
+    assert (paper[:16] == 255).all() and (paper[16:48] == 0).all() and (paper[48:] == 255).all()
+    np.testing.assert_allclose(pose, [[0, 0.25], [1, 0.75], [0.5, 0.5]])
+
+
+def test_poses_of_an_export_keep_the_aspect_of_their_pictures(own: Path) -> None:
+    change(own, "2/annotations/0/result/4/value/x", 101)
+    found = labeled_poses(own / "project-1.json")
+    assert len(found.poses) == 4 and found.kinds == ["labeled"] * 4
+    assert found.left_out == {"l_wrist outside the picture": 1}
+    np.testing.assert_allclose(found.poses[1], sketch(9, 9, 1)[1] * (200, 300))
