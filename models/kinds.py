@@ -12,6 +12,8 @@ Kind = Literal["tagger", "pose", "upscaler", "sketcher", "face"]
 
 def kind_of(card: dict[str, Any]) -> Kind:
     arch = card["model"]["arch"]
+    if arch == "stick_unet":
+        return "sketcher"
     return arch if arch in ("tagger", "pose", "upscaler", "sketcher") else "face"
 
 

@@ -2,7 +2,8 @@
 
 reads   data/figures/sticks/ or data/figures/mannequins/   store
 writes  runs/<kind>-pose/      curves and sample grids
-        weights/<kind>-pose/   weights, card (PCK on the test split), sheet
+        weights/<kind>-pose/   weights, card (PCK on the test split), sheet, reliability.png (of its confidence on the test split)
+Confidence is calibrated on the val split: P(the joint lies within 0.1 of the longer side of the pose's box).
 """
 
 import argparse
@@ -18,13 +19,14 @@ from numpy.typing import NDArray
 from genga.door import run
 from genga.errors import DataError
 from genga.params import TrainPose, load_params
+from genga.pictures import encode_png
 from genga.registry import Registry
 from genga.skeleton import from_vector
 from genga.store import Store
 from models.batches import Sampler
 from models.export import card_of, save_model
 from models.loop import Tracker, fingerprint_of, finish, fit
-from models.metrics.poses import pose_metrics, read_poses
+from models.metrics.poses import NEAR, calibration_error, calibration_for, near, pose_metrics, read_poses, reliability_plot
 from models.recipes.pose import Batch, PoseRecipe
 
 Kind = Literal["stick", "figure"]
@@ -46,15 +48,22 @@ class Drawings(NamedTuple):
 def train_pose(params: TrainPose, kind: Kind, figures_dir: Path, run_dir: Path, weights_dir: Path, tracker: Tracker | None = None) -> None:
     figures = Store(figures_dir / STORES[kind])
     family, limbs_may_swap = f"{kind}-pose", kind == "stick"
-    rows = {split: figures.indices(split) for split in ("train", "test")}
-    train, judged = (drawings_of(figures, some if len(some) else rows["train"], params.model.resolution) for some in rows.values())
+    rows = {split: figures.indices(split) for split in ("train", "val", "test")}
+    judged_rows = rows["test"] if len(rows["test"]) else rows["train"]
+    train, judged = (drawings_of(figures, some, params.model.resolution) for some in (rows["train"], judged_rows))
 
     shown = np.linspace(0, len(judged.poses) - 1, min(SHOWN, len(judged.poses))).astype(np.int64)
     recipe = PoseRecipe(params, _batch(judged, shown), limbs_may_swap=limbs_may_swap)
     fingerprint = fingerprint_of(params, figures.data_id, extra=kind)
     fit(recipe, _batches(params, train), params.training, run_dir, what=f"train {family}", fingerprint=fingerprint, tracker=tracker)
 
-    found, _ = read_poses(recipe.net_ema, judged.pictures)
+    if len(rows["val"]):
+        held = drawings_of(figures, rows["val"], params.model.resolution)
+        found, confidence = read_poses(recipe.net_ema, held.pictures)
+        recipe.net_ema.calibration.copy_(calibration_for(confidence, near(found, held.poses, NEAR, limbs_may_swap=limbs_may_swap)))
+    found, confidence = read_poses(recipe.net_ema, judged.pictures)
+    hit = near(found, judged.poses, NEAR, limbs_may_swap=limbs_may_swap)
+    metrics = pose_metrics(found, judged.poses, limbs_may_swap=limbs_may_swap, visible=visible_in(figures, judged_rows))
     card = card_of(
         family,
         params.model,
@@ -62,20 +71,39 @@ def train_pose(params: TrainPose, kind: Kind, figures_dir: Path, run_dir: Path, 
         figures,
         count=len(train.poses),
         kimg=params.training.total_kimg,
-        metrics=pose_metrics(found, judged.poses, limbs_may_swap=limbs_may_swap),
-        notes=[NOTES[kind]] + ([] if len(rows["test"]) else ["Its PCK was measured on figures that it was trained on, because none were held out."]),
+        metrics={**metrics, "ece": calibration_error(confidence, hit)},
+        notes=notes_of(kind, rows),
     )
     save_model(weights_dir, recipe.net_ema, card, recipe.sample())
+    (weights_dir / "reliability.png").write_bytes(encode_png(reliability_plot(confidence, hit)))
     finish(run_dir)
+
+
+def notes_of(kind: Kind, rows: dict[str, NDArray[np.int64]]) -> list[str]:
+    notes = [NOTES[kind]]
+    if not len(rows["val"]):
+        notes.append("Its confidence is not calibrated, because no figures were held out for that.")
+    if not len(rows["test"]):
+        notes.append("Its PCK was measured on figures that it was trained on, because none were held out.")
+    return notes
 
 
 def drawings_of(figures: Store, rows: NDArray[np.int64], side: int) -> Drawings:
     """Every way in which these figures are drawn, one after the other, shrunk by area."""
     if len(rows) == 0:
         raise DataError(f"no figures to learn from in {figures.dir}; raise draw_figures.{figures.dir.name}.count in params.yaml")
-    pictures = [cv2.resize(images[row], (side, side), interpolation=cv2.INTER_AREA) for images in map(figures.images, figures.sizes) for row in rows]
+    pictures = np.empty((len(figures.sizes) * len(rows), side, side), np.uint8)
+    for images, drawn in zip(map(figures.images, figures.sizes), np.split(pictures, len(figures.sizes)), strict=True):
+        for at, row in enumerate(rows):
+            drawn[at] = images[row] if images.shape[1] == side else cv2.resize(images[row], (side, side), interpolation=cv2.INTER_AREA)
     poses = from_vector(figures.column("pose"))[rows].astype(np.float32)
-    return Drawings(np.stack(pictures), np.concatenate([poses] * len(figures.sizes)))
+    return Drawings(pictures, np.concatenate([poses] * len(figures.sizes)))
+
+
+def visible_in(figures: Store, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(N, 11), for the drawings of these rows: which joints are in sight."""
+    visible = np.array([figures.manifest["visible"][int(row)].as_py() for row in rows], bool)
+    return np.concatenate([visible] * len(figures.sizes))
 
 
 def _batch(drawings: Drawings, idxs: NDArray[np.int64]) -> Batch:

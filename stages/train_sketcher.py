@@ -25,6 +25,7 @@ from models.loop import Tracker, fingerprint_of, finish, fit
 from models.metrics.sketches import sketch_metrics
 from models.recipes.pose import Batch, ink_of
 from models.recipes.sketcher import SketcherRecipe
+from models.recipes.stick_gan import StickGanRecipe
 
 SHOWN = 16
 
@@ -41,7 +42,7 @@ def train_sketcher(params: TrainSketcher, figures_dir: Path, run_dir: Path, weig
         )
     judged = _batch(params, figures, rows["test"] if len(rows["test"]) else rows["train"])
 
-    recipe = SketcherRecipe(params, Batch(judged.pictures[:SHOWN], judged.poses[:SHOWN]))
+    recipe = recipe_for(params, Batch(judged.pictures[:SHOWN], judged.poses[:SHOWN]))
     fingerprint = fingerprint_of(params, figures.data_id)
     fit(recipe, _batches(params, figures, rows["train"]), params.training, run_dir, what="train sketcher", fingerprint=fingerprint, tracker=tracker)
 
@@ -58,6 +59,10 @@ def train_sketcher(params: TrainSketcher, figures_dir: Path, run_dir: Path, weig
     )
     save_model(weights_dir, recipe.sketcher_ema, card, recipe.sample())
     finish(run_dir)
+
+
+def recipe_for(params: TrainSketcher, shown: Batch) -> SketcherRecipe | StickGanRecipe:
+    return StickGanRecipe(params, shown) if params.model.arch == "stick_unet" else SketcherRecipe(params, shown)
 
 
 def _batch(params: TrainSketcher, figures: Store, rows: NDArray[np.int64]) -> Batch:

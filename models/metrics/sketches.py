@@ -1,10 +1,11 @@
 """How well sketches are of their pose: ink against a true drawing's ink, with a little room, since no two drawings share every pixel."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.networks.sketcher import Sketcher
 from models.precision import channels_last
 
 JUDGE_BATCH = 64
@@ -26,7 +27,7 @@ def _widened(ink: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def sketch_metrics(sketcher: Sketcher, poses: Tensor, truth: Tensor, seed: int) -> dict[str, float]:
+def sketch_metrics(sketcher: Any, poses: Tensor, truth: Tensor, seed: int) -> dict[str, float]:
     """`truth` (N, 1, R, R) in [0, 1]. `ink_f1` and `l1` of one sketch per pose, `l1_blank` of an empty sheet, `variety` the L1 between two
     sketches of one pose: 0 means that z says nothing."""
     generator = torch.Generator().manual_seed(seed)
@@ -40,7 +41,7 @@ def sketch_metrics(sketcher: Sketcher, poses: Tensor, truth: Tensor, seed: int) 
 
 
 @torch.no_grad()
-def draw_all(sketcher: Sketcher, poses: Tensor, z: Tensor) -> Tensor:
+def draw_all(sketcher: Any, poses: Tensor, z: Tensor) -> Tensor:
     """(N, 1, R, R) on the CPU."""
     sketcher = channels_last(sketcher).eval()
     where = next(sketcher.parameters()).device

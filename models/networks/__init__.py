@@ -13,6 +13,7 @@ NETWORKS = {
     "dcgan": ("models.networks.dcgan", "Generator"),
     "pose": ("models.networks.pose", "PoseNet"),
     "sketcher": ("models.networks.sketcher", "Sketcher"),
+    "stick_unet": ("models.networks.stick_unet", "StickUNet"),
     "stylegan2": ("models.networks.stylegan2", "Generator"),
     "tagger": ("models.networks.tagger", "Tagger"),
     "transfer": ("models.networks.transfer", "Generator"),

@@ -1,15 +1,18 @@
-"""Pose and latent -> line art, as outlines of soft body parts.
+"""Pose and latent -> line art: outlines of body parts, then a network that inks them.
 
-A U-Net (Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597) over pictures of the pose, as pix2pix has it (Isola et al. 2017,
-https://arxiv.org/abs/1611.07004, section 3.2), with z in every level of the decoder by feature-wise scale and shift (Perez et al. 2018,
-https://arxiv.org/abs/1709.07871). Differences: it does not draw pixels. Each stick, the head and a few further parts have a smooth field,
-positive inside the part; at first that of a capsule around the stick. The network bends the fields and says how much ink each outline gets,
-and lines are drawn where a field is zero. So lines stay thin from the first step on: a network of this size that draws the pixels itself
-needs far more training to get from gray bodies to lines.
-N batch, Z latent dim, R resolution, P parts. Sketches are NCHW float32 in [0, 1], 1 = white paper.
+Outlines. Each limb, the torso, the head, eyes, hands, feet, masses of hair and pieces of clothes is a part: a capsule between two points whose
+radius changes along and around it, as in bodies of implicit parts (NASA, Deng et al. 2020, https://arxiv.org/abs/1912.03207, section 3). A small
+network says from pose and z where parts begin and end, how wide they are, and how near to the viewer. What lies behind is left out by a soft
+z-buffer (Soft Rasterizer, Liu et al. 2019, https://arxiv.org/abs/1904.01786, eq. 2-3). So contours are closed, lines are thin from the first step
+on, and a body that lies is drawn as well as one that stands.
+Ink. A U-Net (Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597) redraws these lines with what has no part of its own: faces, strands,
+folds. What the first network knows of pose and z scales and shifts each level of its decoder (FiLM, Perez et al. 2018,
+https://arxiv.org/abs/1709.07871).
+N batch, Z latent dim, R resolution, H side of a drawing, P parts. Sketches are NCHW float32 in [0, 1], 1 = white paper.
 """
 
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,36 +20,186 @@ from torch.nn import functional as F
 
 from genga.skeleton import JOINTS, STICKS, J
 
-POSE_CHANNELS = len(JOINTS) + len(STICKS)
-REACH = 0.8  # how far around itself a joint or stick is drawn, as a share of the mean stick's length: a torso's half width and some more
-FREE_PARTS = 3  # for what has no stick: hair, clothes
-PARTS = 1 + len(STICKS) + FREE_PARTS
-TORSO = STICKS.index((J["neck"], J["hip"]))
-# half widths to begin with, as shares of the reach
-HEAD_RADIUS, TORSO_RADIUS, LIMB_RADIUS = 0.45, 0.35, 0.18
-BEND = 0.12  # how strongly the network bends fields, beside their own slope of 1 / reach
-LINE_WIDTH = 1 / 160  # standard deviation across a line, as a share of the picture's side
-FLAT = 2e-4  # a field whose squared slope (per half-resolution pixel) is below this has no clear outline
-FAINT, FULL = 0.25, 0.75  # ink below the first is left out of a sketch, above the second it is black
+OUTLINER_WIDTH = 256
+LINE_WIDTH = 1 / 170  # standard deviation across a line, as a share of the picture's side
+FUSED = 20.0  # parts whose nearness differs by less than this factor have one outline
+DARKNESS = 2.0  # of a line of amount 1
+FINE = 8  # channels of the inker at full size
+DOUBT = 0.05  # so far is a line from certain, before the inker says more
 
 
-def draw_pose(pose: Tensor, side: int) -> Tensor:
-    """(N, 11, 2) in [0, 1] -> (N, 21, side, side) in [0, 1]: how near each joint and each stick is; 1 on it, falling in a line to 0.
+class Part(NamedTuple):
+    """Where a part lies before any training. Ends: a joint, and how far from it along the line between the joints of `limb` and to its left;
+    lengths in units of the mean stick. `presence`: logarithm of the odds that there is such a part."""
 
-    Nearness rather than a thin line, because what is to be drawn, an outline, lies at some distance from its stick.
-    """
-    centres = (torch.arange(side, device=pose.device, dtype=pose.dtype) + 0.5) / side
-    dx2, dy2 = ((centres - pose[..., axis, None]) ** 2 for axis in (0, 1))  # (N, 11, side) each
-    joints2 = dx2[:, :, None, :] + dy2[:, :, :, None]
-    starts, ends = [a for a, _ in STICKS], [b for _, b in STICKS]
-    along = pose[:, ends] - pose[:, starts]  # (N, 10, 2)
-    length2 = (along**2).sum(-1).clamp_min(1e-8)[..., None, None]
-    forth_x, forth_y = ((centres - pose[:, starts, axis, None]) * along[..., axis, None] for axis in (0, 1))
-    forth = forth_x[:, :, None, :] + forth_y[:, :, :, None]  # the dot product of along and the way from the start
-    share = (forth / length2).clamp(0, 1)
-    sticks2 = joints2[:, starts] + share * (share * length2 - 2 * forth)
-    reach = REACH * length2.sqrt().mean(dim=1, keepdim=True)
-    return 1 - (torch.cat([joints2, sticks2], dim=1).clamp_min(0).sqrt() / reach).clamp(max=1)
+    limb: tuple[str, str]
+    start: tuple[str, float, float]
+    end: tuple[str, float, float]
+    radii: tuple[float, float]
+    presence: float = 2.0
+
+
+def _parts() -> dict[str, Part]:
+    spine, perhaps = ("neck", "hip"), -2.0
+    parts = {
+        "head": Part(spine, ("head", -0.03, 0), ("head", 0.15, 0), (0.31, 0.24)),
+        "neck": Part(spine, ("neck", -0.3, 0), ("neck", 0.1, 0), (0.09, 0.1)),
+        "torso": Part(spine, ("neck", 0.25, 0), ("hip", -0.05, 0), (0.3, 0.28)),
+        "hair": Part(spine, ("head", -0.05, 0), ("head", 0, 0), (0.4, 0.4)),
+        "back_hair": Part(spine, ("head", 0.1, 0), ("head", 0.9, 0), (0.35, 0.2), perhaps),
+        "bangs": Part(spine, ("head", -0.2, 0.2), ("head", -0.2, -0.2), (0.15, 0.15), perhaps),
+        "skirt": Part(spine, ("hip", -0.1, 0), ("hip", 0.45, 0), (0.3, 0.5), perhaps),
+        "top": Part(spine, ("neck", 0.15, 0), ("hip", -0.2, 0), (0.3, 0.33), perhaps),
+    }
+    for side, left in (("l", 1.0), ("r", -1.0)):
+        arm, forearm = ("neck", f"{side}_elbow"), (f"{side}_elbow", f"{side}_wrist")
+        thigh, shank = ("hip", f"{side}_knee"), (f"{side}_knee", f"{side}_ankle")
+        parts |= {
+            f"{side}_eye": Part(spine, ("head", 0.08, 0.12 * left), ("head", 0.12, 0.12 * left), (0.04, 0.04), perhaps),
+            f"{side}_lock": Part(spine, ("head", -0.1, 0.35 * left), ("head", 0.5, 0.4 * left), (0.12, 0.05), perhaps),
+            f"{side}_arm": Part(arm, ("neck", 0.3, 0), (arm[1], 0, 0), (0.14, 0.11)),
+            f"{side}_forearm": Part(forearm, (arm[1], 0, 0), (forearm[1], 0, 0), (0.11, 0.08)),
+            f"{side}_hand": Part(forearm, (forearm[1], 0.05, 0), (forearm[1], 0.25, 0), (0.09, 0.07)),
+            f"{side}_sleeve": Part(arm, ("neck", 0.3, 0), ("neck", 0.7, 0), (0.16, 0.14), perhaps),
+            f"{side}_thigh": Part(thigh, ("hip", 0.15, 0), (thigh[1], 0, 0), (0.22, 0.15)),
+            f"{side}_shank": Part(shank, (thigh[1], 0, 0), (shank[1], 0, 0), (0.15, 0.1)),
+            f"{side}_foot": Part(shank, (shank[1], 0.05, 0), (shank[1], 0.3, 0), (0.1, 0.07)),
+            f"{side}_hem": Part(thigh, ("hip", 0.15, 0), ("hip", 0.6, 0), (0.24, 0.2), perhaps),
+        }
+    return parts
+
+
+PARTS = _parts()
+CUBIC, CAP = 4, 3
+# What the network says of each part: moves of its ends; a cubic radius along it and how much more of it on the left; of each rounded end, how much
+# further out, to its left and to both sides; nearness to the viewer and amount of ink, each at the start and how much more at the end; presence
+SAYS = (4, CUBIC, CUBIC, 2 * CAP, 2, 2, 1)
+# how far each may go from where the part lies at first, for one unit of the network's output
+MOVES, WIDENS, DEEPENS, APPEARS = 0.5, 0.2, 3.0, 3.0
+
+
+class Shapes(NamedTuple):
+    """Of each part: ends (N, P, 2, 2) in [0, 1] of the picture; radius and how much more on its left, (N, P, 4) each; rounded ends (N, P, 2, 3);
+    logarithm of the nearness and amount of ink (N, P, 2) each; presence (N, P)."""
+
+    ends: Tensor
+    radius: Tensor
+    left: Tensor
+    caps: Tensor
+    nearness: Tensor
+    amount: Tensor
+    presence: Tensor
+
+
+class Outliner(nn.Module):
+    """pose (N, 11, 2) in [0, 1], z (N, Z) -> shapes, and what was understood of both (N, OUTLINER_WIDTH)."""
+
+    def __init__(self, z_dim: int) -> None:
+        super().__init__()
+        widths = [2 * len(JOINTS) + 1 + z_dim, *[OUTLINER_WIDTH] * 3]
+        self.understand = nn.Sequential(*(layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.SiLU())))
+        self.say = nn.Linear(OUTLINER_WIDTH, len(PARTS) * sum(SAYS))
+        nn.init.normal_(self.say.weight, std=0.02)
+        nn.init.zeros_(self.say.bias)
+        parts = PARTS.values()
+        self._limbs = [[J[part.limb[n]] for part in parts] for n in (0, 1)]
+        self._joints = [[J[part.start[0]], J[part.end[0]]] for part in parts]
+        self._ends: Tensor
+        self._radii: Tensor
+        self._presence: Tensor
+        self.register_buffer("_ends", torch.tensor([[part.start[1:], part.end[1:]] for part in parts]), persistent=False)
+        radii = [[part.radii[0], part.radii[1] - part.radii[0], 0, 0] for part in parts]
+        self.register_buffer("_radii", torch.tensor(radii), persistent=False)
+        self.register_buffer("_presence", torch.tensor([part.presence for part in parts]), persistent=False)
+
+    def forward(self, pose: Tensor, z: Tensor) -> tuple[Shapes, Tensor]:
+        unit = unit_of(pose)[:, None, None]
+        seen = (pose - pose.mean(dim=1, keepdim=True)) / unit
+        understood = self.understand(torch.cat([seen.flatten(1), unit[:, 0].log(), z], dim=1))
+        ends, radius, left, caps, nearness, amount, presence = self.say(understood).unflatten(1, (len(PARTS), sum(SAYS))).split(SAYS, dim=2)
+        along = F.normalize(pose[:, self._limbs[1]] - pose[:, self._limbs[0]], dim=2, eps=1e-4)
+        leftward = torch.stack([-along[..., 1], along[..., 0]], dim=2)
+        moved = self._ends + MOVES * ends.unflatten(2, (2, 2))
+        moved = moved[..., :1] * along[:, :, None] + moved[..., 1:] * leftward[:, :, None]
+        shapes = Shapes(
+            pose[:, self._joints] + unit[..., None] * moved,
+            unit * (self._radii + WIDENS * radius),
+            unit * WIDENS * left,
+            unit[..., None] * WIDENS * caps.unflatten(2, (2, CAP)),
+            DEEPENS * nearness,
+            1 + amount,
+            (self._presence + APPEARS * presence[..., 0]).sigmoid(),
+        )
+        return shapes, understood
+
+
+def unit_of(pose: Tensor) -> Tensor:
+    """(N, 11, 2) -> (N,): the mean length of its sticks."""
+    starts, ends = ([stick[n] for stick in STICKS] for n in (0, 1))
+    unit: Tensor = (pose[:, ends] - pose[:, starts]).norm(dim=2).mean(dim=1).clamp_min(1e-3)
+    return unit
+
+
+class Outlines(NamedTuple):
+    """(N, P, H, H) each: how far inside a part, as a share of the side, below 0 outside; how much ink its outline gets; how much of it is seen;
+    the cosine and sine of the way to its axis."""
+
+    inside: Tensor
+    amount: Tensor
+    seen: Tensor
+    across: Tensor
+    down: Tensor
+
+
+def outline(shapes: Shapes, side: int, softness: float) -> Outlines:
+    """`softness`: over which way, as a share of the side, inside becomes outside."""
+
+    def of_each(numbers: Tensor) -> Tensor:
+        return numbers[..., None, None]
+
+    centres = (torch.arange(side, device=shapes.ends.device, dtype=shapes.ends.dtype) + 0.5) / side
+    start, axis = shapes.ends[:, :, 0], shapes.ends[:, :, 1] - shapes.ends[:, :, 0]
+    length2 = (axis**2).sum(dim=2, keepdim=True).clamp_min(1e-6)
+    dx, dy = (centres - start[..., :1])[:, :, None, :], (centres - start[..., 1:])[:, :, :, None]
+    (ax, ay), (ux, uy) = (map(of_each, way.unbind(dim=2)) for way in (axis / length2, axis * length2.rsqrt()))
+    t = (dx * ax + dy * ay).clamp(0, 1)  # 0 at the start, 1 at the end
+    px, py = (torch.addcmul(way, t, of_each(part), value=-1) for way, part in zip((dx, dy), axis.unbind(dim=2), strict=True))
+    away = (px * px + py * py + 1e-8).sqrt()
+    # around the nearest point of the axis: the cosine to its way, 0 beside it, and the sine, 1 on its left
+    far = away.reciprocal()
+    px, py = px * far, py * far
+    forth, leftward = px * ux + py * uy, py * ux - px * uy
+
+    def cubic(numbers: Tensor) -> Tensor:
+        a, b, c, d = map(of_each, numbers.unbind(dim=2))
+        return torch.addcmul(a, torch.addcmul(b, torch.addcmul(c, d, t), t), t)
+
+    radius = torch.addcmul(cubic(shapes.radius), leftward, cubic(shapes.left))
+    for cap, beyond in zip(shapes.caps.unbind(dim=2), (-forth, forth), strict=True):
+        out, to_left, to_sides = map(of_each, cap.unbind(dim=2))
+        radius = torch.addcmul(radius, beyond.relu(), torch.addcmul(out, leftward, torch.addcmul(to_left, leftward, to_sides)))
+    inside, presence = radius - away, of_each(shapes.presence)
+    nearness, amount = (torch.addcmul(of_each(ends[..., 0]), t, of_each(ends[..., 1])) for ends in (shapes.nearness, shapes.amount))
+    nearness = nearness.exp()
+    covers = (inside * (1 / softness)).sigmoid() * presence * nearness
+    covered = covers.sum(dim=1, keepdim=True)
+    bare = (1 + FUSED * (covered - covers) / nearness).reciprocal()
+    return Outlines(inside, F.softplus(amount) * presence * bare, covers / (covered + 1), -px, -py)
+
+
+def draw_lines(outlines: Outlines, line_width: float) -> Tensor:
+    """(N, 1, H, H) in [0, 1], 1 = ink; the width is a share of the side."""
+    line = torch.exp(outlines.inside**2 * (-0.5 / line_width**2))
+    return 1 - torch.exp(-DARKNESS * (outlines.amount * line).sum(dim=1, keepdim=True))
+
+
+def draw_fine_lines(outlines: Outlines, line_width: float) -> Tensor:
+    """(N, 4, H, H): the four quarters of each pixel, as F.pixel_unshuffle has them, from the darkest line near it."""
+    darkest = (outlines.amount * torch.exp(outlines.inside**2 * (-0.5 / (2 * line_width) ** 2))).argmax(dim=1, keepdim=True)
+    inside, amount, _, across, down = (maps.gather(1, darkest) for maps in outlines)
+    across, down = across / (4 * across.shape[3]), down / (4 * down.shape[2])  # a quarter of a pixel that way
+    quarters = torch.cat([inside - across - down, inside + across - down, inside - across + down, inside + across + down], dim=1)
+    return 1 - torch.exp(-DARKNESS * amount * torch.exp(quarters**2 * (-0.5 / line_width**2)))
 
 
 def _conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
@@ -54,18 +207,44 @@ def _conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential
 
 
 class Up(nn.Module):
-    """One level of the decoder: twice the side, the encoder's level added, scaled and shifted by z."""
+    """One level of the decoder: twice the side, the encoder's level added, scaled and shifted by what was understood."""
 
-    def __init__(self, in_channels: int, out_channels: int, z_dim: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.widen = _conv(in_channels, out_channels)
-        self.by_z = nn.Linear(z_dim, 2 * out_channels)
+        self.film = nn.Linear(OUTLINER_WIDTH, 2 * out_channels)
         self.refine = _conv(out_channels, out_channels)
 
-    def forward(self, x: Tensor, skip: Tensor, z: Tensor) -> Tensor:
+    def forward(self, x: Tensor, skip: Tensor, understood: Tensor) -> Tensor:
         x = F.interpolate(self.widen(x), scale_factor=2.0) + skip
-        scale, shift = self.by_z(z)[:, :, None, None].chunk(2, dim=1)
+        scale, shift = self.film(understood)[:, :, None, None].chunk(2, dim=1)
         return self.refine(x * (1 + scale) + shift)  # type: ignore[no-any-return]
+
+
+class Inker(nn.Module):
+    """Fine lines (N, 4, R / 2, R / 2), what is seen of each part (N, P, R / 2, R / 2), what was understood -> ink (N, 1, R, R) in [0, 1]."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        widths = [width, 2 * width, 4 * width, 4 * width]
+        self.stem = _conv(4 + len(PARTS), widths[0])
+        self.down = nn.ModuleList(nn.Sequential(_conv(a, b, 2), _conv(b, b)) for a, b in pairwise(widths))
+        self.up = nn.ModuleList(Up(b, a) for a, b in pairwise(widths))
+        self.narrow = nn.Conv2d(width, FINE, 3, 1, 1)
+        self.out = nn.Sequential(nn.Conv2d(FINE + 1, FINE, 3, 1, 1), nn.LeakyReLU(0.2), nn.Conv2d(FINE, 1, 3, 1, 1))
+
+    def forward(self, lines: Tensor, seen: Tensor, understood: Tensor) -> Tensor:
+        levels = [self.stem(torch.cat([lines, seen], dim=1).contiguous(memory_format=torch.channels_last))]
+        for down in self.down:
+            levels.append(down(levels[-1]))
+        x = levels.pop()
+        for up in reversed(self.up):
+            x = up(x, levels.pop(), understood)
+        outlined = F.pixel_shuffle(lines.clamp(DOUBT, 1 - DOUBT).logit(), 2)
+        # enlarged evenly: a pixel shuffle here left lines dotted
+        x = F.interpolate(self.narrow(x), scale_factor=2.0, mode="bilinear")
+        ink: Tensor = (outlined + self.out(torch.cat([x, outlined.to(x.dtype)], dim=1)).to(outlined.dtype)).sigmoid()
+        return ink
 
 
 class Sketcher(nn.Module):
@@ -74,55 +253,14 @@ class Sketcher(nn.Module):
     def __init__(self, resolution: int, z_dim: int, width: int) -> None:
         super().__init__()
         self.resolution, self.z_dim = resolution, z_dim
-        widths = [3 * width, 6 * width, 8 * width]
-        self.stem = _conv(POSE_CHANNELS, widths[0])
-        self.down = nn.ModuleList(nn.Sequential(_conv(a, b, 2), _conv(b, b)) for a, b in pairwise(widths))
-        self.up = nn.ModuleList(Up(b, a, z_dim) for a, b in pairwise(widths))
-        self.last = _conv(widths[0], widths[0])
-        self.bend, self.amount = nn.Conv2d(widths[0], PARTS, 3, 1, 1), nn.Conv2d(widths[0], PARTS, 3, 1, 1)
-        self.radius = nn.Parameter(torch.tensor([HEAD_RADIUS] + [LIMB_RADIUS] * len(STICKS)))
-        self._begin_as_capsules()
+        self.outliner = Outliner(z_dim)
+        self.inker = Inker(width)
 
-    @torch.no_grad()
-    def _begin_as_capsules(self) -> None:
-        self.radius[1 + TORSO] = TORSO_RADIUS
-        for layer, with_stick, free in ((self.bend, 0.0, -0.5), (self.amount, 1.0, -2.0)):
-            nn.init.normal_(layer.weight, std=0.02)
-            assert layer.bias is not None
-            layer.bias[:-FREE_PARTS], layer.bias[-FREE_PARTS:] = with_stick, free
-
-    def fields(self, maps: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """`maps` (N, 21, R / 2, R / 2): the pose as drawn by draw_pose -> fields, positive inside a part, and the ink along their outlines,
-        (N, P, R / 2, R / 2) each."""
-        levels = [self.stem(F.avg_pool2d(maps, 2))]
-        for down in self.down:
-            levels.append(down(levels[-1]))
-        x = levels.pop()
-        for up in reversed(self.up):
-            x = up(x, levels.pop(), z)
-        x = self.last(x)
-        bend, amount = (F.interpolate(layer(x).float(), scale_factor=2.0, mode="bilinear") for layer in (self.bend, self.amount))
-        capsules = torch.cat([maps[:, [J["head"]]], maps[:, len(JOINTS) :]], dim=1) - 1 + self.radius[:, None, None]
-        return F.pad(capsules, (0, 0, 0, 0, 0, FREE_PARTS)) + BEND * bend, F.softplus(amount)
-
-    def ink(self, maps: Tensor, z: Tensor, line_width: float) -> Tensor:
-        """(N, 1, R, R) in [0, 1], 1 = ink; lines of this width, as a share of the side."""
-        fields, amount = self.fields(maps, z)
-        slope2 = _slope2(fields.detach())
-        # a field over its slope is, near its zero, the distance to it: here in pixels of the sketch
-        distance = fields * 2 * (slope2 + 1e-6).rsqrt()
-        distance, amount = (F.interpolate(map_, scale_factor=2.0, mode="bilinear") for map_ in (distance, amount * slope2 / (slope2 + FLAT)))
-        line = torch.exp(distance**2 * (-0.5 / (line_width * self.resolution) ** 2))
-        return 1 - torch.exp(-(amount * line).sum(dim=1, keepdim=True))
+    def lines(self, pose: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the inker gets."""
+        shapes, understood = self.outliner(pose, z)
+        outlines = outline(shapes, self.resolution // 2, LINE_WIDTH)
+        return draw_fine_lines(outlines, LINE_WIDTH), outlines.seen, understood
 
     def forward(self, pose: Tensor, z: Tensor) -> Tensor:
-        ink = self.ink(draw_pose(pose, self.resolution // 2), z, LINE_WIDTH)
-        return 1 - ((ink - FAINT) / (FULL - FAINT)).clamp(0, 1)
-
-
-def _slope2(fields: Tensor) -> Tensor:
-    """Squared length of the gradient, per pixel of the fields, by central differences."""
-    padded = F.pad(fields, (1, 1, 1, 1), mode="replicate")
-    across = padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2]
-    down = padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]
-    return (across**2 + down**2) / 4
+        return 1 - self.inker(*self.lines(pose, z))  # type: ignore[no-any-return]

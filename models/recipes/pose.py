@@ -1,7 +1,7 @@
 """Training of the two pose networks: the heat of each joint becomes a blob where the joint is.
 
 Left and right of a stick figure's limbs cannot be told apart: there, each limb is held against that one of its two names
-which the network is nearer to (the rule of genga/skeleton.py), so that a right answer under the other name costs nothing.
+which the network speaks for more, so that a right answer under the other name costs nothing.
 """
 
 from typing import Any, NamedTuple
@@ -19,12 +19,14 @@ from models.ema import averaged_copy, update_ema
 from models.export import grid
 from models.loop import Scalars
 from models.networks import build
-from models.networks.pose import PoseNet, cell_centres, read_heat
+from models.networks.pose import AROUND, PoseNet, cell_centres, read_heat, square_around
 from models.precision import autocast, channels_last, device
 from models.schedule import set_lr
-from models.views import seen_differently
+from models.views import half_mirrored, look, look_points, random_views
 
 HEAT_SIGMA = 0.02  # of the heat that is asked for, as a share of the picture's side
+SECOND_LOOKS = 0.6  # share of a batch that is seen as in the network's second look
+CHANGED_LINES = 0.15  # share whose lines are thicker, and as many thinner
 SHOWN_SIDE = 192
 
 
@@ -36,36 +38,37 @@ class Batch(NamedTuple):
 
 
 def ink_of(pictures: Tensor) -> Tensor:
-    """uint8 (N, R, R), dark on white -> (N, 1, R, R) in [0, 1], 1 = ink."""
-    return 1 - pictures[:, None].float() / 255
-
-
-def nearer_names(joints: Tensor, truth: Tensor) -> Tensor:
-    """The truth (N, 11, 2), left and right of each limb exchanged where that lies closer to the joints found."""
-    named = truth.clone()
-    for left, right in LIMBS.values():
-        here, there = [*left, *right], [*right, *left]
-        kept = (joints[:, here] - truth[:, here]).norm(dim=2).sum(dim=1)
-        crossed = (joints[:, here] - truth[:, there]).norm(dim=2).sum(dim=1)
-        named[:, here] = torch.where((crossed < kept)[:, None, None], truth[:, there], truth[:, here])
-    return named
+    """uint8 (N, R, R) -> (N, 1, R, R) in [0, 1], 1 = ink. The paper is what the border is made of, be it light or dark."""
+    gray = pictures[:, None].float() / 255
+    border = torch.cat([gray[:, :, 0], gray[:, :, -1], gray[:, :, :, 0], gray[:, :, :, -1]], dim=2)
+    paper = border.median(dim=2).values[:, :, None, None]
+    return torch.where(paper >= 0.5, paper - gray, gray - paper).clamp_min(0)
 
 
 def pose_losses(logits: Tensor, truth: Tensor, *, limbs_may_swap: bool) -> tuple[Tensor, Tensor]:
     """Cross entropy of the heatmaps (N, 11, H, H) with a blob around each joint, above what the blob itself has; to look at,
     the mean distance of the joints that are read off them, as a share of the picture's side.
 
+    Where limbs may swap, each limb, elbow and wrist together, takes that one of its two names which the heat speaks for more.
     The distance is not trained on: that draws a joint between the places where it may be (PCK@0.1 of sticks .91 instead of .94).
     """
-    joints, _ = read_heat(logits.detach())
-    if limbs_may_swap:
-        truth = nearer_names(joints, truth)
     centres = cell_centres(logits.shape[-1], logits)
     x, y = (torch.softmax(-((centres - truth[:, :, None, axis]) ** 2) / (2 * HEAT_SIGMA**2), dim=2) for axis in (0, 1))
     wanted = (y[:, :, :, None] * x[:, :, None, :]).flatten(2)
     entropy = -(torch.xlogy(x, x).sum(dim=2) + torch.xlogy(y, y).sum(dim=2))
-    heat = -(wanted * logits.flatten(2).log_softmax(dim=2)).sum(dim=2) - entropy
-    return heat.mean(), (joints - truth).norm(dim=2).mean()
+    heat = logits.flatten(2).log_softmax(dim=2)
+    loss = -(wanted * heat).sum(dim=2) - entropy
+    named = truth
+    if limbs_may_swap:
+        other = list(MIRRORED)
+        crossed = -(wanted[:, other] * heat).sum(dim=2) - entropy[:, other]
+        swapped = torch.zeros_like(loss, dtype=torch.bool)
+        for left, right in LIMBS.values():
+            limb = [*left, *right]
+            swapped[:, limb] = (crossed[:, limb].sum(dim=1) < loss[:, limb].sum(dim=1))[:, None]
+        loss, named = torch.where(swapped, crossed, loss), torch.where(swapped[..., None], truth[:, other], truth)
+    joints, _ = read_heat(logits.detach())
+    return loss.mean(), (joints - named).norm(dim=2).mean()
 
 
 class PoseRecipe:
@@ -93,11 +96,19 @@ class PoseRecipe:
         return {"heat": loss.item(), "distance": distance.item()}
 
     def _augment(self, ink: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-        """Mirrored, seen a little differently, with thicker, thinner or paler lines."""
-        ink, truth = seen_differently(ink, truth, self.params.views)
-        line, strength = torch.rand(2, len(ink), 1, 1, 1, device=ink.device)
-        ink = torch.where(line < 0.25, F.max_pool2d(ink, 3, 1, 1), torch.where(line > 0.75, F.avg_pool2d(ink, 3, 1, 1), ink))
-        return (ink * (0.5 + strength)).clamp(0, 1).contiguous(memory_format=torch.channels_last), truth
+        """Mirrored, seen a little differently, most of them as in the network's second look, some with thicker or thinner lines."""
+        count = len(ink)
+        ink, truth = half_mirrored(ink, truth)
+        views = random_views(count, self.params.views, ink.device)
+        closer, line = torch.rand(2, count, device=ink.device)
+        middle, side = square_around(truth)
+        second = closer < SECOND_LOOKS
+        views = views * torch.where(second, AROUND * side, 1)[:, None, None]
+        views[:, :, 2] += torch.where(second[:, None], 2 * middle - 1, 0)
+        ink, truth = look(ink, views, "zeros"), look_points(truth, views)
+        thick, thin = line[:, None, None, None] < CHANGED_LINES, line[:, None, None, None] > 1 - CHANGED_LINES
+        ink = torch.where(thick, F.max_pool2d(ink, 3, 1, 1), torch.where(thin, F.avg_pool2d(ink, 3, 1, 1), ink))
+        return ink.contiguous(memory_format=torch.channels_last), truth
 
     @torch.no_grad()
     def sample(self) -> NDArray[np.uint8]:

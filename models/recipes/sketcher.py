@@ -1,12 +1,16 @@
-"""Training of the sketcher: one pose fits many figures, so an encoder first says in z which one is meant (a conditional VAE: Sohn, Lee
-and Yan 2015, "Learning structured output representation using deep conditional generative models"). Without it the mean of them all would win.
-Where `adversarial` is above 0, a discriminator also compares sketches with drawings (BicycleGAN, Zhu et al. 2017, https://arxiv.org/abs/1711.11586).
+"""Training of the sketcher, in two parts: first where the outlines run, then how they are inked.
 
-Lines begin wide and become thin: a thin line beside the true one would not learn where to go.
-The encoder and the discriminator are only used here; what is kept is the sketcher.
+Outlines. One pose fits many figures, so an encoder first says in z which one is meant (a conditional VAE: Sohn, Lee and Yan 2015, "Learning
+structured output representation using deep conditional generative models"). Without it the mean of them all would win. Lines begin wide and
+become thin: a thin line beside the true one would not learn where to go. Meanwhile z is bound to a normal distribution, no sooner: else it would
+stay silent.
+Ink. Outliner and encoder stay as they are. Sketches of the encoder's z are held against their drawings, by pixels and by what a
+discriminator of patches sees in them (feature matching: Wang et al. 2018, https://arxiv.org/abs/1711.11585, eq. 4); these and sketches of
+random z have to pass for drawings (both halves of BicycleGAN, Zhu et al. 2017, https://arxiv.org/abs/1711.11586, without its third network).
+What is kept is the sketcher; encoder and discriminator are only used here.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -15,133 +19,211 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genga.params import TrainSketcher
+from genga.params import TrainSketcher, Views
+from genga.skeleton import JOINTS, J
 from models.ema import averaged_copy, update_ema
 from models.export import grid
 from models.loop import Scalars
 from models.networks import build
-from models.networks.sketcher import LINE_WIDTH, POSE_CHANNELS, Sketcher, draw_pose
+from models.networks.sketcher import LINE_WIDTH, Sketcher, draw_lines, outline, unit_of
+from models.networks.stick_unet import draw_sticks
 from models.precision import autocast, channels_last, device
 from models.recipes.pose import Batch, ink_of
 from models.schedule import set_lr
 from models.views import seen_differently
 
 SHOWN_SKETCHES = 3
-ON_A_STICK = 0.9
-FAR = 16.0  # pixels from a line that count as far away
-THIN_FROM = 0.7  # share of the training after which lines are as thin as they get
+FAR = 1 / 8  # of the side: what counts as far from a line
+THIN_FROM = 0.7  # share of the first part after which lines are as thin as they get
+THINNEST = 0.6  # pixels of the drawing at hand: the standard deviation across a line that can still be seen on it
+SMALLEST = 32  # side of the smallest drawing that outlines are learned on
+STEEPEST = 1.0  # longer gradients of the outliner are shortened: a part that flips over would throw the others about
+MATCHING = 10.0  # what a discriminator sees in a sketch counts for this many times what it says of it
+ONLY_MIRRORED = Views(shift=0.0, scale=0.0, turn=0.0)
+CROP = 32  # side of what the encoder reads
+READ_WIDTH = 0.75 / 64  # of the lines in it, as a share of the picture's side
+
+
+class Look(NamedTuple):
+    """A square upright on the spine: its middle, `below` a place between two joints, and half its side; in units of the mean stick."""
+
+    joints: tuple[str, str]
+    below: float
+    reach: float
+
+
+LOOKS = (Look(("head", "head"), 0.4, 1.1), Look(("neck", "hip"), 0.0, 1.2), Look(("hip", "hip"), 0.4, 1.2))
 
 
 def _halve(in_channels: int, out_channels: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(in_channels, out_channels, 4, 2, 1), nn.LeakyReLU(0.2))
 
 
-class Reader(nn.Module):
-    """ink (N, 1, R, R) and its pose, drawn (N, 21, R / 2, R / 2) -> (N, out, R / 8, R / 8). With one channel out, a discriminator of patches."""
-
-    def __init__(self, width: int, out_channels: int) -> None:
-        super().__init__()
-        self.ink = nn.Sequential(_halve(1, width), _halve(width, 2 * width))
-        self.both = nn.Sequential(_halve(2 * width + POSE_CHANNELS, 4 * width), nn.Conv2d(4 * width, out_channels, 3, 1, 1))
-
-    def forward(self, ink: Tensor, maps: Tensor) -> Tensor:
-        return self.both(torch.cat([self.ink(ink), F.avg_pool2d(maps, 2)], dim=1)).float()  # type: ignore[no-any-return]
-
-
 class Encoder(nn.Module):
-    """The same -> mean and logarithm of the variance of z (N, Z) each."""
+    """What is seen of a figure (N, LOOKS, CROP, CROP) and its pose (N, 11, 2) -> mean and logarithm of the variance of z (N, Z) each."""
 
-    def __init__(self, width: int, z_dim: int) -> None:
+    def __init__(self, z_dim: int, width: int) -> None:
         super().__init__()
-        self.reader = Reader(width, 4 * width)
-        self.out = nn.Linear(4 * width, 2 * z_dim)
+        self.read = nn.Sequential(_halve(len(LOOKS), width), _halve(width, 2 * width), _halve(2 * width, 4 * width), nn.Flatten())
+        self.out = nn.Sequential(nn.Linear(64 * width + 2 * len(JOINTS), 256), nn.LeakyReLU(0.2), nn.Linear(256, 2 * z_dim))
 
-    def forward(self, ink: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
-        mean, log_variance = self.out(self.reader(ink, maps).relu().mean(dim=(2, 3))).float().chunk(2, dim=1)
+    def forward(self, crops: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
+        placed = (pose - pose.mean(dim=1, keepdim=True)) / unit_of(pose)[:, None, None]
+        mean, log_variance = self.out(torch.cat([self.read(crops), placed.flatten(1)], dim=1)).float().chunk(2, dim=1)
         return mean, log_variance.clamp(-8, 8)
+
+
+def crops_of(lines: Tensor, pose: Tensor) -> Tensor:
+    """lines (N, 1, H, H) -> head, trunk and thighs, each upright and as large as any other figure's (N, LOOKS, CROP, CROP)."""
+    unit = unit_of(pose)[:, None]
+    down = F.normalize(pose[:, J["hip"]] - pose[:, J["neck"]], dim=1, eps=1e-4)
+    right = torch.stack([down[:, 1], -down[:, 0]], dim=1)
+    crops = []
+    for (a, b), below, reach in LOOKS:
+        middle = (pose[:, J[a]] + pose[:, J[b]]) / 2 + below * unit * down
+        # affine_grid's axes run from -1 to 1
+        views = torch.stack([2 * reach * unit * right, 2 * reach * unit * down, 2 * middle - 1], dim=2)
+        places = F.affine_grid(views, [len(lines), 1, CROP, CROP], align_corners=False)
+        crops.append(F.grid_sample(lines, places, align_corners=False))
+    return torch.cat(crops, dim=1).contiguous(memory_format=torch.channels_last)
+
+
+class Discriminator(nn.Module):
+    """ink (N, 1, R, R) -> logits (N, 1, R / 8, R / 8), high on real drawings, and what each level saw."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList([_halve(1, width), _halve(width, 2 * width), _halve(2 * width, 4 * width)])
+        self.out = nn.Conv2d(4 * width, 1, 3, 1, 1)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, 0.2)
+
+    def forward(self, ink: Tensor) -> tuple[Tensor, list[Tensor]]:
+        ink, seen = 2 * ink - 1, []
+        for level in self.levels:
+            ink = level(ink)
+            seen.append(ink.float())
+        return self.out(ink).float(), seen
 
 
 class SketcherRecipe:
     def __init__(self, params: TrainSketcher, shown: Batch) -> None:
         """`shown`: the pictures and poses of the sample grid."""
+        assert params.outlines is not None
         torch.manual_seed(params.training.seed)
-        self.params, self._shown = params, shown
-        sketcher = build(params.model)
+        self.params, self._outlines, self._shown = params, params.outlines, shown
+        model, total, share = params.model, params.training.total_kimg, params.outlines.share
+        self._outlining, self._inking = (params.training.model_copy(update={"total_kimg": part * total}) for part in (share, 1 - share))
+        sketcher = build(model)
         assert isinstance(sketcher, Sketcher)
         self.sketcher = channels_last(sketcher)
         self.sketcher_ema = averaged_copy(self.sketcher)
-        self.encoder = channels_last(Encoder(params.model.width, params.model.z_dim))
-        self.discriminator = channels_last(Reader(params.model.width, 1))
-        betas = (params.beta1, 0.99)
-        self._optimizer = torch.optim.Adam([*self.sketcher.parameters(), *self.encoder.parameters()], params.lr, betas)
+        self.encoder = channels_last(Encoder(model.z_dim, model.width))
+        self.discriminator = channels_last(Discriminator(model.width))
+        weights, betas = [*self.sketcher.outliner.parameters(), *self.encoder.parameters()], (params.beta1, 0.99)
+        self._outline_optimizer = torch.optim.Adam(weights, self._outlines.lr, (0.9, 0.99))
+        self._optimizer = torch.optim.Adam(self.sketcher.inker.parameters(), params.lr, betas)
         self._d_optimizer = torch.optim.Adam(self.discriminator.parameters(), params.lr, betas)
-        self._shown_z = torch.randn(SHOWN_SKETCHES, len(shown.poses), params.model.z_dim)
+        self._shown_z = torch.randn(SHOWN_SKETCHES, len(shown.poses), model.z_dim)
 
     def step(self, batch: Batch, cur_nimg: int) -> Scalars:
-        params = self.params
-        for optimizer in (self._optimizer, self._d_optimizer):
-            set_lr(optimizer, params.lr, cur_nimg, params.training)
-        pictures = torch.cat([ink_of(batch.pictures), nearness_of_ink(batch.pictures)], dim=1).to(device())
-        pictures, pose = seen_differently(pictures, batch.poses.to(device()), params.views)
-        ink, distance = pictures[:, :1], (1 - pictures[:, 1:]) * FAR
-        maps = draw_pose(pose, params.model.resolution // 2)
-        line_width = LINE_WIDTH * params.first_lines ** max(0.0, 1 - cur_nimg / (THIN_FROM * params.training.total_kimg * 1000))
-        with autocast(params.training.precision):
-            mean, log_variance = self.encoder(ink, maps)
-            z = mean + torch.randn_like(mean) * (log_variance / 2).exp()
-            found = self.sketcher.train().ink(maps, z, line_width)
-        wanted = torch.exp(distance**2 * (-0.5 / (line_width * params.model.resolution) ** 2))
+        outlined = round(self._outlining.total_kimg * 1000)
+        return self._step_outlines(batch, cur_nimg) if cur_nimg < outlined else self._step_ink(batch, cur_nimg - outlined)
+
+    def _step_outlines(self, batch: Batch, cur_nimg: int) -> Scalars:
+        params, outlines, resolution = self.params, self._outlines, self.params.model.resolution
+        set_lr(self._outline_optimizer, outlines.lr, cur_nimg, self._outlining)
+        nearness, pose = seen_differently(nearness_of_ink(batch.pictures).to(device()), batch.poses.to(device()), params.views)
+        thinning = min(1.0, cur_nimg / (THIN_FROM * self._outlining.total_kimg * 1000))
+        line_width = max(LINE_WIDTH, 2 * THINNEST / resolution) * outlines.first_lines ** (1 - thinning)
+        shrinks = 2
+        while line_width * resolution >= 2 * shrinks * THINNEST and resolution >= 2 * shrinks * SMALLEST:
+            shrinks *= 2  # wide lines are seen on small drawings too, four times as fast
+        mean, log_variance = self._meant(nearness, pose)
+        z = mean + torch.randn_like(mean) * (log_variance / 2).exp()
+        shapes, _ = self.sketcher.outliner(pose, z)
+        found = draw_lines(outline(shapes, resolution // shrinks, line_width), line_width)
+        wanted = lines_at(F.avg_pool2d(nearness, shrinks), line_width)
         drawn = F.binary_cross_entropy(found.clamp(1e-3, 1 - 1e-3), wanted, weight=1 + params.ink_weight * wanted)
         kl = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(dim=1).mean()
-        loss, scalars = drawn + params.kl_weight * kl, {"drawn": drawn.item(), "kl": kl.item()}
-        if params.adversarial > 0:
-            fooled = F.softplus(-self.discriminator(found, maps)).mean()
-            loss = loss + params.adversarial * fooled
-            scalars["fooled"] = fooled.item()
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self._optimizer.step()
-        if params.adversarial > 0:
-            scalars["told_apart"] = self._step_discriminator(wanted, found.detach(), maps)
-        update_ema(self.sketcher_ema, self.sketcher, len(ink), params.ema_kimg, cur_nimg + len(ink))
-        return scalars
+        self._outline_optimizer.zero_grad(set_to_none=True)
+        (drawn + thinning * outlines.kl_weight * kl).backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.sketcher.outliner.parameters(), STEEPEST)
+        self._outline_optimizer.step()
+        update_ema(self.sketcher_ema.outliner, self.sketcher.outliner, len(pose), params.ema_kimg, cur_nimg + len(pose))
+        return {"drawn": drawn.item(), "kl": kl.item()}
 
-    def _step_discriminator(self, real: Tensor, fake: Tensor, maps: Tensor) -> float:
-        loss = F.softplus(-self.discriminator(real, maps)).mean() + F.softplus(self.discriminator(fake, maps)).mean()
+    def _meant(self, nearness: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and logarithm of the variance of z (N, Z)."""
+        crops = crops_of(lines_at(F.avg_pool2d(nearness, 2), READ_WIDTH), pose)
+        with autocast(self.params.training.precision):
+            found: tuple[Tensor, Tensor] = self.encoder(crops, pose)
+        return found
+
+    def _step_ink(self, batch: Batch, cur_nimg: int) -> Scalars:
+        params, count = self.params, len(batch.poses)
+        for optimizer in (self._optimizer, self._d_optimizer):
+            set_lr(optimizer, params.lr, cur_nimg, self._inking)
+        pictures = torch.cat([ink_of(batch.pictures), nearness_of_ink(batch.pictures)], dim=1).to(device())
+        pictures, pose = seen_differently(pictures, batch.poses.to(device()), ONLY_MIRRORED)
+        ink, nearness = pictures[:, :1], pictures[:, 1:]
+        with torch.no_grad():
+            mean, log_variance = self._meant(nearness, pose)
+            z = mean + torch.randn_like(mean) * (log_variance / 2).exp()
+            lines = self.sketcher_ema.lines(torch.cat([pose, pose[: count // 2]]), torch.cat([z, torch.randn_like(z[: count // 2])]))
+        self.discriminator.requires_grad_(False)
+        with autocast(params.training.precision):
+            found = self.sketcher.inker.train()(*lines)
+            logits, found_seen = self.discriminator(found)
+            _, real_seen = self.discriminator(ink)
+        drawn = F.binary_cross_entropy(found[:count].clamp(1e-3, 1 - 1e-3), ink, weight=1 + params.ink_weight * ink)
+        features = torch.stack([F.l1_loss(a[:count], b) for a, b in zip(found_seen, real_seen, strict=True)]).sum()
+        fooled = F.softplus(-logits).mean()
+        self._optimizer.zero_grad(set_to_none=True)
+        (drawn + params.adversarial * (fooled + MATCHING * features)).backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+
+        self.discriminator.requires_grad_(True)
+        with autocast(params.training.precision):
+            logits, _ = self.discriminator(torch.cat([ink, found.detach()]))
+        told_apart = F.softplus(-logits[:count]).mean() + F.softplus(logits[count:]).mean()
         self._d_optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        told_apart.backward()  # type: ignore[no-untyped-call]
         self._d_optimizer.step()
-        return loss.item()
+        update_ema(self.sketcher_ema.inker, self.sketcher.inker, count, params.ema_kimg, cur_nimg + count)
+        return {"inked": drawn.item(), "features": features.item(), "fooled": fooled.item(), "told_apart": told_apart.item()}
 
     @torch.no_grad()
     def sample(self) -> NDArray[np.uint8]:
-        """Each row: the pose, what a mannequin in it looks like, sketches of it by several z."""
-        poses = self._shown.poses.to(device())
-        sketches = [self.sketcher_ema(poses, z.to(device())) for z in self._shown_z]
-        sticks = (draw_pose(poses, self.params.model.resolution).amax(dim=1, keepdim=True) < ON_A_STICK).float()
-        columns = torch.stack([sticks, 1 - ink_of(self._shown.pictures).to(device()), *sketches], dim=1)
-        return grid(columns.flatten(0, 1) * 2 - 1, columns=2 * columns.shape[1])
+        return pose_rows(self.sketcher_ema, self._shown, self._shown_z)
 
     def state_dict(self) -> dict[str, Any]:
-        return {
-            "sketcher": self.sketcher.state_dict(),
-            "sketcher_ema": self.sketcher_ema.state_dict(),
-            "encoder": self.encoder.state_dict(),
-            "discriminator": self.discriminator.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "d_optimizer": self._d_optimizer.state_dict(),
-        }
+        return {name: part.state_dict() for name, part in self._parts().items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.sketcher.load_state_dict(state["sketcher"])
-        self.sketcher_ema.load_state_dict(state["sketcher_ema"])
-        self.encoder.load_state_dict(state["encoder"])
-        self.discriminator.load_state_dict(state["discriminator"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._d_optimizer.load_state_dict(state["d_optimizer"])
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    def _parts(self) -> dict[str, Any]:
+        networks = {"sketcher": self.sketcher, "sketcher_ema": self.sketcher_ema, "encoder": self.encoder, "discriminator": self.discriminator}
+        return networks | {"outline_optimizer": self._outline_optimizer, "optimizer": self._optimizer, "d_optimizer": self._d_optimizer}
 
 
 def nearness_of_ink(pictures: Tensor) -> Tensor:
-    """uint8 (N, R, R), dark on white -> (N, 1, R, R): 1 on ink, falling in a line to 0 at FAR pixels from it."""
+    """uint8 (N, R, R), dark on white -> (N, 1, R, R): 1 on ink, falling in a line to 0 at FAR from it."""
     distances = [cv2.distanceTransform((picture > 127).astype(np.uint8), cv2.DIST_L2, 5) for picture in pictures.numpy()]
-    return 1 - (torch.from_numpy(np.stack(distances))[:, None] / FAR).clamp(max=1)
+    return 1 - (torch.from_numpy(np.stack(distances))[:, None] / (FAR * pictures.shape[-1])).clamp(max=1)
+
+
+def lines_at(nearness: Tensor, line_width: float) -> Tensor:
+    """(N, 1, H, H), 1 = ink: lines of this width, as a share of the side, where nearness is 1."""
+    return torch.exp(((1 - nearness) * FAR) ** 2 * (-0.5 / line_width**2))
+
+
+def pose_rows(sketcher: nn.Module, shown: Batch, z: Tensor) -> NDArray[np.uint8]:
+    """Each row: the pose, what a mannequin in it looks like, sketches of it by several z (S, N, Z); two poses to a row."""
+    poses = shown.poses.to(device())
+    sketches = [sketcher(poses, each.to(device())) for each in z]
+    columns = torch.stack([1 - draw_sticks(poses, shown.pictures.shape[-1]), 1 - ink_of(shown.pictures).to(device()), *sketches], dim=1)
+    return grid(columns.flatten(0, 1) * 2 - 1, columns=2 * columns.shape[1])

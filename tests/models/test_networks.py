@@ -18,6 +18,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "dcgan": DCGAN,
     "pose": {"arch": "pose", "resolution": 32, "width": 8},
     "sketcher": {"arch": "sketcher", "resolution": 32, "z_dim": 4, "width": 8},
+    "stick_unet": {"arch": "stick_unet", "resolution": 32, "z_dim": 4, "width": 8},
     "stylegan2": {"arch": "stylegan2", "resolution": 32, "z_dim": 6, "w_dim": 8, "mapping_layers": 2, "channel_base": 256, "channel_max": 16},
     "tagger": {"arch": "tagger", "resolution": 32, "width": 8, "dropout": 0.1},
     "transfer": {"arch": "transfer", "base": DCGAN, "width": 8},
@@ -203,7 +204,10 @@ def test_nothing_beyond_the_margin_changes_an_enlarged_pixel() -> None:
     assert not same[..., reach + 16 :].all()
 
 
-@pytest.mark.parametrize(("arch", "shape"), [("tagger", (3, len(columns()))), ("upscaler", (3, 3, 128, 128)), ("sketcher", (3, 1, 32, 32))])
+SHAPES = {"tagger": (3, len(columns())), "upscaler": (3, 3, 128, 128), "sketcher": (3, 1, 32, 32), "stick_unet": (3, 1, 32, 32)}
+
+
+@pytest.mark.parametrize(("arch", "shape"), SHAPES.items())
 def test_outputs_have_the_stated_shape(arch: str, shape: tuple[int, ...]) -> None:
     module = small(arch).eval()
     with torch.no_grad():

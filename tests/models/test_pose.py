@@ -1,4 +1,4 @@
-"""The pose networks: what they read off heat, and a loss that does not ask which limb is the left one."""
+"""The pose networks: what they read off heat, a loss that does not ask which limb is the left one, and a confidence that means what it says."""
 
 from copy import deepcopy
 from pathlib import Path
@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from genga.params import TrainPose, Views, load_params
-from genga.skeleton import LIMBS, J, mirror, swap_limbs
+from genga.skeleton import LIMBS, J, mirror, pck
 from models.loop import seed_step
-from models.metrics.poses import pose_metrics, read_poses
+from models.metrics.poses import calibration_error, calibration_for, near, pose_metrics, read_poses, reliability, reliability_plot
 from models.networks import build
 from models.networks.pose import PoseNet, cell_centres, read_heat
-from models.recipes.pose import Batch, PoseRecipe, ink_of, nearer_names, pose_losses
+from models.recipes.pose import Batch, PoseRecipe, ink_of, pose_losses
 from models.views import look, look_points, random_views, seen_differently
 
 REPO = Path(__file__).parents[2]
@@ -62,18 +62,26 @@ def test_pale_lines_are_read_like_dark_ones(params: TrainPose) -> None:
     assert torch.allclose(net(ink)[0], net(ink * 0.3)[0], atol=1e-4)
 
 
+def test_the_paper_is_what_the_border_is_made_of() -> None:
+    dark_on_light = rng.integers(100, 256, (2, 16, 16), dtype=np.uint8)
+    dark_on_light[:, [0, -1]] = dark_on_light[:, :, [0, -1]] = 230
+    ink = ink_of(torch.from_numpy(dark_on_light))
+    assert torch.allclose(ink[:, 0], torch.from_numpy((230 - dark_on_light.astype(np.float32)).clip(0) / 255), atol=1e-6)
+    assert torch.allclose(ink_of(torch.from_numpy(255 - dark_on_light)), ink, atol=1e-6)
+
+
 def test_heat_is_read_finer_than_its_cells() -> None:
     places = torch.rand(4, 11, 2) * 0.8 + 0.1
-    joints, confidence = read_heat(heat_at(places, side=32))
+    joints, share = read_heat(heat_at(places, side=32))
     assert (joints - places).abs().max() < 0.25 / 32
-    assert (confidence > 0.9).all()
+    assert (share > 0.9).all()
 
 
 def test_a_joint_that_may_be_in_two_places_is_in_one_of_them_with_less_confidence() -> None:
     one, other = torch.tensor([0.2, 0.5]).expand(1, 11, 2), torch.tensor([0.8, 0.5]).expand(1, 11, 2)
-    joints, confidence = read_heat(torch.logaddexp(heat_at(one, 32) + 0.1, heat_at(other, 32)))
+    joints, share = read_heat(torch.logaddexp(heat_at(one, 32) + 0.1, heat_at(other, 32)))
     assert (joints - one).abs().max() < 1 / 32
-    assert ((confidence > 0.4) & (confidence < 0.6)).all()
+    assert ((share > 0.4) & (share < 0.6)).all()
 
 
 @pytest.mark.parametrize("limb", ["arm", "leg"])
@@ -88,11 +96,13 @@ def test_with_sticks_the_loss_does_not_ask_which_limb_is_the_left_one(limb: str)
     assert strict[1] > same[1] + 0.01
 
 
-def test_limbs_are_named_by_the_rule_of_the_skeleton() -> None:
-    found, truth = torch.rand(50, 11, 2), torch.rand(50, 11, 2)
-    ours = nearer_names(found, truth).numpy()
-    by_rule = swap_limbs(found.numpy(), truth.numpy())
-    assert np.allclose(np.linalg.norm(ours - found.numpy(), axis=2).sum(), np.linalg.norm(by_rule - truth.numpy(), axis=2).sum())
+def test_an_elbow_goes_with_its_own_wrist() -> None:
+    truth = torch.rand(4, 11, 2) * 0.8 + 0.1
+    mixed = truth.clone()
+    mixed[:, [J["l_wrist"], J["r_wrist"]]] = truth[:, [J["r_wrist"], J["l_wrist"]]]
+    right, wrong = (pose_losses(heat_at(found, side=32, sigma=0.02), truth, limbs_may_swap=True) for found in (truth, mixed))
+    assert wrong[0] > right[0] + 1
+    assert wrong[1] > right[1] + 0.01
 
 
 def test_steps_on_one_batch_lower_its_loss_and_the_recipe_comes_back_from_its_state(params: TrainPose) -> None:
@@ -147,6 +157,65 @@ def test_metrics_count_joints_near_the_truth() -> None:
     metrics = pose_metrics(off, truth, limbs_may_swap=False)
     assert metrics["pck_0.1/head"] == 0.5
     assert metrics["pck_0.1"] == pytest.approx(1 - 0.5 / 11)
+    assert "pck_0.1/visible" not in metrics
+    visible = np.ones((10, 11), bool)
+    assert "pck_0.1/visible" not in pose_metrics(off, truth, limbs_may_swap=False, visible=visible)
+    visible[:4, J["head"]] = False
+    assert pose_metrics(off, truth, limbs_may_swap=False, visible=visible)["pck_0.1/visible"] == pytest.approx(1 - 1 / 106)
+
+
+def test_near_is_what_pck_counts() -> None:
+    found, truth = rng.random((40, 11, 2)), rng.random((40, 11, 2))
+    for swap in (False, True):
+        assert np.allclose(near(found, truth, 0.3, limbs_may_swap=swap).mean(axis=0), pck(found, truth, 0.3, "bbox", limbs_may_swap=swap))
+
+
+def over_confident(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Log odds three times too large, and what then was true."""
+    odds = rng.normal(1.0, 1.5, count)
+    hit = rng.random(count) < 1 / (1 + np.exp(-odds))
+    return 1 / (1 + np.exp(-3 * odds)), hit
+
+
+def test_an_over_confident_network_becomes_calibrated(params: TrainPose) -> None:
+    confidence, hit = over_confident(20_000)
+    scale, shift = calibration_for(confidence, hit).tolist()
+    assert scale == pytest.approx(1 / 3, abs=0.06) and shift == pytest.approx(0, abs=0.15)
+    odds = np.log(confidence.clip(1e-3, 1 - 1e-3) / (1 - confidence.clip(1e-3, 1 - 1e-3)))
+    calibrated = 1 / (1 + np.exp(-(scale * odds + shift)))
+    assert calibration_error(calibrated, hit) < 0.03 < 0.1 < calibration_error(confidence, hit)
+
+    net = build(params.model).eval()
+    assert isinstance(net, PoseNet)
+    ink = torch.rand(3, 1, 32, 32)
+    with torch.no_grad():
+        joints, raw = net(ink)
+        net.calibration.copy_(torch.tensor([scale, shift]))
+        same, sure = net(ink)
+    assert torch.equal(joints, same)
+    assert torch.allclose(sure.logit(), scale * raw.logit() + shift, atol=1e-4)
+
+
+@pytest.mark.parametrize("outcome", [True, False])
+def test_confidence_stays_a_probability_where_all_was_found_or_nothing(outcome: bool) -> None:
+    scale, shift = calibration_for(rng.uniform(0.2, 0.8, 50), np.full(50, outcome)).tolist()
+    sure = 1 / (1 + np.exp(-(scale * 0 + shift)))
+    assert (sure > 0.9) == outcome and (sure < 0.1) != outcome
+
+
+def test_calibration_error_of_a_known_case() -> None:
+    confidence = np.array([0.95, 0.95, 0.95, 0.95, 0.35, 0.35])
+    hit = np.array([True, True, True, False, False, True])
+    assert calibration_error(confidence, hit) == pytest.approx((4 * (0.95 - 0.75) + 2 * (0.5 - 0.35)) / 6)
+    assert reliability(confidence, hit) == [(pytest.approx(0.35), 0.5, 2), (pytest.approx(0.95), 0.75, 4)]
+    assert calibration_error(np.ones(4), np.ones(4, bool)) == 0
+
+
+def test_the_reliability_plot_marks_where_confidence_and_truth_stand() -> None:
+    plot = reliability_plot(np.full(10, 0.95), np.arange(10) < 5)
+    assert plot.dtype == np.uint8 and plot.shape[2] == 3
+    blue = np.argwhere((plot == (40, 90, 220)).all(axis=2))
+    assert np.allclose(blue.mean(axis=0), (40 + 0.5 * 360, 40 + 0.95 * 360), atol=3)
 
 
 def test_pictures_are_read_in_batches_of_any_remainder(params: TrainPose) -> None:
