@@ -1,17 +1,21 @@
 """Mannequins -> the gallery: line art to be found by pose (see genga/gallery.py).
 
 reads   data/figures/mannequins/   store
-writes  data/gallery/              store: one size of their pictures, and id, source, licence and pose
+writes  data/gallery/              store: one size of their pictures, and id, source, licence, kind of pose and pose
 """
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from genga.door import run
+from genga.errors import DataError
+from genga.gallery import EVEN, fit
 from genga.params import IndexFigures, load_params
 from genga.progress import progress
+from genga.skeleton import from_vector
 from genga.store import Store, StoreWriter
 
 CHUNK = 256
@@ -20,10 +24,19 @@ CHUNK = 256
 def index_figures(params: IndexFigures, figures_dir: Path, out_dir: Path) -> None:
     figures = Store(figures_dir / "mannequins")
     pictures = figures.images(params.size)
-    rows = figures.manifest.select(["id", "source", "licence", "pose"]).to_pylist()
+    about = figures.manifest.select(["id", "source", "licence", "kind", "pose"])
     with StoreWriter(out_dir, {str(params.size): pictures.shape[1:]}) as writer:
-        for start in progress(range(0, len(rows), CHUNK), what="index the figures"):
-            writer.append(rows[start : start + CHUNK], **{str(params.size): np.asarray(pictures[start : start + CHUNK])})
+        for start in progress(range(0, len(figures), CHUNK), what="index the figures"):
+            rows = about.slice(start, CHUNK).to_pylist()
+            for row in rows:
+                _check(row)
+            writer.append(rows, **{str(params.size): np.asarray(pictures[start : start + CHUNK])})
+
+
+def _check(row: dict[str, Any]) -> None:
+    """A pose without a size has no shape to be found by."""
+    if not fit(from_vector(row["pose"]), EVEN).any():
+        raise DataError(f"figure {row['id']} of {row['source']} has all its joints in one place; take it out of the poses or correct it there")
 
 
 def main() -> None:
