@@ -161,8 +161,8 @@ class Engine:
         return encode_png(to_uint8(drawn * 2 - 1)[0, :, :, 0])
 
     def nearest(self, request: SketchRequest) -> list[Neighbour]:
-        """Figures facing either way count; the picture of a mirrored one is flipped."""
-        found = self.gallery.nearest(request.pose, NUM_NEAREST, mirroring=True)
+        """Figures facing either way count, unsure joints less; the picture of a mirrored one is flipped."""
+        found = self.gallery.nearest(request.pose, NUM_NEAREST, mirroring=True, confidence=request.confidence)
         return [self._neighbour(*each) for each in zip(found.rows, found.distances, found.mirrored, strict=True)]
 
     def _neighbour(self, row: int, distance: float, mirrored: bool) -> Neighbour:
@@ -193,7 +193,8 @@ class Engine:
         network = self.network(family)
         joints, confidence = network(torch.from_numpy(frame.cut(ink, network.resolution))[None, None])
         pose = frame.to_picture(joints[0].numpy(), ink)
-        return PoseReading(pose=pose.tolist(), kind=kind, confidence=confidence[0].tolist(), version=self.version(family))
+        order = facing_us(pose) if kind == "stick" else np.arange(len(skeleton.JOINTS))
+        return PoseReading(pose=pose[order].tolist(), kind=kind, confidence=confidence[0, order].tolist(), version=self.version(family))
 
     def enlargement(self, picture: Picture) -> Enlargement:
         return Enlargement(self.network("upscaler"), picture)
@@ -202,6 +203,15 @@ class Engine:
 def _load(model_dir: Path) -> nn.Module:
     network, _ = load_model(model_dir)
     return network.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[no-any-return, call-overload]
+
+
+def facing_us(pose: NDArray[Any]) -> NDArray[np.int64]:
+    """Which joint of a stick figure (11, 2) is taken for each: the drawing does not tell its left limbs, so they are those on the right."""
+    order = np.arange(len(skeleton.JOINTS))
+    for left, right in skeleton.LIMBS.values():
+        if pose[list(left), 0].sum() < pose[list(right), 0].sum():
+            order[[*left, *right]] = [*right, *left]
+    return order
 
 
 def _check_columns(release: Release) -> None:

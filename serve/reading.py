@@ -1,50 +1,24 @@
-"""From any picture of a drawn figure to what the pose networks read: ink on paper, cut out square around the figure.
+"""What a drawing shows, a stick figure or a figure, and pictures as the face networks know them. Ink and frames: models/ink.py."""
 
-Ink is float32 in [0, 1], 0 = paper.
-"""
-
-from typing import Any, Literal, NamedTuple
+import math
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from genga.errors import DataError
+from models.ink import FRAME_MARGIN, INK, Frame, Ink, frame_of, read_ink, thickness
 
-Array = NDArray[Any]
-Ink = NDArray[np.float32]
+__all__ = ["Frame", "Ink", "Kind", "fit_square", "frame_of", "kind_of_drawing", "read_ink"]
+
 Kind = Literal["stick", "figure"]
-# the longer side that drawings are read at: ten times what the networks see
-WORKING_SIDE = 640
-MIN_CONTRAST = 40
-INK = 0.35
-MARGIN = 0.1  # paper around the figure, as a share of its longer side
-# How kinds are told apart, at this side in pixels: gaps up to GAP are closed; lines that are then this much thicker were outlines.
-# About 98 % of the stick figures and 99 % of the figures that Genga draws are then told right; SOLID, in pixels, is more than any pen.
-KIND_SIDE, GAP, OUTLINES, SOLID = 160, 9, 1.6, 6.5
-THINNEST = 0.02  # pens thinner than this share of the frame are taken for one as thick
-
-
-class Frame(NamedTuple):
-    """A square in pixels of the ink; it may reach over the edge, where there is paper."""
-
-    left: int
-    top: int
-    side: int
-
-    def cut(self, ink: Ink, resolution: int) -> Ink:
-        """(resolution, resolution)"""
-        square = np.zeros((self.side, self.side), dtype=np.float32)
-        top, left = max(self.top, 0), max(self.left, 0)
-        inside = ink[top : self.top + self.side, left : self.left + self.side]
-        square[top - self.top :, left - self.left :][: inside.shape[0], : inside.shape[1]] = inside
-        return np.asarray(cv2.resize(square, (resolution, resolution), interpolation=cv2.INTER_AREA), dtype=np.float32)
-
-    def to_picture(self, pose: Array, ink: Ink) -> Array:
-        """Joints in [0, 1] of the square -> in [0, 1] of the whole picture."""
-        height, width = ink.shape
-        whole: Array = (pose * self.side + (self.left, self.top)) / (width, height)
-        return whole.clip(0, 1)
+Array = NDArray[Any]
+# Lengths below are pixels of a figure whose longer side is KIND_SIDE.
+KIND_SIDE, GAP = 160, 5
+# a blob HEAD pens wide that fills ROUND of its square, and no more than LARGEST of the figure's, is a filled head
+WIDEST_PEN, HEAD, ROUND, LARGEST = 14.0, 1.6, 0.6, 0.5
+# What a logistic regression makes of `shape_of`, fitted by bench/drawing_kinds.py; above 0 is a figure
+KIND_WEIGHTS, KIND_BIAS = (19.06, 0.22, 12.16, 6.75, 9.17, 3.89, 6.22), -42.29
 
 
 def fit_square(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
@@ -56,47 +30,51 @@ def fit_square(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(middle, (side, side), interpolation=cv2.INTER_AREA if length > side else cv2.INTER_CUBIC), dtype=np.uint8)
 
 
-def read_ink(picture: NDArray[np.uint8]) -> Ink:
-    """RGB (H, W, 3) -> ink of the same proportions. The paper is what the border is made of, be it light or dark."""
-    gray = _shrunk(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)).astype(np.float32)
-    paper = float(np.median(np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])))
-    difference = np.maximum(paper - gray if paper >= 128 else gray - paper, 0)
-    darkest = float(difference.max())
-    if darkest < MIN_CONTRAST:
-        raise DataError("no drawing was found in this picture, it is all of one shade; send a figure or a stick figure on plain paper")
-    return np.asarray(difference / darkest, dtype=np.float32)
-
-
-def _shrunk(gray: Array) -> Array:
-    height, width = gray.shape
-    scale = WORKING_SIDE / max(height, width)
-    return cv2.resize(gray, (max(round(width * scale), 1), max(round(height * scale), 1)), interpolation=cv2.INTER_AREA) if scale < 1 else gray
-
-
-def frame_of(ink: Ink) -> Frame:
-    (top, bottom), (left, right) = ((int(places.min()), int(places.max()) + 1) for places in np.nonzero(ink > INK))
-    side = round(max(bottom - top, right - left) * (1 + 2 * MARGIN))
-    return Frame((left + right - side) // 2, (top + bottom - side) // 2, side)
-
-
 def kind_of_drawing(ink: Ink) -> Kind:
-    """A stick figure is made of single strokes; a figure of outlines, which lie close together in pairs, or it is a solid shape."""
-    frame = frame_of(ink)
-    drawn = (frame.cut(_thickened(ink, frame), round(KIND_SIDE * (1 + 2 * MARGIN))) > INK).astype(np.uint8)
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (GAP, GAP))
-    thickness, closed = _thickness(drawn), _thickness(cv2.morphologyEx(drawn, cv2.MORPH_CLOSE, disc))
-    return "figure" if thickness > SOLID or closed > OUTLINES * thickness else "stick"
+    """A stick figure is made of single strokes and perhaps a filled head; a figure of outlines, close together in pairs, or of solid shapes."""
+    return "figure" if float(np.dot(shape_of(ink), KIND_WEIGHTS)) + KIND_BIAS > 0 else "stick"
 
 
-def _thickened(ink: Ink, frame: Frame) -> Ink:
-    missing = THINNEST * frame.side - 2 * _thickness((ink > INK).astype(np.uint8))
-    if missing < 1:
-        return ink
-    pen = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (1 + round(missing), 1 + round(missing)))
-    return np.asarray(cv2.dilate(ink, pen), dtype=np.float32)
+def shape_of(ink: Ink) -> Array:
+    """(7,): how much of the drawing, its filled head aside, stays when what is narrow goes, and comes when gaps are filled."""
+    drawn = np.pad((frame_of(ink).cut(ink, round(KIND_SIDE * (1 + 2 * FRAME_MARGIN))) > INK).astype(np.uint8), KIND_SIDE // 10)
+    drawn = _without_head(_closed(drawn, GAP))
+    pen, area = min(2 * thickness(drawn), WIDEST_PEN), max(float(drawn.sum()), 1.0)
+    joined = _closed(drawn, 11)
+    edges, _ = cv2.findContours(drawn, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    return np.array(
+        [
+            _opened(joined, 9).sum() / max(float(joined.sum()), 1.0),
+            _opened(drawn, 9).sum() / area,
+            _opened(drawn, 1.3 * pen).sum() / area,
+            _opened(drawn, 2.5 * pen).sum() / area,
+            math.log(max(float(_closed(drawn, 19).sum()), 1.0) / area),
+            math.log(1 + len(edges)),
+            math.log(0.01 + sum(cv2.arcLength(edge, True) for edge in edges) / KIND_SIDE),
+        ]
+    )
 
 
-def _thickness(shape: Array) -> float:
-    """Area over length of its edges, inner ones too: half the width of a stroke."""
-    edges, _ = cv2.findContours(shape, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    return float(shape.sum()) / max(sum(cv2.arcLength(edge, True) for edge in edges), 1.0)
+def _disc(side: float) -> Array:
+    odd = 2 * math.floor(side / 2) + 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (odd, odd)))
+
+
+def _closed(shape: Array, side: float) -> Array:
+    return np.asarray(cv2.morphologyEx(shape, cv2.MORPH_CLOSE, _disc(side)))
+
+
+def _opened(shape: Array, side: float) -> Array:
+    return np.asarray(cv2.morphologyEx(shape, cv2.MORPH_OPEN, _disc(side)))
+
+
+def _without_head(drawn: Array) -> Array:
+    pen = min(2 * thickness(drawn), WIDEST_PEN)
+    count, parts, boxes, _ = cv2.connectedComponentsWithStats(_opened(drawn, max(HEAD * pen, 9)))
+    if count == 1:
+        return drawn
+    largest = 1 + int(boxes[1:, cv2.CC_STAT_AREA].argmax())
+    side = float(boxes[largest, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max())
+    if side > LARGEST * KIND_SIDE or boxes[largest, cv2.CC_STAT_AREA] < ROUND * side**2:
+        return drawn
+    return np.asarray(drawn * (cv2.dilate((parts == largest).astype(np.uint8), _disc(GAP)) == 0))

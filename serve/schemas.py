@@ -42,6 +42,9 @@ class CharacterRequest(Request):
 
 class SketchRequest(Request):
     pose: Annotated[list[Point], Field(min_length=11, max_length=11, description="x, y of each joint, in the order of /api/release")]
+    confidence: Annotated[list[Unit], Field(min_length=11, max_length=11)] | None = Field(
+        default=None, description="how sure each joint is, as /api/pose says it: unsure ones count less for the nearest figures; without it all count"
+    )
     count: int = Field(default=1, ge=1, le=MAX_SKETCHES)
     seed: Seed = 0
 
@@ -63,9 +66,11 @@ class Tags(BaseModel):
 
 
 class PoseReading(BaseModel):
-    pose: list[list[float]] = Field(description="x, y of each joint in [0, 1] of the picture's width and height")
+    pose: list[list[float]] = Field(
+        description="x, y of each joint in [0, 1] of the picture's width and height; a stick figure is taken to face us, its left limbs on the right"
+    )
     kind: Literal["stick", "figure"]
-    confidence: list[float]
+    confidence: list[float] = Field(description="of each joint: how sure its place is, from 0 to 1")
     version: str
 
 

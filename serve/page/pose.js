@@ -1,13 +1,17 @@
 // The pose tool: joints, strokes, pictures or presets -> a pose -> sketches and the nearest figures, live.
 
 import { Latest, readPose, settled, sketch } from "./api.js";
-import { byId, h, icon, press, randomSeed, save, saveText, say, show, svg } from "./dom.js";
+import { byId, h, icon, press, randomSeed, save, saveText, say, show } from "./dom.js";
+import { letterbox, thumbnail } from "./figure.js";
+import { recall, remember } from "./memory.js";
+import { openPoseJson, ourJson, poseOf } from "./posefiles.js";
 import { presets } from "./presets.js";
-import { figureLines, headCircle, placeHead, placeLines, Stage } from "./stage.js";
+import { Stage, UNSURE } from "./stage.js";
 import { Timeline } from "./timeline.js";
 import { megabytes, provenance } from "./words.js";
 
 const NUM_SKETCHES = 6;
+const KEEPING = "genga.lengths"; // what the browser remembers it under
 const HELP = {
   joints: "Drag a joint, or choose it with Tab and move it with the arrow keys.",
   draw: "Draw a stick figure: a head, a body, arms and legs. The joints follow your strokes.",
@@ -27,7 +31,7 @@ export class PoseTool {
   constructor({ onanswer }) {
     this.onanswer = onanswer;
     this.#sketches = new Latest({
-      work: ({ pose, seed }, signal) => sketch({ pose, seed, count: NUM_SKETCHES }, signal),
+      work: (wish, signal) => sketch({ ...wish, count: NUM_SKETCHES }, signal),
       done: (answer) => this.#showAnswer(answer),
       failed: (error) => this.#fail("sketch-message", error),
       busy: (busy) => byId("sketches").setAttribute("aria-busy", busy),
@@ -61,12 +65,8 @@ export class PoseTool {
   }
 
   #preset({ name, pose }, skeleton) {
-    const lines = figureLines(skeleton);
-    const head = headCircle();
-    placeLines(lines, pose);
-    placeHead(head, pose, skeleton.joints);
-    const picture = svg("svg", { viewBox: "0 0 100 100", "aria-hidden": "true", class: "figure" }, head, ...lines);
-    return h("li", {}, h("button", { class: "preset", onclick: () => this.#commit({ ...this.start, pose }) }, picture, h("span", {}, name)));
+    const choose = () => this.#commit({ ...this.start, pose });
+    return h("li", {}, h("button", { class: "preset", onclick: choose }, thumbnail(pose, skeleton), h("span", {}, name)));
   }
 
   #listen() {
@@ -78,7 +78,11 @@ export class PoseTool {
     byId("pose-reset").addEventListener("click", () => this.#startAgain());
     byId("pose-open").addEventListener("click", () => byId("pose-file").click());
     byId("pose-file").addEventListener("change", () => this.#open(byId("pose-file")));
-    byId("pose-json").addEventListener("click", () => this.#saveJson());
+    byId("pose-json").addEventListener("click", () => this.#save(ourJson, "genga-pose.json"));
+    byId("pose-openpose").addEventListener("click", () => this.#save(openPoseJson, "genga-openpose.json"));
+    byId("keep-lengths").checked = recall(KEEPING, (value) => typeof value === "boolean", true);
+    byId("keep-lengths").addEventListener("change", () => this.#setKeeping(byId("keep-lengths").checked));
+    this.#setKeeping(byId("keep-lengths").checked);
     byId("trace-clear").addEventListener("click", () => this.#trace(null));
     byId("sketch-seeds").addEventListener("click", () => {
       this.#seed = randomSeed();
@@ -96,6 +100,11 @@ export class PoseTool {
     press(byId("mode-draw"), mode === "draw");
     byId("stage-help").textContent = HELP[mode];
     this.#stage.setDrawing(mode === "draw");
+  }
+
+  #setKeeping(keeping) {
+    remember(KEEPING, keeping);
+    this.#stage.setKeeping(keeping);
   }
 
   // --- changes
@@ -118,10 +127,10 @@ export class PoseTool {
 
   /** A joint on its way: sketches follow at once, and the step that can be undone is the whole drag or the run of keys. */
   #moved(pose, { joint, last, key }) {
-    this.#askSketches(pose);
-    if (!last) return;
     const confidence = this.#timeline.now.confidence.map((each, each_idx) => (each_idx === joint ? 1 : each)); // a person has placed it
     const state = { ...this.#timeline.now, pose, confidence };
+    this.#askSketches(state);
+    if (!last) return;
     const again = key && this.#lastKey.joint === joint && performance.now() - this.#lastKey.time < 800;
     if (again) this.#timeline.replace(state);
     else if (pose !== this.#timeline.now.pose) this.#timeline.push(state);
@@ -170,17 +179,11 @@ export class PoseTool {
     return readPose(file, file.name, signal);
   }
 
-  #take({ pose, confidence, kind, version }, { strokes, place }) {
-    const order = kind === "stick" ? facing(pose, this.#release.joints) : pose.map((_, joint) => joint);
-    const placed = place ? pose.map(place) : pose;
-    const found = {
-      pose: order.map((joint) => placed[joint]),
-      confidence: order.map((joint) => confidence[joint]),
-      strokes: strokes ? this.#timeline.now.strokes : [],
-    };
+  #take({ pose, confidence, version }, { strokes, place }) {
+    const found = { pose: place ? pose.map(place) : pose, confidence, strokes: strokes ? this.#timeline.now.strokes : [] };
     if (strokes) this.#timeline.replace(found);
     else this.#timeline.push(found);
-    const unsure = found.confidence.some((each) => each < 0.5);
+    const unsure = confidence.some((each) => each < UNSURE);
     say(byId("pose-message"));
     byId("stage-help").textContent = `Joints read by ${version}${unsure ? "; the hollow ones are guesses" : ""}. Correct them with Joints.`;
     this.#showState();
@@ -212,20 +215,19 @@ export class PoseTool {
   }
 
   #openJson(text) {
-    let pose;
-    try {
-      const document = JSON.parse(text);
-      pose = (document.pose ?? document).map(([x, y]) => [x, y]);
-    } catch {
-      pose = [];
-    }
-    const inside = (value) => typeof value === "number" && value >= 0 && value <= 1;
-    if (pose.length === this.#release.joints.length && pose.flat().every(inside)) this.#commit({ ...this.start, pose });
-    else say(byId("pose-message"), `This file holds no pose; expected {"pose": [[x, y], …]} with ${this.#release.joints.length} joints from 0 to 1.`);
+    const { joints } = this.#release;
+    const read = poseOf(text, joints);
+    if (read) this.#commit({ ...this.start, ...read });
+    else
+      say(
+        byId("pose-message"),
+        `This file holds no pose; expected {"pose": [[x, y], …]} with ${joints.length} joints from 0 to 1, or OpenPose’s people with pose_keypoints_2d.`,
+      );
   }
 
-  #saveJson() {
-    saveText(`${JSON.stringify({ joints: this.#release.joints, pose: this.#timeline.now.pose }, null, 2)}\n`, "genga-pose.json");
+  #save(write, filename) {
+    const { pose, confidence } = this.#timeline.now;
+    saveText(write(pose, confidence, this.#release.joints), filename);
   }
 
   #trace(url) {
@@ -242,8 +244,9 @@ export class PoseTool {
     this.onanswer();
   }
 
-  #askSketches(pose = this.#timeline.now.pose) {
-    if (this.#release.families.sketcher) this.#sketches.ask({ pose, seed: this.#seed });
+  #askSketches({ pose, confidence } = this.#timeline.now) {
+    const unsure = confidence.some((each) => each < 1) ? { confidence } : {};
+    if (this.#release.families.sketcher) this.#sketches.ask({ pose, ...unsure, seed: this.#seed });
     else say(byId("sketch-message"), "This release has no sketcher; train one with `dvc repro`.");
   }
 
@@ -270,24 +273,4 @@ async function figureTile({ id, image, distance, source, licence }) {
   const picture = h("img", { alt: `Figure ${id.slice(0, 8)}`, title: `Distance ${distance.toFixed(3)}` });
   await show(picture, image);
   return h("li", {}, picture, h("small", {}, `${source} · ${licence}`));
-}
-
-/**
- * A stick drawing does not say which arm is the left one: its figure is taken to face us, with its left limbs on the right.
- * Gives the order in which the joints read are to be taken.
- */
-function facing(pose, joints) {
-  const order = joints.map((_, joint) => joint);
-  for (const limb of [["elbow", "wrist"], ["knee", "ankle"]]) {
-    const [left, right] = ["l", "r"].map((side) => limb.map((part) => joints.indexOf(`${side}_${part}`)));
-    const across = (limbJoints) => limbJoints.reduce((sum, joint) => sum + pose[joint][0], 0);
-    if (across(left) < across(right)) left.forEach((joint, part) => ([order[joint], order[right[part]]] = [right[part], joint]));
-  }
-  return order;
-}
-
-/** Where a point of a w x h picture lies when the picture stands in the middle of a square. */
-function letterbox(width, height) {
-  const side = Math.max(width, height);
-  return ([x, y]) => [0.5 + ((x - 0.5) * width) / side, 0.5 + ((y - 0.5) * height) / side];
 }

@@ -1,32 +1,52 @@
-// Named poses, by joint name. Angles are degrees from straight down, positive to the right of the picture;
-// the figure faces us, so its left limbs are on the right.
+// Named poses, drawn by hand for this page. Angles are degrees from straight down, positive to the right of the picture;
+// a limb seen shortened is [angle, share of its length]. A figure that faces us has its left limbs on the right.
 
-const LENGTHS = { head: 0.15, spine: 0.27, upper: 0.17, fore: 0.16, thigh: 0.22, shin: 0.23 };
-const MARGIN = 0.1;
+import { fit } from "./figure.js";
+
+const LENGTHS = { head: 0.15, spine: 0.27, upper: 0.17, fore: 0.155, thigh: 0.225, shin: 0.225 };
 
 // name: [head, spine, l_upper, l_fore, r_upper, r_fore, l_thigh, l_shin, r_thigh, r_shin]; the spine runs up from the hip
 const ANGLES = {
-  Standing: [180, 180, 22, 8, -22, -8, 8, 4, -8, -4],
-  Greeting: [176, 180, 24, 6, -105, -172, 8, 4, -8, -4],
-  "Arms wide": [180, 180, 88, 90, -88, -90, 12, 6, -12, -6],
-  Walking: [172, 177, -22, 12, 28, 48, -20, -32, 24, 6],
-  Running: [160, 166, -52, 32, 62, 140, -18, -88, 68, -14],
-  Jumping: [184, 178, 128, 158, -128, -158, 42, -28, -36, -62],
-  Cheering: [180, 180, 150, 172, -150, -172, 14, 8, -14, -8],
-  Thinking: [168, 178, 34, -98, -16, 62, 10, 2, -10, -4],
-  "Hands on hips": [180, 180, 52, -58, -52, 58, 14, 8, -14, -8],
-  Pointing: [186, 182, 92, 88, -26, -8, 10, 4, -14, -6],
-  Kicking: [196, 196, 72, 108, -46, -84, 84, 92, -4, -2],
-  Sitting: [178, 176, 30, 62, -8, 44, 78, 4, 58, -6],
-  Kneeling: [176, 180, 20, -8, -24, 12, 64, -4, -8, -84],
-  Dancing: [190, 172, 118, 196, -92, -30, 28, -10, -34, -74],
-  Bowing: [122, 134, 22, 8, -8, -14, 4, 0, -6, -2],
-  Fencing: [178, 186, 86, 94, -112, -150, 58, 2, -48, -36],
+  Standing: [180, 180, 18, 6, -18, -6, 7, 3, -7, -3],
+  Contrapposto: [188, 172, 22, 0, -60, 54, 20, 0, -3, -8],
+  "Hands on hips": [180, 180, 58, -54, -58, 54, 17, 10, -17, -10],
+  "Arms crossed": [180, 180, 40, -102, -40, 102, 13, 7, -13, -7],
+  Thinking: [[166, 0.94], 180, 28, -96, [-40, 0.95], [157, 0.95], 15, 6, -8, -4],
+  Shy: [[163, 0.88], 177, 34, -38, -30, 42, 2, 15, -5, -14],
+  Waving: [174, 179, 20, 6, -102, -168, 9, 4, -6, -3],
+  Pointing: [172, 183, 94, 90, -60, 54, 18, 9, -12, -7],
+  Saluting: [180, 180, 16, 4, -102, 137, 4, 2, -4, -2],
+  "Peace sign": [168, 185, 62, 160, -58, 56, 14, -22, -3, -3],
+  Cheering: [183, 180, 138, 152, -138, -152, 16, 9, -16, -9],
+  Bowing: [104, 116, 12, 5, -2, -4, 3, -2, -4, -6],
+  Walking: [175, 176, -30, -4, 28, 56, 27, 9, -16, -42],
+  Running: [158, 161, -66, 26, 46, 132, 78, -8, -26, -92],
+  Jumping: [184, 178, 128, 154, -128, -154, 54, -46, -40, -114],
+  Flying: [140, 124, 122, 119, -34, 58, -62, -68, -34, -106],
+  Falling: [232, 214, 150, 168, -160, 172, 72, 130, 44, 96],
+  Landing: [150, 134, 15, 8, -96, -120, 103, -32, -62, -78],
+  Kicking: [208, 209, 62, 134, -64, 6, 110, 112, -2, 2],
+  Punching: [164, 165, 91, 92, -66, 72, 58, -4, -42, -50],
+  "Sword stance": [178, 180, 36, 104, 16, 99, 50, -8, -38, -30],
+  Archery: [176, 182, 92, 91, -99, 83, 22, 10, -24, -11],
+  "Magical girl": [192, 173, 142, 150, -54, -66, 5, -2, -18, -116],
+  Dancing: [192, 176, 122, 200, -82, -108, 2, -2, -68, 52],
+  Arabesque: [158, 155, 114, 118, -82, -92, 2, -1, -88, -94],
+  Stretching: [206, 195, 158, 212, -54, 56, 17, 10, -13, -8],
+  Sitting: [177, 182, 22, 64, 0, 60, 88, 8, 80, -8],
+  "Leaning back": [192, 206, -48, 17, -49, -12, 136, 40, 88, 89],
+  "Hugging knees": [[146, 0.95], 169, 3, 95, -12, 83, 141, 38, 136, 34],
+  "Cross-legged": [180, 180, 40, 16, -40, -16, [76, 0.9], [-103, 0.85], [-76, 0.9], [103, 0.85]],
+  Squatting: [[180, 0.9], [176, 0.92], 52, 20, -48, -12, [110, 0.85], [-10, 0.92], [-108, 0.85], [8, 0.92]],
+  Kneeling: [177, 177, 49, 18, -20, 6, 86, 1, -4, -86],
+  Seiza: [177, 179, 56, 5, [44, 0.95], [-6, 0.93], 81, -85, 85, -88],
+  Crawling: [132, 101, [20, 0.9], [6, 0.9], [-14, 0.88], [-6, 0.88], 26, -76, -10, -88],
+  Lying: [-93, -90, [-67, 0.9], [-159, 0.9], 66, 92, 143, 28, 89, 90],
+  "Lying prone": [-148, -111, [-18, 0.92], -164, [6, 0.88], [-142, 0.96], 87, 156, 85, -170],
 };
 
 /** Pose (list of [x, y] in the order of `joints`), fitted into the unit square. */
 function pose(angles, joints) {
-  const step = ([x, y], degrees, length) => [x + length * Math.sin((degrees * Math.PI) / 180), y + length * Math.cos((degrees * Math.PI) / 180)];
   const [head, spine, lUpper, lFore, rUpper, rFore, lThigh, lShin, rThigh, rShin] = angles;
   const at = { hip: [0, 0] };
   at.neck = step(at.hip, spine, LENGTHS.spine);
@@ -39,14 +59,16 @@ function pose(angles, joints) {
   at.l_ankle = step(at.l_knee, lShin, LENGTHS.shin);
   at.r_knee = step(at.hip, rThigh, LENGTHS.thigh);
   at.r_ankle = step(at.r_knee, rShin, LENGTHS.shin);
-  return fit(joints.map((name) => at[name]));
+  return fit(
+    joints.map((name) => at[name]),
+    joints,
+  );
 }
 
-function fit(points) {
-  const [xs, ys] = [points.map(([x]) => x), points.map(([, y]) => y)];
-  const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
-  const scale = (1 - 2 * MARGIN) / Math.max(right - left, bottom - top);
-  return points.map(([x, y]) => [0.5 + (x - (left + right) / 2) * scale, 0.5 + (y - (top + bottom) / 2) * scale]);
+function step([x, y], bone, length) {
+  const [degrees, share] = [bone, 1].flat();
+  const angle = (degrees * Math.PI) / 180;
+  return [x + length * share * Math.sin(angle), y + length * share * Math.cos(angle)];
 }
 
 export const presets = (joints) => Object.entries(ANGLES).map(([name, angles]) => ({ name, pose: pose(angles, joints) }));

@@ -2,44 +2,14 @@
 // Its coordinates are those of a pose, [0, 1] of a square; the SVG's are 100 times that.
 
 import { h, svg } from "./dom.js";
-import { words } from "./words.js";
+import { figureLines, headCircle, jointWords, placeHead, placeLines, side } from "./figure.js";
+import { pull } from "./limbs.js";
 
 const STROKE_PIXELS = 384;
 const STROKE_WIDTH = 0.013;
-const UNSURE = 0.5;
+export const UNSURE = 0.5; // joints with less confidence are hollow
 
 const clamp = (value) => Math.max(0, Math.min(1, value));
-const side = (name) => ({ l: "left", r: "right" })[name.split("_")[1] && name[0]] ?? "middle";
-const jointWords = (name) => words(name.replace(/^l_/, "left ").replace(/^r_/, "right "));
-
-/** Lines of a figure; the limb's side is that of its outer joint. Also used for the presets' small pictures. */
-export function figureLines({ joints, sticks }) {
-  return sticks.map(([from, to]) => svg("line", { class: `stick ${side(joints[to])}`, "data-from": from, "data-to": to }));
-}
-
-export function placeLines(lines, pose) {
-  for (const line of lines) {
-    const [[x1, y1], [x2, y2]] = [pose[line.dataset.from], pose[line.dataset.to]];
-    for (const [name, value] of Object.entries({ x1, y1, x2, y2 })) line.setAttribute(name, (value * 100).toFixed(2));
-  }
-}
-
-/** Head to neck, shortened to where a round head ends: its radius. */
-const headRadius = (pose, joints) => {
-  const [[x1, y1], [x2, y2]] = [pose[joints.indexOf("head")], pose[joints.indexOf("neck")]];
-  return Math.min(0.12, Math.max(0.02, Math.hypot(x1 - x2, y1 - y2) * 0.62));
-};
-
-export function headCircle() {
-  return svg("circle", { class: "head" });
-}
-
-export function placeHead(circle, pose, joints) {
-  const [x, y] = pose[joints.indexOf("head")];
-  circle.setAttribute("cx", (x * 100).toFixed(2));
-  circle.setAttribute("cy", (y * 100).toFixed(2));
-  circle.setAttribute("r", (headRadius(pose, joints) * 100).toFixed(2));
-}
 
 const strokePath = (points) => {
   // midpoints as ends of quadratic curves: corners of the sampled line become round
@@ -60,7 +30,8 @@ export class Stage {
   #picture = svg("image", { class: "traced", width: 100, height: 100, preserveAspectRatio: "xMidYMid meet" });
   #ink = svg("g", { class: "ink" });
   #drawing = false;
-  #grip = null; // {pointer, joint | stroke} while a pointer is down
+  #keeping = true;
+  #grip = null; // {pointer, joint and the pose it was taken hold of in | stroke} while a pointer is down
 
   /** `onmove(pose, {joint, last, key})` for every step of a drag or key; `onstroke(strokes)` when a stroke is finished. */
   constructor(root, skeleton, { onmove, onstroke }) {
@@ -126,6 +97,11 @@ export class Stage {
     for (const handle of this.#handles) handle.setAttribute("tabindex", drawing ? -1 : 0);
   }
 
+  /** Whether limbs keep their lengths when a joint is moved; otherwise a joint moves alone. */
+  setKeeping(keeping) {
+    this.#keeping = keeping;
+  }
+
   /** The strokes as a black drawing on white paper. */
   async strokesPng() {
     const canvas = h("canvas", { width: STROKE_PIXELS, height: STROKE_PIXELS });
@@ -149,7 +125,7 @@ export class Stage {
     if (this.#drawing) this.#grip = { pointer: event.pointerId, stroke: [this.#place(event)] };
     else if (handle) {
       handle.focus({ preventScroll: true });
-      this.#grip = { pointer: event.pointerId, joint: Number(handle.dataset.joint) };
+      this.#grip = { pointer: event.pointerId, joint: Number(handle.dataset.joint), pose: this.#pose };
     } else return;
     event.preventDefault();
     this.#root.setPointerCapture(event.pointerId);
@@ -159,7 +135,7 @@ export class Stage {
   #drag(event) {
     if (event.pointerId !== this.#grip?.pointer) return;
     if (this.#grip.stroke) this.#extend(event);
-    else this.#moveJoint(this.#grip.joint, this.#place(event), { last: false });
+    else this.#moveJoint(this.#grip.pose, this.#grip.joint, this.#place(event), { last: false });
   }
 
   #extend(event) {
@@ -186,11 +162,12 @@ export class Stage {
     event.preventDefault();
     const step = event.shiftKey ? 0.05 : 0.01;
     const [x, y] = this.#pose[joint];
-    this.#moveJoint(joint, [clamp(x + way[0] * step), clamp(y + way[1] * step)], { last: true, key: true });
+    this.#moveJoint(this.#pose, joint, [clamp(x + way[0] * step), clamp(y + way[1] * step)], { last: true, key: true });
   }
 
-  #moveJoint(joint, point, how) {
-    const pose = this.#pose.map((each, each_idx) => (each_idx === joint ? point : each));
+  #moveJoint(from, joint, point, how) {
+    const alone = () => from.map((each, each_idx) => (each_idx === joint ? point : each));
+    const pose = this.#keeping ? pull(from, joint, point, this.#skeleton.joints) : alone();
     this.setPose(pose);
     this.onmove(pose, { joint, ...how });
   }

@@ -11,14 +11,17 @@ import pytest
 from fastapi.testclient import TestClient
 from tiny_release import FAMILIES, NOTE, SLIDERS, make_release
 
-from drawing.mannequin import projection, render, sample_mannequin
-from drawing.stick import draw_stick, sample_style
+from drawing.mannequin import LOOKS, projection, render, sample_mannequin
+from drawing.stick import STYLES, draw_stick, sample_style
 from genga.errors import ReleaseError
 from genga.gallery import Gallery
+from genga.params import load_params
 from genga.pictures import encode_png
 from genga.release import Release
+from genga.skeleton import JOINTS, LIMBS, J
 from genga.tags import columns, flags, groups
 from serve.app import create_app
+from serve.engine import facing_us
 from serve.schemas import MAX_CHARACTERS, MAX_JSON_BYTES, MAX_SKETCHES, NUM_NEAREST, PICTURE_LIMITS, UPSCALE_LIMITS
 
 STANDING = [
@@ -201,8 +204,11 @@ def test_uploads_that_are_no_usable_picture_are_refused(client: TestClient, rout
 
 def drawn(kind: str, seed: int) -> Any:
     rng = np.random.default_rng(seed)
-    mannequin = sample_mannequin(6.0, (0.6, 0.9), rng)
-    gray = draw_stick(mannequin.pose, 300, sample_style(rng), rng) if kind == "stick" else projection(mannequin, render(mannequin, 300), 128, 1.0)
+    mannequin = sample_mannequin(load_params(Path(__file__).parents[2] / "params.yaml").draw_figures.mannequins, LOOKS, rng)
+    if kind == "stick":
+        gray = draw_stick(mannequin.pose, 300, sample_style(tuple(STYLES), rng), rng)
+    else:
+        gray = projection(mannequin, render(mannequin, 300), 128, 1.0)
     return np.repeat(gray[:, :, None], 3, axis=2)
 
 
@@ -223,6 +229,22 @@ def test_stick_figures_and_figures_are_told_apart_and_read_by_their_own_network(
         assert np.min(reading["pose"]) >= 0 and np.max(reading["pose"]) <= 1
 
 
+def test_left_limbs_of_a_stick_figure_are_those_on_the_right(client: TestClient) -> None:
+    readings = [read_pose(client, drawn("stick", seed)) for seed in range(10)]
+    for pose in (np.array(reading["pose"]) for reading in readings if reading["kind"] == "stick"):
+        for left, right in LIMBS.values():
+            assert pose[list(left), 0].sum() >= pose[list(right), 0].sum()
+
+
+def test_joints_that_change_sides_take_their_confidence_along() -> None:
+    facing = np.zeros((11, 2))
+    facing[[J["l_elbow"], J["l_wrist"], J["r_knee"], J["r_ankle"]], 0] = 1
+    assert [JOINTS[idx] for idx in facing_us(facing)] == [
+        *("head", "neck", "l_elbow", "r_elbow", "l_wrist", "r_wrist", "hip"),
+        *("r_knee", "l_knee", "r_ankle", "l_ankle"),
+    ]
+
+
 def test_light_lines_on_dark_paper_read_the_same(client: TestClient) -> None:
     picture = drawn("stick", 3)
     assert read_pose(client, 255 - picture) == read_pose(client, picture)
@@ -232,8 +254,8 @@ def test_joints_are_places_in_the_picture_as_it_came(client: TestClient) -> None
     picture = drawn("stick", 4)
     wider = np.pad(picture, ((0, 0), (300, 0), (0, 0)), constant_values=255)
     here, moved = (np.array(read_pose(client, each)["pose"]) for each in (picture, wider))
-    np.testing.assert_allclose(moved[:, 0], 0.5 + here[:, 0] / 2, atol=1e-6)
-    np.testing.assert_allclose(moved[:, 1], here[:, 1], atol=1e-6)
+    np.testing.assert_allclose(moved[:, 0], 0.5 + here[:, 0] / 2, atol=1e-3)
+    np.testing.assert_allclose(moved[:, 1], here[:, 1], atol=1e-3)
 
 
 def test_an_empty_sheet_of_paper_has_no_pose(client: TestClient) -> None:
@@ -268,9 +290,24 @@ def test_the_pose_of_a_gallery_figure_finds_it_first_and_its_mirror_image_flippe
     assert (pixels(first["image"]) == gallery.picture(3)[:, ::-1]).all()
 
 
+def test_joints_that_were_not_seen_do_not_count_for_the_nearest_figures(client: TestClient, release_dir: Path) -> None:
+    gallery = Gallery(release_dir / "gallery" / "1")
+    pose = gallery.poses[3].copy()
+    pose[J["l_wrist"]] = 1 - pose[J["l_wrist"]]
+    confidence = [0.0 if name == "l_wrist" else 0.8 for name in JOINTS]
+    blind, misled = (client.post("/api/sketch", json={"pose": pose.tolist(), **more}).json() for more in ({"confidence": confidence}, {}))
+    assert blind["nearest"][0]["id"] == gallery.store.column("id")[3] and blind["nearest"][0]["distance"] < 1e-6
+    assert misled["nearest"][0]["distance"] > 1e-3
+    assert blind["sketches"] == misled["sketches"]
+
+
 @pytest.mark.parametrize(
     "request_",
     [
+        {"pose": STANDING, "confidence": [0.0] * 11},
+        {"pose": STANDING, "confidence": [1.0] * 10},
+        {"pose": STANDING, "confidence": [1.1] * 11},
+        {"pose": STANDING, "confidence": 1},
         {"pose": STANDING[:10]},
         {"pose": [*STANDING, [0.5, 0.5]]},
         {"pose": [[0.5, 1.01], *STANDING[1:]]},

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from drawing.mannequin import line_art, sample_mannequin
+from drawing.mannequin import LOOKS, line_art, sample_mannequin
+from genga.params import load_params
 from genga.release import Entry, Release, locked, write_release
 from genga.skeleton import to_vector
 from genga.store import StoreWriter, picture_id
@@ -16,6 +17,7 @@ from genga.tags import column_slices, columns, flags
 from models.export import save_model
 from models.networks import build
 
+REPO = Path(__file__).parents[2]
 MODELS: dict[str, dict[str, Any]] = {
     "stylegan2": {"arch": "stylegan2", "resolution": 32, "z_dim": 8, "w_dim": 8, "mapping_layers": 2, "channel_base": 256, "channel_max": 16},
     "dcgan32": {"arch": "dcgan", "resolution": 16, "z_dim": 6, "width": 8, "kernel": 5, "bn_momentum": 0.5, "activation": "prelu", "dropout": 0.2},
@@ -68,7 +70,7 @@ def _directions(family: str, w_dim: int, seed: int) -> dict[str, Any]:
 
 def _gallery(_: str, store_dir: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    figures = [sample_mannequin(6.0, (0.6, 0.9), rng) for _ in range(8)]
+    figures = [sample_mannequin(load_params(REPO / "params.yaml").draw_figures.mannequins, LOOKS, rng) for _ in range(8)]
     pictures = np.stack([line_art(figure, 64) for figure in figures])
     rows = [
         {"id": picture_id(picture), "source": "drawn for a test", "licence": "CC0-1.0", "pose": to_vector(figure.pose).tolist()}

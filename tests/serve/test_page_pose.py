@@ -1,0 +1,425 @@
+"""The page's pose tool: what an artist does with joints, strokes, pictures, files and presets, by hand and from the keyboard."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import httpx
+import numpy as np
+import pytest
+from browsing import Watch, across, decoded, drag, expect_other, expect_picture, joint, label, source, upload
+from playwright.sync_api import Browser, Locator, Page, Response, Route, expect
+
+from genga.skeleton import JOINTS, STICKS, J, normalise
+
+NECK, ELBOW, WRIST, HIP = J["neck"], J["l_elbow"], J["l_wrist"], J["hip"]
+# an arm bent at a right angle, bones of 0.15; nothing near the edges
+BENT = [[0.5, 0.2], [0.5, 0.3], [0.5, 0.45], [0.45, 0.4], [0.65, 0.45], [0.4, 0.5], [0.5, 0.55], [0.55, 0.7], [0.45, 0.7], [0.55, 0.85], [0.45, 0.85]]
+
+UPPER_BODY = dict.fromkeys(("head", "neck", "l_elbow", "r_elbow", "l_wrist", "r_wrist"))
+
+
+@pytest.fixture(scope="module")
+def blank(browser: Browser, page_server: str) -> Iterator[Page]:
+    """A page of the server that shows nothing: for its modules alone."""
+    page = browser.new_page()
+    page.goto(f"{page_server}/healthz")
+    yield page
+    page.close()
+
+
+def lengths(pose: Any) -> Any:
+    return [float(np.linalg.norm(np.subtract(pose[a], pose[b]))) for a, b in STICKS]
+
+
+def asked(watch: Watch) -> Any:
+    """The pose that sketches were asked for last."""
+    watch.quiet()
+    return np.array(watch.bodies("/api/sketch")[-1]["pose"])
+
+
+def moved(before: Any, after: Any) -> set[str]:
+    return {name for name, a, b in zip(JOINTS, before, after, strict=True) if np.abs(np.subtract(a, b)).max() > 1e-6}
+
+
+def call(page: Page, module: str, function: str, *values: Any) -> Any:
+    return page.evaluate(f"async (values) => (await import('/{module}.js')).{function}(...values)", list(values))
+
+
+def pull(page: Page, pose: Any, name: str, x: float, y: float) -> Any:
+    return call(page, "limbs", "pull", pose, J[name], [x, y], list(JOINTS))
+
+
+def choose(page: Page, preset: str) -> None:
+    page.locator("#presets").get_by_role("button", name=preset, exact=True).click()
+
+
+def saved(page: Page, button: str) -> bytes:
+    with page.expect_download() as download:
+        page.get_by_role("button", name=button, exact=True).click()
+    return Path(download.value.path()).read_bytes()
+
+
+# --- joints
+
+
+def test_a_dragged_wrist_keeps_the_lengths_of_its_arm_and_brings_sketches_that_follow(posing: Page, watch: Watch) -> None:
+    sketches = posing.locator("#sketches img")
+    choose(posing, "Waving")
+    before, pictures = asked(watch), [source(sketch) for sketch in sketches.all()]
+    wrist = joint(posing, "Left wrist")
+    drag(posing, wrist, 60, -150)
+    after = asked(watch)
+    assert moved(before, after) == {"l_elbow", "l_wrist"}
+    assert lengths(after) == pytest.approx(lengths(before), abs=1e-6)
+    dragged = [source(sketch) for sketch in sketches.all()]
+    assert all(new != old for new, old in zip(dragged, pictures, strict=True)) and len(set(dragged)) == 6
+    assert decoded(dragged[0]).shape == decoded(pictures[0]).shape
+    posing.get_by_role("button", name="Undo").click()
+    expect_picture(sketches.first, pictures[0])
+    expect(wrist).to_have_attribute("aria-label", label("Left wrist", *before[WRIST]))
+    posing.keyboard.press("Control+Shift+Z")
+    expect_picture(sketches.first, dragged[0])
+
+
+def test_with_free_lengths_a_joint_moves_alone_and_the_choice_is_remembered(posing: Page, watch: Watch) -> None:
+    before = asked(watch)
+    box = posing.locator("#stage").bounding_box()
+    assert box is not None
+    posing.get_by_label("Keep limb lengths").uncheck()
+    drag(posing, joint(posing, "Left wrist"), 0.2 * box["width"], -0.1 * box["height"])
+    after = asked(watch)
+    assert moved(before, after) == {"l_wrist"}
+    assert after[WRIST] == pytest.approx(before[WRIST] + (0.2, -0.1), abs=2e-3)
+    posing.reload()
+    expect(posing.get_by_label("Keep limb lengths")).not_to_be_checked()
+
+
+@pytest.mark.parametrize(
+    ("to", "elbow", "wrist"),
+    [
+        ((0.5, 0.3 + 0.15 * 2**0.5), (0.5 - 0.15 / 2**0.5, 0.3 + 0.15 / 2**0.5), (0.5, 0.3 + 0.15 * 2**0.5)),  # the elbow stays on its side
+        ((0.65, 0.45), (0.5, 0.45), (0.65, 0.45)),  # where it is
+        ((0.95, 0.3), (0.65, 0.3), (0.8, 0.3)),  # out of reach: straight
+        ((0.5, 0.95), (0.5, 0.45), (0.5, 0.6)),
+    ],
+)
+def test_a_wrist_takes_its_arm_along(blank: Page, to: Any, elbow: Any, wrist: Any) -> None:
+    pose = pull(blank, BENT, "l_wrist", *to)
+    assert moved(BENT, pose) <= {"l_elbow", "l_wrist"}
+    np.testing.assert_allclose([pose[ELBOW], pose[WRIST]], [elbow, wrist], atol=1e-9)
+
+
+def test_an_arm_of_unequal_bones_folds_no_further_than_it_can(blank: Page) -> None:
+    pose = [[0.5, 0.5] if idx == ELBOW else [0.5, 0.6] if idx == WRIST else point for idx, point in enumerate(BENT)]  # bones of 0.2 and 0.1
+    folded = pull(blank, pose, "l_wrist", 0.55, 0.3)
+    np.testing.assert_allclose([folded[ELBOW], folded[WRIST]], [[0.7, 0.3], [0.6, 0.3]], atol=1e-9)
+    bent = pull(blank, pose, "l_wrist", 0.5, 0.55)
+    assert bent[ELBOW][0] > 0.51, "a straight limb bends outward"
+
+
+def test_a_limb_without_length_does_not_break(blank: Page) -> None:
+    point = [[0.5, 0.5]] * len(JOINTS)
+    for name in JOINTS:
+        pose = pull(blank, point, name, 0.7, 0.6)
+        np.testing.assert_allclose(pose, [[0.7, 0.6] if name == "hip" else [0.5, 0.5]] * len(JOINTS), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "to", "carried"),
+    [
+        ("l_elbow", (0.7, 0.3), {"l_elbow": (0.65, 0.3), "l_wrist": (0.65, 0.15)}),
+        ("r_knee", (0.5, 0.8), {"r_knee": (0.5, 0.55 + 0.025**0.5), "r_ankle": None}),
+        ("head", (0.9, 0.3), {"head": (0.6, 0.3)}),
+        ("neck", (0.1, 0.55), UPPER_BODY | {"neck": (0.25, 0.55), "head": (0.15, 0.55), "l_elbow": (0.4, 0.55), "l_wrist": (0.4, 0.4)}),
+    ],
+)
+def test_other_joints_turn_about_the_one_before_and_carry_what_hangs_on_them(blank: Page, name: str, to: Any, carried: dict[str, Any]) -> None:
+    pose = pull(blank, BENT, name, *to)
+    assert moved(BENT, pose) == carried.keys()
+    assert lengths(pose) == pytest.approx(lengths(BENT))
+    for each, place in carried.items():
+        if place:
+            np.testing.assert_allclose(pose[J[each]], place, atol=1e-9)
+
+
+def test_the_hip_carries_the_whole_figure_up_to_the_edges(blank: Page) -> None:
+    np.testing.assert_allclose(pull(blank, BENT, "hip", 0.52, 0.5), np.add(BENT, (0.02, -0.05)), atol=1e-9)
+    np.testing.assert_allclose(pull(blank, BENT, "hip", 1.0, 0.55), np.add(BENT, (0.35, 0)), atol=1e-9)
+
+
+def test_no_pull_leaves_the_picture_or_changes_a_length(blank: Page) -> None:
+    rng = np.random.default_rng(0)
+    places = rng.random((200, 2)).round(3).tolist()
+    pulls = blank.evaluate(
+        """async ([pose, places, joints]) => {
+          const { pull } = await import("/limbs.js");
+          return places.map((place, index) => pull(pose, index % joints.length, place, joints));
+        }""",
+        [BENT, places, list(JOINTS)],
+    )
+    assert np.min(pulls) >= 0 and np.max(pulls) <= 1
+    np.testing.assert_allclose([lengths(pose) for pose in pulls], [lengths(BENT)] * len(pulls), atol=1e-7)
+
+
+def test_joints_move_by_arrow_keys(posing: Page, watch: Watch) -> None:
+    sketch = posing.locator("#sketches img").first
+    before, picture = asked(watch), source(sketch)
+    joint(posing, "Hip").focus()
+    for _ in range(3):
+        posing.keyboard.press("ArrowRight")
+    posing.keyboard.press("Shift+ArrowUp")
+    expect_other(sketch, picture)
+    upward = min(0.05, before[:, 1].min())
+    np.testing.assert_allclose(asked(watch), np.add(before, (0.03, -upward)), atol=1e-9)
+    choose(posing, "Standing")
+    np.testing.assert_allclose(asked(watch), before, atol=1e-9)
+    posing.get_by_label("Keep limb lengths").uncheck()
+    joint(posing, "Head").focus()
+    posing.keyboard.press("Shift+ArrowRight")
+    posing.keyboard.press("ArrowDown")
+    after = asked(watch)
+    assert moved(before, after) == {"head"}
+    np.testing.assert_allclose(after[0], before[0] + (0.05, 0.01), atol=1e-9)
+
+
+def test_the_nearest_figures_follow_with_source_and_licence(posing: Page, page_server: str) -> None:
+    gallery = httpx.get(f"{page_server}/api/release").json()["families"]["gallery"]
+    figures = posing.locator("#nearest li")
+    before = figures.locator("img").evaluate_all("all => all.map((img) => img.src)")
+    choose(posing, "Kicking")
+    posing.wait_for_function(
+        "before => JSON.stringify([...document.querySelectorAll('#nearest img')].map((i) => i.src)) !== before", arg=json.dumps(before)
+    )
+    expect(figures.first).to_contain_text(gallery["sources"][0])
+    expect(figures.first).to_contain_text(gallery["licences"][0])
+
+
+# --- presets
+
+
+def test_presets_are_many_and_differ(posing: Page) -> None:
+    presets = call(posing, "presets", "presets", list(JOINTS))
+    names, poses = [preset["name"] for preset in presets], np.array([preset["pose"] for preset in presets])
+    assert len(names) >= 24 and len(set(names)) == len(names)
+    assert poses.min() >= 0.099 and poses.max() <= 0.901
+    assert ((poses.max(axis=1) - poses.min(axis=1)).max(axis=1) > 0.6).all()
+    shapes = normalise(poses)
+    distances = np.sqrt(((shapes[:, None] - shapes[None]) ** 2).sum(axis=3).mean(axis=2)) + np.eye(len(shapes))
+    assert distances.min() > 0.03, [names[idx] for idx in np.unravel_index(distances.argmin(), distances.shape)]
+    assert posing.locator("#presets button svg.figure").count() == len(names)
+
+
+def test_the_list_of_presets_can_be_used_at_the_width_of_a_phone(posing: Page, watch: Watch) -> None:
+    posing.set_viewport_size({"width": 400, "height": 860})
+    before = asked(watch)
+    choose(posing, "Lying prone")
+    assert len(moved(before, asked(watch))) == len(JOINTS)
+
+
+# --- strokes and pictures
+
+
+def test_strokes_are_read_as_a_pose(posing: Page, watch: Watch) -> None:
+    posing.get_by_role("button", name="Draw", exact=True).click()
+    stage = posing.locator("#stage")
+    box = stage.bounding_box()
+    assert box is not None
+
+    def stroke(*points: tuple[float, float]) -> None:
+        places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+        posing.mouse.move(*places[0])
+        posing.mouse.down()
+        for place in places[1:]:
+            posing.mouse.move(*place, steps=4)
+        posing.mouse.up()
+
+    posing.evaluate(
+        """() => {
+          const send = window.fetch;
+          window.fetch = (path, options) => {
+            if (options?.body instanceof FormData) window.sent = options.body.get("file");
+            return send(path, options);
+          };
+        }"""
+    )
+    before = [source(sketch) for sketch in posing.locator("#sketches img").all()]
+    answers: list[Response] = []
+    posing.on("response", lambda response: answers.append(response))
+    stroke(*[(0.5 + 0.07 * np.sin(angle), 0.2 - 0.07 * np.cos(angle)) for angle in np.linspace(0, 2 * np.pi, 13)])
+    stroke((0.5, 0.27), (0.5, 0.55))
+    stroke((0.3, 0.5), (0.5, 0.33), (0.7, 0.2))
+    stroke((0.4, 0.9), (0.5, 0.55), (0.62, 0.9))
+    watch.quiet()
+    readings = [answer.json()["pose"] for answer in answers if answer.url.endswith("/api/pose")]
+    np.testing.assert_allclose(asked(watch), readings[-1])
+    for name, place in zip(("Head", "Neck", "Left elbow"), readings[-1], strict=False):
+        expect(joint(posing, name)).to_have_attribute("aria-label", label(name, *place))
+    assert all(source(sketch) != old for sketch, old in zip(posing.locator("#sketches img").all(), before, strict=True))
+    expect(posing.locator("#stage-help")).to_contain_text("Joints read by")
+    for outer, inner in (("wrist", "elbow"), ("ankle", "knee")):
+        left, right = (across(joint(posing, f"{side} {outer}")) + across(joint(posing, f"{side} {inner}")) for side in ("Left", "Right"))
+        assert left >= right, "sticks do not tell left from right: the figure faces us"
+    assert posing.locator("#stage .ink path").count() == 4
+    sent = posing.evaluate("async () => [...new Uint8Array(await window.sent.arrayBuffer())]")
+    drawing = cv2.imdecode(np.array(sent, np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert drawing.shape == (384, 384)
+    assert drawing[0, 0] == 255
+    inked = [bool(drawing[round(y * 384), round(x * 384)] < 60) for x, y in ((0.5, 0.13), (0.5, 0.4), (0.62, 0.895), (0.2, 0.7))]
+    assert inked == [True, True, True, False]
+    posing.get_by_role("button", name="Undo").click()
+    assert posing.locator("#stage .ink path").count() == 3
+
+
+def test_joints_of_an_uploaded_picture_lie_where_the_picture_is_shown(posing: Page) -> None:
+    """A wide picture stands in the middle of the square stage."""
+    picture = np.full((100, 200, 3), 255, np.uint8)
+    cv2.line(picture, (100, 10), (100, 90), (0, 0, 0), 4)
+    cv2.circle(picture, (100, 15), 8, (0, 0, 0), 3)
+    with posing.expect_response("**/api/pose") as answer:
+        upload(posing, "#pose-file", "figure.png", cv2.imencode(".png", picture)[1].tobytes())
+    pose = answer.value.json()["pose"]
+    expect(posing.locator("#stage-help")).to_contain_text("Joints read by")
+    expect(joint(posing, "Head")).to_have_attribute("aria-label", label("Head", pose[0][0], 0.25 + pose[0][1] / 2))
+    expect(posing.get_by_role("button", name="Take the picture away")).to_be_visible()
+
+
+def test_joints_that_were_hardly_seen_are_hollow_and_count_less_until_they_are_placed(posing: Page, watch: Watch) -> None:
+    confidence = [0.9] * len(JOINTS)
+    confidence[WRIST] = 0.2
+
+    def read(route: Route) -> None:
+        route.fulfill(json={"pose": BENT, "kind": "stick", "confidence": confidence, "version": "stick-pose/1"})
+
+    asked(watch)
+    assert "confidence" not in watch.bodies("/api/sketch")[-1]
+    posing.route("**/api/pose", read)
+    upload(posing, "#pose-file", "figure.png", cv2.imencode(".png", np.full((64, 64, 3), 255, np.uint8))[1].tobytes())
+    expect(posing.locator("#stage-help")).to_contain_text("the hollow ones are guesses")
+    hollow = posing.locator("#stage .joint.unsure")
+    expect(hollow).to_have_count(1)
+    np.testing.assert_allclose(asked(watch), BENT)
+    assert watch.bodies("/api/sketch")[-1]["confidence"] == confidence
+    drag(posing, hollow, 20, 20)
+    expect(hollow).to_have_count(0)
+    asked(watch)
+    assert watch.bodies("/api/sketch")[-1]["confidence"] == [1 if idx == WRIST else 0.9 for idx in range(len(JOINTS))]
+
+
+# --- files
+
+
+def test_a_pose_goes_out_as_json_and_comes_back(posing: Page) -> None:
+    choose(posing, "Running")
+    name = joint(posing, "Right ankle").get_attribute("aria-label")
+    file = saved(posing, "Download the pose as JSON")
+    assert json.loads(file)["joints"] == list(JOINTS) and len(json.loads(file)["pose"]) == 11
+    choose(posing, "Standing")
+    assert joint(posing, "Right ankle").get_attribute("aria-label") != name
+    upload(posing, "#pose-file", "pose.json", file, "application/json")
+    expect(joint(posing, "Right ankle")).to_have_attribute("aria-label", name or "")
+    for text in (b'{"pose": [[0.5, 2]]}', b'{"people": []}', b"[", b"null"):
+        choose(posing, "Standing")
+        upload(posing, "#pose-file", "pose.json", text, "application/json")
+        expect(posing.locator("#pose-message")).to_contain_text("This file holds no pose")
+
+
+def test_a_pose_goes_out_for_openpose_and_comes_back(posing: Page, watch: Watch) -> None:
+    choose(posing, "Running")
+    before = asked(watch)
+    file = saved(posing, "Download the pose for OpenPose")
+    document = json.loads(file)
+    keypoints = np.array(document["people"][0]["pose_keypoints_2d"]).reshape(25, 3)  # BODY_25
+    side = document["canvas_width"]
+    assert side == document["canvas_height"]
+    ours = {"head": 0, "neck": 1, "r_elbow": 3, "r_wrist": 4, "l_elbow": 6, "l_wrist": 7, "hip": 8}
+    ours |= {"r_knee": 10, "r_ankle": 11, "l_knee": 13, "l_ankle": 14}
+    for name, point in ours.items():
+        np.testing.assert_allclose(keypoints[point] / (side, side, 1), [*before[J[name]], 1], atol=1e-5)
+    for point, inner, outer, share in ((5, "neck", "l_elbow", 0.35), (12, "hip", "l_knee", 0.2)):  # shoulder and hip, which we do not have
+        place = before[J[inner]] + share * (before[J[outer]] - before[J[inner]])
+        np.testing.assert_allclose(keypoints[point] / (side, side, 1), [*place, 1], atol=1e-5)
+    assert (keypoints[15:] == 0).all()
+    choose(posing, "Standing")
+    upload(posing, "#pose-file", "openpose.json", file, "application/json")
+    np.testing.assert_allclose(asked(watch), before, atol=1e-5)
+    expect(posing.locator("#stage .joint.unsure")).to_have_count(0)
+
+
+def test_coco_18_of_a_wide_picture_comes_in_and_what_is_missing_is_hollow(posing: Page, watch: Watch) -> None:
+    keypoints = np.zeros((18, 3))
+    seen = {0: (400, 80), 1: (400, 120), 3: (370, 160), 6: (430, 160), 7: (440, 200), 8: (385, 200), 11: (415, 200)}
+    seen |= {9: (380, 260), 10: (380, 320), 12: (420, 260), 13: (420, 320)}  # no right wrist, no shoulders
+    for point, place in seen.items():
+        keypoints[point] = [*place, 0.8]
+    other = {"pose_keypoints_2d": (keypoints * (0.5, 0.5, 0.5)).ravel().tolist()}
+    document = [{"people": [other, {"pose_keypoints_2d": keypoints.ravel().tolist()}], "canvas_width": 800, "canvas_height": 400}]
+    upload(posing, "#pose-file", "people.json", json.dumps(document).encode(), "application/json")
+    pose = asked(watch)
+    np.testing.assert_allclose(pose[J["head"]], [0.5, 0.25 + 80 / 800])
+    np.testing.assert_allclose(pose[HIP], [0.5, 0.25 + 200 / 800])
+    np.testing.assert_allclose(pose[J["l_ankle"]], [420 / 800, 0.25 + 320 / 800])
+    np.testing.assert_allclose(pose[J["r_wrist"]] - pose[J["r_elbow"]], 0.9 * (pose[J["r_elbow"]] - pose[NECK]))
+    confidence = watch.bodies("/api/sketch")[-1]["confidence"]
+    assert confidence == [0 if name == "r_wrist" else 0.8 for name in JOINTS]
+    expect(posing.locator("#stage .joint.unsure")).to_have_count(1)
+    upload(posing, "#pose-file", "people.json", json.dumps({"people": [{"pose_keypoints_2d": [0] * 54}]}).encode(), "application/json")
+    expect(posing.locator("#pose-message")).to_contain_text("This file holds no pose")
+
+
+def test_mirror_exchanges_left_and_right(posing: Page) -> None:
+    choose(posing, "Pointing")
+    left = joint(posing, "Left wrist")
+    before, down = across(left), (left.get_attribute("aria-label") or "").split(", ")[2]
+    posing.get_by_role("button", name="Mirror").click()
+    expect(joint(posing, "Right wrist")).to_have_attribute("aria-label", f"Right wrist, {100 - before} across, {down}")
+
+
+# --- the keyboard
+
+
+def tab_to(page: Page, target: Locator) -> None:
+    for _ in range(120):
+        page.keyboard.press("Tab")
+        if target.evaluate("node => node === document.activeElement"):
+            return
+    pytest.fail("Tab never comes to it")
+
+
+def test_everything_is_reached_and_done_by_keys(genga: Page, watch: Watch) -> None:
+    genga.get_by_role("tab", name="Character").focus()
+    genga.keyboard.press("ArrowRight")
+    expect(genga.locator("#sketches img")).to_have_count(6)
+    start = asked(watch)
+    tab_to(genga, joint(genga, "Left wrist"))
+    genga.keyboard.press("Shift+ArrowUp")
+    kept = asked(watch)
+    assert moved(start, kept) == {"l_elbow", "l_wrist"}
+    tab_to(genga, genga.get_by_label("Keep limb lengths"))
+    genga.keyboard.press("Space")
+    tab_to(genga, genga.locator("#presets").get_by_role("button", name="Kicking"))
+    genga.keyboard.press("Enter")
+    kicking = asked(watch)
+    assert len(moved(kept, kicking)) == len(JOINTS)
+    tab_to(genga, genga.get_by_role("button", name="Other seeds"))
+    genga.keyboard.press("Enter")
+    watch.quiet()
+    tab_to(genga, genga.get_by_role("button", name="Download sketch").first)
+    with genga.expect_download() as download:
+        genga.keyboard.press("Enter")
+    assert download.value.suggested_filename.endswith(".png")
+    genga.get_by_role("tab", name="Pose").focus()
+    for button in ("Undo", "Redo", "Mirror"):
+        tab_to(genga, genga.get_by_role("button", name=button))
+        genga.keyboard.press("Enter")
+    mirrored = asked(watch)
+    np.testing.assert_allclose(mirrored[HIP], (1 - kicking[HIP][0], kicking[HIP][1]), atol=1e-9)
+    tab_to(genga, genga.get_by_role("button", name="Download the pose for OpenPose"))
+    with genga.expect_download() as download:
+        genga.keyboard.press("Enter")
+    assert len(json.loads(Path(download.value.path()).read_text())["people"]) == 1
+    tab_to(genga, joint(genga, "Right ankle"))
+    genga.keyboard.press("ArrowLeft")
+    assert moved(mirrored, asked(watch)) == {"r_ankle"}
