@@ -1,0 +1,215 @@
+"""Promise: after the same time of training in one run, the default sketcher beats the first system's recipe (profiles/sketch-generator.yaml):
+joints read off its sketches lie where they were asked for, its sketches look more like line art, and seeds differ.
+
+    python bench/sketch_quality.py [--minutes 15] [--figures data/figures] [--reader weights/figure-pose] [--sheet sheet.png]
+
+Poses are the real ones of ../shared/data/poses11.npz, of which about 1,000 are held out; without that file there is nothing to measure.
+Figures are drawn here unless --figures names some, and the network that reads joints is trained here unless --reader names one.
+"""
+
+import argparse
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import yaml
+from numpy.typing import NDArray
+
+from cli.edit import merge
+from drawing.lift import lift
+from drawing.mannequin import LOOKS, line_art, sample_mannequin
+from genga.params import DrawFigures, Params, TrainSketcher, parse_params
+from genga.pictures import encode_png
+from genga.skeleton import from_vector, normalise
+from genga.store import Store
+from models.batches import to_uint8
+from models.export import grid, load_model
+from models.metrics.distance import Reference, frechet, kid
+from models.metrics.poses import pose_metrics, read_poses
+from models.metrics.scores import fitted
+from models.metrics.sketches import draw_all
+from models.networks.stick_unet import draw_sticks
+from models.recipes.pose import Batch, ink_of
+from stages.draw_figures import draw_figures
+from stages.train_pose import train_pose
+from stages.train_sketcher import recipe_for, train_sketcher
+
+Pictures = NDArray[np.uint8]
+
+REAL = Path("../shared/data/poses11.npz")
+HELD_OUT, CALIBRATED_ON = 1000 / 10_400, 0.03  # shares of the poses
+FIGURES = 10_000
+PAIRS = 200  # held-out poses that are drawn twice, with other hair and clothes
+PROBES = 12  # places of a training at which its speed is measured
+ROWS, SKETCHES, NEAREST = 8, 4, 2
+PCK, LOWER = 0.85, 0.7
+NEW, OLD = "default", "first system's"
+
+
+def with_profiles(*names: str) -> Params:
+    document = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    for name in names:
+        merge(yaml.safe_load(Path(f"profiles/{name}.yaml").read_text(encoding="utf-8")), document)
+    return parse_params(document, f"params.yaml with {' and '.join(names)}")
+
+
+def only_real_poses(params: DrawFigures, poses_dir: Path) -> DrawFigures:
+    poses = params.poses.model_copy(update={"path": str(poses_dir), "share": 1.0})
+    sticks, mannequins = params.sticks.model_copy(update={"count": 1}), params.mannequins.model_copy(update={"count": FIGURES})
+    changed = {"poses": poses, "sticks": sticks, "mannequins": mannequins, "held_out_styles": [], "val": CALIBRATED_ON, "test": HELD_OUT}
+    return params.model_copy(update=changed)
+
+
+def lasting(params: TrainSketcher, minutes: float) -> TrainSketcher:
+    """So many pictures that the training takes this long here. Its parts may be of different speeds, so each is timed."""
+
+    def of_length(kimg: float) -> TrainSketcher:
+        rare = {"total_kimg": kimg, "log_kimg": kimg / 20, "sample_kimg": kimg, "checkpoint_kimg": kimg}
+        return params.model_copy(update={"training": params.training.model_copy(update=rare)})
+
+    side, size = params.model.resolution, params.training.batch_size
+    pictures = np.full((size, side, side), 255, np.uint8)
+    pictures[:, side // 4 : -side // 4, side // 2] = 0
+    batch = Batch(torch.from_numpy(pictures), torch.rand(size, 11, 2))
+    recipe = recipe_for(of_length(1000.0), batch)
+    times = []
+    for probe in range(PROBES):
+        cur_nimg = round((probe + 0.5) / PROBES * 1e6)
+        recipe.step(batch, cur_nimg)
+        start = time.perf_counter()
+        recipe.step(batch, cur_nimg)
+        recipe.step(batch, cur_nimg)
+        times.append((time.perf_counter() - start) / 2)
+    return of_length(round(60 * minutes / float(np.mean(times)) * size / 1000, 2))
+
+
+class Judge:
+    """The network that reads joints: what it finds, and what its levels see on the way."""
+
+    def __init__(self, reader: Any, truth: Pictures) -> None:
+        self._reader = reader
+        self._reference = Reference.of(self._features(truth))
+
+    @torch.inference_mode()
+    def _features(self, pictures: Pictures) -> NDArray[Any]:
+        """(N, F): the mean of every channel of each level of the encoder."""
+        found = []
+        small = torch.from_numpy(fitted(pictures, self._reader))
+        for part in torch.split(small, 100):
+            x, means = self._reader.stem(ink_of(part)), []
+            for down in (torch.nn.Identity(), *self._reader.down):
+                x = down(x)
+                means.append(x.mean(dim=(2, 3)))
+            found.append(torch.cat(means, dim=1))
+        return torch.cat(found).numpy()
+
+    def apart(self, one: Pictures, other: Pictures) -> float:
+        """Mean distance of pictures of the same pose."""
+        a, b = (self._reference.standardised(self._features(pictures)) for pictures in (one, other))
+        return float(np.linalg.norm(a - b, axis=1).mean())
+
+    def score(self, pictures: Pictures, poses: NDArray[Any]) -> dict[str, float]:
+        found, _ = read_poses(self._reader, fitted(pictures, self._reader))
+        features = self._reference.standardised(self._features(pictures))
+        named = {f"PCK@0.1{note}": pose_metrics(found, poses, limbs_may_swap=swap)["pck_0.1"] for note, swap in (("", False), (", limbs swap", True))}
+        return {**named, "FD": frechet(self._reference.features, features), "KID": kid(self._reference.features, features)}
+
+
+def sketches(sketcher: Any, poses: NDArray[Any], seed: int) -> Pictures:
+    z = torch.randn(len(poses), sketcher.z_dim, generator=torch.Generator().manual_seed(seed))
+    return to_uint8(draw_all(sketcher, torch.from_numpy(poses).float(), z) * 2 - 1)[..., 0]
+
+
+def drawn_twice(params: DrawFigures, poses: NDArray[Any], side: int) -> tuple[Pictures, Pictures]:
+    """Held-out poses as two figures each, of other hair and clothes."""
+    bodies = lift(poses, params.mannequins.head_ratio).bodies
+    both = []
+    for seed in (0, 1):
+        drawn = []
+        for row in range(len(bodies)):
+            body = bodies.body(row), bodies.camera(row), "held out"
+            drawn.append(line_art(sample_mannequin(params.mannequins, LOOKS, np.random.default_rng((seed, row)), body), side))
+        both.append(np.stack(drawn))
+    return both[0], both[1]
+
+
+def contact_sheet(poses: NDArray[Any], ours: list[Pictures], theirs: Pictures, figures: Store) -> Pictures:
+    """Each row: the pose, sketches by the default from several seeds, one by the first system's recipe, the nearest figures trained on."""
+    side = theirs.shape[1]
+    rows = figures.indices("train")
+    known = normalise(from_vector(figures.column("pose"))[rows]).reshape(len(rows), -1)
+    asked = to_uint8(1 - 2 * draw_sticks(torch.from_numpy(poses).float(), side))[..., 0]
+    columns = [asked, *ours, theirs]
+    nearest = np.argsort(((normalise(poses).reshape(len(poses), 1, -1) - known) ** 2).sum(axis=2), axis=1)[:, :NEAREST]
+    columns += [figures.images(side)[rows[nearest[:, n]]] for n in range(NEAREST)]
+    framed = [cv2.copyMakeBorder(picture, 0, 1, 0, 1, cv2.BORDER_CONSTANT, value=200) for row in zip(*columns, strict=True) for picture in row]
+    return grid(np.stack(framed)[..., None].astype(np.uint8, copy=False), columns=len(columns))
+
+
+def measure(minutes: float, figures_dir: Path | None, reader_dir: Path | None, sheet_path: Path | None, scratch: Path) -> None:
+    evening, first = with_profiles("evening"), with_profiles("evening", "sketch-generator")
+    (scratch / "poses").mkdir()
+    (scratch / "own").mkdir()
+    shutil.copy(REAL, scratch / "poses")
+    drawing = only_real_poses(evening.draw_figures, scratch / "poses")
+    if figures_dir is None:
+        figures_dir = scratch / "figures"
+        draw_figures(drawing, scratch / "poses", scratch / "own", figures_dir)
+    if reader_dir is None:
+        reader_dir = scratch / "reader"
+        pose = evening.train_pose["figure"]
+        train_pose(pose, "figure", figures_dir, scratch / "reader-run", reader_dir)
+    reader, card = load_model(reader_dir)
+    figures = Store(figures_dir / "mannequins")
+    rows = figures.indices("test")
+    poses, truth = from_vector(figures.column("pose"))[rows], figures.images(evening.train_sketcher.model.resolution)[rows]
+    judge = Judge(reader, truth)
+    found = judge.score(truth, poses)["PCK@0.1"]
+    print(f"sketch_quality: {len(figures.indices('train'))} figures to learn from, {len(rows)} held out")
+    print(f"sketch_quality: the reader finds {found:.3f} of the joints of held-out line art ({card['kimg']:g} kimg)")
+    one, other = drawn_twice(drawing, poses[:PAIRS], truth.shape[1])
+    pairs = judge.apart(one, other)
+
+    scores, drawn = {}, {}
+    for name, params in ((NEW, evening.train_sketcher), (OLD, first.train_sketcher)):
+        params = lasting(params, minutes)
+        start = time.perf_counter()
+        train_sketcher(params, figures_dir, scratch / f"run-{name}", scratch / f"weights-{name}")
+        took = (time.perf_counter() - start) / 60
+        sketcher, _ = load_model(scratch / f"weights-{name}")
+        drawn[name] = [sketches(sketcher, poses, seed) for seed in range(SKETCHES)]
+        scores[name] = judge.score(drawn[name][0], poses) | {"apart": judge.apart(drawn[name][0][:PAIRS], drawn[name][1][:PAIRS]) / pairs}
+        print(
+            f"sketch_quality: {name} recipe, {params.training.total_kimg:g} kimg in {took:.1f} minutes: "
+            + ", ".join(f"{what} {value:.3f}" for what, value in scores[name].items())
+        )
+    ours, theirs = scores[NEW], scores[OLD]
+    print(f"sketch_quality: PCK@0.1 on held-out real poses {ours['PCK@0.1']:.3f}, promised >= {PCK} ({ours['PCK@0.1'] / PCK:.3f} of it)")
+    for what in ("FD", "KID"):
+        print(f"sketch_quality: {what} {ours[what] / theirs[what]:.3f} of the first system's recipe, promised <= {LOWER}")
+    print(f"sketch_quality: two seeds lie {ours['apart']:.2f} times as far apart as two drawings of a pose with other hair and clothes")
+    if sheet_path is not None:
+        shown = np.linspace(0, len(poses) - 1, ROWS).astype(np.int64)
+        sheet_path.write_bytes(encode_png(contact_sheet(poses[shown], [each[shown] for each in drawn[NEW]], drawn[OLD][0][shown], figures)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=15.0)
+    for name in ("--figures", "--reader", "--sheet"):
+        parser.add_argument(name, type=Path)
+    args = parser.parse_args()
+    if not REAL.is_file():
+        print(f"sketch_quality: skipped, there is no {REAL} with real poses to draw")
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        measure(args.minutes, args.figures, args.reader, args.sheet, Path(scratch))
+
+
+if __name__ == "__main__":
+    main()
