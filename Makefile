@@ -10,7 +10,7 @@ PORT ?= 8000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup run test lint browser bench
+.PHONY: setup run test lint browser bench bench-quality
 
 setup: $(READY)
 
@@ -42,4 +42,7 @@ lint: setup
 	@mypy
 
 bench: setup
-	@for promise in bench/*.py; do echo "$$promise"; python $$promise; done
+	@for promise in drawing import nearest serve store; do echo "bench.$$promise"; python -m bench.$$promise; done
+
+bench-quality: setup  # an hour: trainings
+	@for promise in pose_quality sketch_quality outside_drawings; do echo "bench.$$promise"; python -m bench.$$promise; done

@@ -1,6 +1,6 @@
 """Promise: importing an archive runs at >= 0.6 of a bare loop `cv2.imdecode + resize` over the same bytes, already in memory, on as many cores.
 
-python bench/import.py [archive]      default: faces96.zip of ../shared/data (or $GENGA_SHARED), or 4,000 drawn pictures where that is absent
+python -m bench.import [archive]      default: faces96.zip of ../shared/data (or $GENGA_SHARED), or 4,000 drawn pictures where that is absent
 """
 
 import logging

@@ -1,6 +1,6 @@
 """Promise: of 100,000 poses the nearest are found in at most 1 ms a query on two cores, and they are those of brute force in float64.
 
-    python bench/nearest.py
+    python -m bench.nearest
 
 Queries one after the other, alone, with mirroring, with confidences (most joints sure, one in five not, as a network says it), with both,
 and with confidences of any size. 10,000, some of each, are asked again by brute force.

@@ -1,6 +1,6 @@
 """Promise: joints of figures in poses and styles never seen in training are read as PROMISED says, after ten minutes of training on two cores.
 
-    python bench/pose_quality.py [stick|figure] [--minutes 10]
+    python -m bench.pose_quality [stick|figure] [--minutes 10]
 
 Poses are the real ones of ../shared/data/poses11.npz, of which about 1,000 are held out; without that file there is nothing to measure.
 Sticks are drawn in these alone; mannequins half of the time, lifted to 3D, and else in poses from the limits of drawing/poses.py.

@@ -1,6 +1,6 @@
 """Promise: on two cores a character answers in less than 100 ms, a sketch with its nearest figures in less than 300 ms.
 
-    python bench/serve.py [release]       default: release/, which `make run` writes
+    python -m bench.serve [release]       default: release/, which `make run` writes
 
 Asks a server of its own, over HTTP, as the page does; medians, and the slowest of each.
 """

@@ -1,7 +1,7 @@
 """Promise: after the same time of training in one run, the default sketcher beats the first system's recipe (profiles/sketch-generator.yaml):
 joints read off its sketches lie where they were asked for, its sketches look more like line art, and seeds differ.
 
-    python bench/sketch_quality.py [--minutes 15] [--figures data/figures] [--reader weights/figure-pose] [--sheet sheet.png]
+    python -m bench.sketch_quality [--minutes 15] [--figures data/figures] [--reader weights/figure-pose] [--sheet sheet.png]
 
 Poses are the real ones of ../shared/data/poses11.npz, of which about 1,000 are held out; without that file there is nothing to measure.
 Figures are drawn here unless --figures names some, and the network that reads joints is trained here unless --reader names one.

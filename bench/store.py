@@ -1,6 +1,6 @@
 """Promise: random batches of 64 px faces are read from a store at >= 0.8 of a bare numpy memmap gather, and faster than from h5py.
 
-python bench/store.py
+python -m bench.store
 """
 
 import tempfile
