@@ -25,10 +25,14 @@ from genga.errors import DataError
 Array = NDArray[np.uint8]
 Row = Mapping[str, Any]
 
+BUFFER = 2**20  # bytes: many small pictures in one write
+
 
 def picture_id(picture: Array) -> str:
     """sha256 of a decoded picture: its shape, then its uint8 values."""
-    return hashlib.sha256(repr(picture.shape).encode() + np.ascontiguousarray(picture).data).hexdigest()
+    digest = hashlib.sha256(repr(picture.shape).encode())
+    digest.update(np.ascontiguousarray(picture).data)
+    return digest.hexdigest()
 
 
 class StoreWriter:
@@ -41,6 +45,7 @@ class StoreWriter:
         self._rows: list[Row] = []
         self._files: dict[str, BinaryIO] = {}
         self._encoded: BinaryIO | None = None
+        self._encoded_bytes = 0
 
     def __enter__(self) -> Self:
         shutil.rmtree(self._partial_dir, ignore_errors=True)
@@ -68,10 +73,10 @@ class StoreWriter:
     def append_encoded(self, row: Row, data: bytes) -> None:
         """One picture as it came; the manifest row gets its offset and length."""
         if self._encoded is None:
-            self._encoded = (self._partial_dir / "encoded.bin").open("wb")
-        offset = self._encoded.tell()
+            self._encoded = (self._partial_dir / "encoded.bin").open("wb", buffering=BUFFER)
         self._encoded.write(data)
-        self._rows.append({**row, "offset": offset, "length": len(data)})
+        self._rows.append({**row, "offset": self._encoded_bytes, "length": len(data)})
+        self._encoded_bytes += len(data)
 
     def beside(self, name: str) -> Path:
         """Where a further file of this store is written, such as rejected.csv: it appears with the rest, or not at all."""

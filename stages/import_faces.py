@@ -32,12 +32,14 @@ from genga.store import Store, StoreWriter, picture_id
 from genga.tags import Labels
 from stages.archives import ArchiveLimits, Member, list_archive, list_folder
 from stages.processes import in_order_forked
+from stages.threads import CHUNK, num_cores
 
 log = logging.getLogger(__name__)
 
 # what operating systems leave behind, besides hidden files
 JUNK_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 SIDE_SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".txt", ".md", ".rst", ".html", ".xml", ".yaml", ".yml", ".toml", ".pdf", ".log", ""})
+MOST_AHEAD = 2**28  # bytes of pictures that wait to be written
 NAME_COLUMNS = ("file", "filename", "file_name", "path", "image", "name", "id")
 
 
@@ -63,27 +65,33 @@ class Rejected:
 
 def import_faces(params: ImportFaces, source_path: Path, out_dir: Path) -> None:
     rejected: list[Rejected] = []
-    if isinstance(params.source, SampleSource):
-        pictures, labels = _read_sample(Store(source_path))
-    else:
-        members = [member for member in _list_members(params, source_path) if not _is_junk(member.name)]
-        pictures = [member for member in members if _suffix(member.name) != ".csv"]
-        tables = [member for member in members if _suffix(member.name) == ".csv"]
-        labels = _read_tables(tables, [member.name for member in pictures], params.max_picture_bytes, rejected)
+    sample = Store(source_path) if isinstance(params.source, SampleSource) else None
+    members = _of_sample(sample) if sample else [member for member in _list_members(params, source_path) if not _is_junk(member.name)]
+    tables = [member for member in members if member.name.lower().endswith(".csv")]
+    pictures = [member for member in members if not member.name.lower().endswith(".csv")]
     take = partial(_take, limits=Limits(params.max_picture_bytes, params.max_picture_pixels, params.min_side))
-    with StoreWriter(out_dir, {}) as writer:
-        outcomes = progress(chain.from_iterable(in_order_forked(take, pictures)), what="import", total=len(pictures))
+    ahead = MOST_AHEAD // (CHUNK * max((member.size for member in pictures), default=0) + 1)
+    with in_order_forked(take, pictures, max(ahead, num_cores())) as chunks, StoreWriter(out_dir, {}) as writer:
+        # while the first pictures are being taken
+        labels = _labels_of(sample) if sample else _read_tables(tables, [member.name for member in pictures], params.max_picture_bytes, rejected)
+        outcomes = progress(chain.from_iterable(chunks), what="import", total=len(pictures))
         num_taken = _write_pictures(writer, params, outcomes, labels, rejected)
         _check_outcome(num_taken, rejected, params.max_rejected, source_path)
         _write_rejected(writer.beside("rejected.csv"), rejected)
     log.info("import: %d pictures taken, %d files not (%s)", num_taken, len(rejected), _count_reasons(rejected))
 
 
-def _read_sample(sample: Store) -> tuple[list[Member], dict[str, Labels]]:
-    names = sample.column("name")
+def _of_sample(sample: Store) -> list[Member]:
     images = sample.images(sample.sizes[0])
-    pictures = [Member(name, 0, partial(lambda picture_idx: encode_png(images[picture_idx]), picture_idx)) for picture_idx, name in enumerate(names)]
-    return pictures, {name: json.loads(labels) for name, labels in zip(names, sample.column("labels"), strict=True)}
+
+    def read(picture_idx: int) -> bytes:
+        return encode_png(images[picture_idx])
+
+    return [Member(name, images[0].nbytes, partial(read, picture_idx)) for picture_idx, name in enumerate(sample.column("name"))]
+
+
+def _labels_of(sample: Store) -> dict[str, Labels]:
+    return {name: json.loads(labels) for name, labels in zip(sample.column("name"), sample.column("labels"), strict=True)}
 
 
 def _list_members(params: ImportFaces, source_path: Path) -> list[Member]:
@@ -216,9 +224,9 @@ def _index_names(names: Sequence[str]) -> dict[str, str | None]:
     """`a/b/c.jpg` is found as `a/b/c.jpg`, `b/c.jpg`, `c.jpg`, and without the suffix; None where that fits two pictures."""
     index: dict[str, str | None] = {}
     for name in names:
-        ending = name
+        ending, suffix = name, posixpath.splitext(name)[1]
         while ending:
-            for key in {ending, posixpath.splitext(ending)[0]}:
+            for key in {ending, ending.removesuffix(suffix)}:
                 index[key] = None if key in index else name
             ending = ending.partition("/")[2]
     return index | {name: name for name in names}

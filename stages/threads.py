@@ -9,7 +9,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-CHUNK = 32
+CHUNK = 64
 
 
 def num_cores() -> int:
