@@ -16,7 +16,7 @@ Array = NDArray[Any]
 TINY = 1e-6  # square pixels: a triangle seen from its edge
 HALF = np.float32(0.5)
 FAR = np.float32(2**15)  # in pixels
-CHUNK = 320
+CHUNK = 480
 YZX, ZXY = np.array([1, 2, 0]), np.array([2, 0, 1])
 
 

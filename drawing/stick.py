@@ -38,7 +38,7 @@ BENDS, BEFORE, AFTER = np.array(
 ).T
 EDGES = ((1, True), (1, True), (0, False), (0, True), (1, False))  # axis, and whether the far edge: figures are cut off below most often
 CORNERS = np.array([(0, 0), (1, 0), (1, 1), (0, 1)])
-STEPS = np.linspace(0, 1, 13)
+STEPS = np.linspace(0, 1, 9)
 TO_THE_END, TO_BOTH_ENDS = STEPS**2, (2 * STEPS - 1) ** 2
 LIGHT = np.linspace(-1, 1, 17)
 WAVE_NUMBERS = np.array([1, 2, 3])
@@ -200,13 +200,16 @@ def draw_stick_rgb(pose: Array, size: int, style: StickStyle, palette: Sequence[
 
 def _drawn(pose: Array, size: int, style: StickStyle, rng: np.random.Generator, palette: Sequence[Colour]) -> Picture:
     side = size * -(-FINE // size)
-    picture = np.full((side, side, 3) if palette else (side, side), 255, np.uint8)
+    plain = not (style.grain or style.desk or style.ruled or style.squared or style.shade)
+    white = int(style.paper) if plain else 255  # even paper needs no picture of its own
+    picture = np.full((side, side, 3) if palette else (side, side), white, np.uint8)
     _draw_strokes(picture, pose, style, rng, palette)
     if style.grain > 0:
         cv2.add(
             picture, _like(picture, _piece(_tooth(side)[min(int(style.grain * len(GRAIN_LEVELS)), len(GRAIN_LEVELS) - 1)], side, rng)), dst=picture
         )
-    cv2.multiply(_like(picture, _paper(pose, side, style, rng)), picture, dst=picture, scale=1 / 255)
+    if not plain:
+        cv2.multiply(_like(picture, _paper(pose, side, style, rng)), picture, dst=picture, scale=1 / 255)
     if style.noise > 0:
         cv2.subtract(picture, _like(picture, _piece(_noise(side)[min(int(style.noise / NOISE_STEP), NUM_NOISES - 1)], side, rng)), dst=picture)
     if style.dark:
@@ -236,7 +239,8 @@ def _draw_strokes(ink: Picture, pose: Array, style: StickStyle, rng: np.random.G
     strength = min(1.0, style.width * side / NARROWEST)
     tones = (style.ink + style.tones * (2 * rng.random(len(paths)) - 1)).clip(0, 200)
     inks = np.array(palette)[parts + [HEAD] * circles] if palette else tones
-    colours = (255 - strength * (255 - inks)).tolist()
+    white = int(ink[0, 0].max())
+    colours = (white - strength * white / 255 * (255 - inks)).tolist()
     if style.filled and circles:
         cv2.fillPoly(ink, [_fixed_point(circle[:ARCS].reshape(-1, 2), side)], colours[-1], cv2.LINE_AA, SUBPIXEL_BITS)
     # pale strokes do not cover dark ones
