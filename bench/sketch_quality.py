@@ -33,6 +33,7 @@ from models.metrics.distance import Reference, frechet, kid
 from models.metrics.poses import pose_metrics, read_poses
 from models.metrics.scores import fitted
 from models.metrics.sketches import draw_all
+from models.networks.pose import nothing_seen
 from models.networks.stick_unet import draw_sticks
 from models.recipes.pose import Batch, ink_of
 from stages.draw_figures import draw_figures
@@ -101,11 +102,8 @@ class Judge:
         found = []
         small = torch.from_numpy(fitted(pictures, self._reader))
         for part in torch.split(small, 100):
-            x, means = self._reader.stem(ink_of(part)), []
-            for down in (torch.nn.Identity(), *self._reader.down):
-                x = down(x)
-                means.append(x.mean(dim=(2, 3)))
-            found.append(torch.cat(means, dim=1))
+            levels = self._reader.levels(ink_of(part), nothing_seen(len(part), part))
+            found.append(torch.cat([level.mean(dim=(2, 3)) for level in levels], dim=1))
         return torch.cat(found).numpy()
 
     def apart(self, one: Pictures, other: Pictures) -> float:

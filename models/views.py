@@ -31,11 +31,15 @@ def look_points(points: Tensor, views: Tensor) -> Tensor:
     return (old.transpose(1, 2) + 1) / 2
 
 
+def mirror_image(poses: Tensor) -> Tensor:
+    """(N, 11, 2) in [0, 1]: flipped left to right, and the subject's left becomes the right."""
+    return poses[:, list(MIRRORED)] * poses.new_tensor([-1, 1]) + poses.new_tensor([1, 0])
+
+
 def half_mirrored(ink: Tensor, poses: Tensor) -> tuple[Tensor, Tensor]:
     """Figures (N, 1, R, R) and their poses (N, 11, 2), half of them mirrored."""
     flipped = torch.rand(len(ink), device=ink.device) < 0.5
-    mirrored = poses[:, list(MIRRORED)] * poses.new_tensor([-1, 1]) + poses.new_tensor([1, 0])
-    return torch.where(flipped[:, None, None, None], ink.flip(3), ink), torch.where(flipped[:, None, None], mirrored, poses)
+    return torch.where(flipped[:, None, None, None], ink.flip(3), ink), torch.where(flipped[:, None, None], mirror_image(poses), poses)
 
 
 def seen_differently(ink: Tensor, poses: Tensor, views: Views) -> tuple[Tensor, Tensor]:

@@ -3,8 +3,10 @@ whose heatmaps are read by their expected place (Nibali et al. 2018, https://arx
 Differences: one hourglass of a fixed small depth with residual blocks of two plain convolutions; the picture is folded into the channels of
 32 x 32 cells at once (space to depth, Shi et al. 2016, https://arxiv.org/abs/1609.05158), because fine lines matter but fine places do not:
 a joint is read to a fraction of its cell; the expected place is that around the heatmap's peak, because a joint that may be in two places is
-not between them; the network looks twice, the second time at the square around the joints that it found, so that small figures are read as
-finely as large ones (PCK@0.05 of sticks .88 instead of .85); the confidence is calibrated on held-out figures (see models/metrics/poses.py).
+not between them; the network looks several times, first at the whole picture and then at the square around the joints that it found, so that
+small figures are read as finely as large ones (PCK@0.05 of sticks .88 instead of .85), and each time it is told where it saw the joints before
+(as PoseFix is: Moon et al. 2019, https://arxiv.org/abs/1812.03595, section 4), because heatmaps by themselves may give one limb to both sides;
+the confidence is calibrated on held-out figures (see models/metrics/poses.py).
 N batch, R resolution, J = 11 joints, H = 32 side of the heatmaps. Ink is NCHW float32 in [0, 1], 1 = ink, 0 = paper.
 """
 
@@ -13,7 +15,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from genga.skeleton import JOINTS
+from genga.skeleton import JOINTS, MIRRORED, STICKS
+from models.views import mirror_image
 
 HEAT_SIDE = 32
 # channels at 32, 16, 8 and 4 cells, in widths, and residual blocks at the last three: which line belongs to which limb is seen from afar
@@ -21,8 +24,11 @@ CHANNELS, BLOCKS = (1, 2, 4, 4), (1, 1, 1)
 PEAK_RADIUS = 0.08  # what is read as one peak of a heatmap, as a share of the picture's side
 FAINTEST = 0.1  # ink paler than this stays pale
 SUREST = 1e-3  # no nearer to 0 or 1 does a share of heat count
-AROUND = 1.25  # side of the square of the second look, in longer sides of the pose's box
-SMALLEST = 0.1  # share of the picture that the second look at least takes in
+LOOKS = 3
+AROUND = 1.25  # side of the square of all looks but the first, in longer sides of the pose's box
+SMALLEST = 0.1  # share of the picture that a look at least takes in
+HINT_SIGMA = 0.03  # of the blobs and sticks that say where joints were seen, as a share of the side of what is looked at
+HINTS = len(JOINTS) + len(STICKS)
 
 
 def _conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
@@ -49,7 +55,8 @@ class PoseNet(nn.Module):
         self.resolution = resolution
         fold = resolution // HEAT_SIDE
         widths = [width * channels for channels in CHANNELS]
-        self.stem = nn.Sequential(nn.PixelUnshuffle(fold), _conv(fold**2, width), nn.ReLU(), _conv(width, width), nn.ReLU())
+        self.fold = nn.PixelUnshuffle(fold)
+        self.stem = nn.Sequential(_conv(fold**2 + HINTS, width), nn.ReLU(), _conv(width, width), nn.ReLU())
         self.down = nn.ModuleList(
             nn.Sequential(_conv(a, b, 2), nn.ReLU(), *(Block(b) for _ in range(blocks)))
             for (a, b), blocks in zip(pairwise(widths), BLOCKS, strict=True)
@@ -59,22 +66,60 @@ class PoseNet(nn.Module):
         self.calibration: Tensor
         self.register_buffer("calibration", torch.tensor([1.0, 0.0]))  # scale and shift of the confidence's log odds
 
-    def heat_logits(self, ink: Tensor) -> Tensor:
-        """(N, J, H, H): their softmax over H x H is where each joint may be. Pale lines are read like dark ones."""
-        levels = [self.stem(ink / ink.amax(dim=(2, 3), keepdim=True).clamp_min(FAINTEST))]
+    def levels(self, ink: Tensor, seen: Tensor) -> list[Tensor]:
+        """At 32, 16, 8 and 4 cells. `seen` (N, J, H, H): blobs where joints were seen before. Pale lines are read like dark ones."""
+        cells = self.fold(ink / ink.amax(dim=(2, 3), keepdim=True).clamp_min(FAINTEST))
+        levels = [self.stem(torch.cat([cells, seen], dim=1).contiguous(memory_format=torch.channels_last))]
         for down in self.down:
             levels.append(down(levels[-1]))
+        return levels
+
+    def heat_logits(self, ink: Tensor, seen: Tensor) -> Tensor:
+        """(N, J, H, H): their softmax over H x H is where each joint may be."""
+        levels = self.levels(ink, seen)
         x = levels.pop()
         for up in reversed(self.up):
             x = nn.functional.interpolate(up(x), scale_factor=2.0) + levels.pop()
         return self.heat(x)  # type: ignore[no-any-return]
 
     def forward(self, ink: Tensor) -> tuple[Tensor, Tensor]:
-        middle, side = square_around(read_heat(self.heat_logits(ink))[0])
-        joints, share = read_heat(self.heat_logits(cut_out(ink, middle, AROUND * side)))
+        joints, share = self.first_look(ink)
+        for _ in range(LOOKS - 1):
+            joints, share = self.look_again(ink, joints, share)
         scale, shift = self.calibration
         confidence = (scale * share.clamp(SUREST, 1 - SUREST).logit() + shift).sigmoid()
-        return ((joints - 0.5) * AROUND * side[:, None, None] + middle[:, None]).clamp(0, 1), confidence
+        return joints.clamp(0, 1), confidence
+
+    def first_look(self, ink: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, J, 2) and the share (N, J) of each heatmap that lies there."""
+        return read_heat(self.heat_logits(ink, nothing_seen(len(ink), ink)))
+
+    def look_again(self, ink: Tensor, joints: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+        """Around these joints, and at the mirror image too: of what both say the mean is read."""
+        middle, side = square_around(joints)
+        side = AROUND * side
+        around, seen = cut_out(ink, middle, side), (joints - middle[:, None]) / side[:, None, None] + 0.5
+        logits = self.heat_logits(around, hints(seen, share))
+        mirrored = self.heat_logits(around.flip(3), hints(mirror_image(seen), share[:, list(MIRRORED)]))
+        joints, share = read_heat((logits + mirrored.flip(3)[:, list(MIRRORED)]) / 2)
+        return (joints - 0.5) * side[:, None, None] + middle[:, None], share
+
+
+def nothing_seen(count: int, like: Tensor) -> Tensor:
+    return torch.zeros(count, HINTS, HEAT_SIDE, HEAT_SIDE, device=like.device)
+
+
+def hints(joints: Tensor, share: Tensor) -> Tensor:
+    """Joints (N, J, 2) in [0, 1] of what is looked at, and how sure each is (N, J) -> (N, HINTS, H, H): a blob for each joint, a line for each
+    stick. A stroke that no stick lies on is a limb that was taken for another."""
+    centres = cell_centres(HEAT_SIDE, joints)
+    joint, end = ([*range(len(JOINTS)), *(stick[n] for stick in STICKS)] for n in (0, 1))
+    start, way = joints[:, joint], joints[:, end] - joints[:, joint]
+    dx, dy = (centres - start[..., :1])[:, :, None, :], (centres - start[..., 1:])[:, :, :, None]
+    wx, wy = (part[..., None, None] for part in way.unbind(dim=2))
+    along = ((dx * wx + dy * wy) / (wx * wx + wy * wy).clamp_min(1e-6)).clamp(0, 1)
+    away = (dx - along * wx) ** 2 + (dy - along * wy) ** 2
+    return torch.minimum(share[:, joint], share[:, end])[..., None, None] * torch.exp(away * (-0.5 / HINT_SIGMA**2))
 
 
 def square_around(joints: Tensor) -> tuple[Tensor, Tensor]:

@@ -19,13 +19,13 @@ from models.ema import averaged_copy, update_ema
 from models.export import grid
 from models.loop import Scalars
 from models.networks import build
-from models.networks.pose import AROUND, PoseNet, cell_centres, read_heat, square_around
+from models.networks.pose import AROUND, PoseNet, cell_centres, hints, nothing_seen, read_heat, square_around
 from models.precision import autocast, channels_last, device
 from models.schedule import set_lr
 from models.views import half_mirrored, look, look_points, random_views
 
 HEAT_SIGMA = 0.02  # of the heat that is asked for, as a share of the picture's side
-SECOND_LOOKS = 0.6  # share of a batch that is seen as in the network's second look
+LOOKED_AT_AGAIN = 0.6  # share of a batch
 CHANGED_LINES = 0.15  # share whose lines are thicker, and as many thinner
 SHOWN_SIDE = 192
 
@@ -85,9 +85,9 @@ class PoseRecipe:
     def step(self, batch: Batch, cur_nimg: int) -> Scalars:
         params = self.params
         set_lr(self._optimizer, params.lr, cur_nimg, params.training)
-        ink, truth = self._augment(ink_of(batch.pictures.to(device())), batch.poses.to(device()))
+        ink, truth, seen = self._augment(ink_of(batch.pictures.to(device())), batch.poses.to(device()))
         with autocast(params.training.precision):
-            logits = self.net.train().heat_logits(ink)
+            logits = self.net.train().heat_logits(ink, seen)
         loss, distance = pose_losses(logits.float(), truth, limbs_may_swap=self._limbs_may_swap)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -95,20 +95,27 @@ class PoseRecipe:
         update_ema(self.net_ema, self.net, len(ink), params.ema_kimg, cur_nimg + len(ink))
         return {"heat": loss.item(), "distance": distance.item()}
 
-    def _augment(self, ink: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-        """Mirrored, seen a little differently, most of them as in the network's second look, some with thicker or thinner lines."""
-        count = len(ink)
+    def _augment(self, ink: Tensor, truth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Mirrored, seen a little differently, some with thicker or thinner lines; most of them as when the network looks again, around the joints,
+        with blobs where it sees them by now."""
+        count, again = len(ink), round(len(ink) * LOOKED_AT_AGAIN)
         ink, truth = half_mirrored(ink, truth)
-        views = random_views(count, self.params.views, ink.device)
-        closer, line = torch.rand(2, count, device=ink.device)
-        middle, side = square_around(truth)
-        second = closer < SECOND_LOOKS
-        views = views * torch.where(second, AROUND * side, 1)[:, None, None]
-        views[:, :, 2] += torch.where(second[:, None], 2 * middle - 1, 0)
-        ink, truth = look(ink, views, "zeros"), look_points(truth, views)
-        thick, thin = line[:, None, None, None] < CHANGED_LINES, line[:, None, None, None] > 1 - CHANGED_LINES
+        line = torch.rand(count, device=ink.device)[:, None, None, None]
+        thick, thin = line < CHANGED_LINES, line > 1 - CHANGED_LINES
         ink = torch.where(thick, F.max_pool2d(ink, 3, 1, 1), torch.where(thin, F.avg_pool2d(ink, 3, 1, 1), ink))
-        return ink.contiguous(memory_format=torch.channels_last), truth
+        views = random_views(count, self.params.views, ink.device)
+        middle, side = square_around(truth[:again])
+        views[:again] *= AROUND * side[:, None, None]
+        views[:again, :, 2] += 2 * middle - 1
+        joints, share = self._seen_by_now(ink[:again])
+        seen = nothing_seen(count, ink)
+        seen[:again] = hints(look_points(joints, views[:again]), share)
+        return look(ink, views, "zeros").contiguous(memory_format=torch.channels_last), look_points(truth, views), seen
+
+    @torch.no_grad()
+    def _seen_by_now(self, ink: Tensor) -> tuple[Tensor, Tensor]:
+        with autocast(self.params.training.precision):
+            return self.net_ema.first_look(ink.contiguous(memory_format=torch.channels_last))
 
     @torch.no_grad()
     def sample(self) -> NDArray[np.uint8]:

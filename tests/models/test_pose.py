@@ -8,15 +8,16 @@ import pytest
 import torch
 
 from genga.params import TrainPose, Views, load_params
-from genga.skeleton import LIMBS, J, mirror, pck
+from genga.skeleton import LIMBS, MIRRORED, STICKS, J, mirror, pck
 from models.loop import seed_step
 from models.metrics.poses import calibration_error, calibration_for, near, pose_metrics, read_poses, reliability, reliability_plot
 from models.networks import build
-from models.networks.pose import PoseNet, cell_centres, read_heat
+from models.networks.pose import PoseNet, cell_centres, hints, nothing_seen, read_heat
 from models.recipes.pose import Batch, PoseRecipe, ink_of, pose_losses
-from models.views import look, look_points, random_views, seen_differently
+from models.views import look, look_points, mirror_image, random_views, seen_differently
 
 REPO = Path(__file__).parents[2]
+HINT_LOGITS = 20.0  # so that almost all heat lies at a hint
 rng = np.random.default_rng(0)
 
 
@@ -60,6 +61,28 @@ def test_pale_lines_are_read_like_dark_ones(params: TrainPose) -> None:
     net = build(params.model).eval()
     ink = torch.rand(2, 1, 32, 32)
     assert torch.allclose(net(ink)[0], net(ink * 0.3)[0], atol=1e-4)
+
+
+def test_hints_show_where_joints_and_the_sticks_between_them_were_seen() -> None:
+    joints, share = torch.rand(2, 11, 2) * 0.8 + 0.1, torch.rand(2, 11) * 0.5 + 0.5
+    seen = hints(joints, share)
+    assert seen.shape == nothing_seen(2, joints).shape
+    found, _ = read_heat(HINT_LOGITS * seen)
+    assert (found[:, :11] - joints).abs().max() < 0.5 / 32
+    assert ((seen.amax(dim=(2, 3))[:, :11] / share > 0.7) & (seen.amax(dim=(2, 3))[:, :11] <= share)).all()
+    for place, (start, end) in enumerate(STICKS):
+        middle = ((joints[:, start] + joints[:, end]) / 2 * 32).long().clamp(max=31)
+        there = seen[torch.arange(2), 11 + place, middle[:, 1], middle[:, 0]]
+        assert (there > 0.5 * torch.minimum(share[:, start], share[:, end])).all()
+
+
+def test_a_picture_and_its_mirror_image_are_read_alike(params: TrainPose) -> None:
+    net = build(params.model).eval()
+    ink, joints, share = torch.rand(2, 1, 32, 32), torch.rand(2, 11, 2) * 0.8 + 0.1, torch.rand(2, 11)
+    here, sure = net.look_again(ink, joints, share)
+    there, as_sure = net.look_again(ink.flip(3), mirror_image(joints), share[:, list(MIRRORED)])
+    assert torch.allclose(mirror_image(there), here, atol=1e-4)
+    assert torch.allclose(as_sure[:, list(MIRRORED)], sure, atol=1e-4)
 
 
 def test_the_paper_is_what_the_border_is_made_of() -> None:
@@ -112,7 +135,7 @@ def test_steps_on_one_batch_lower_its_loss_and_the_recipe_comes_back_from_its_st
 
     def loss_now() -> float:
         with torch.no_grad():
-            return pose_losses(recipe.net.train().heat_logits(ink_of(batch.pictures)), batch.poses, limbs_may_swap=True)[0].item()
+            return pose_losses(recipe.net.train().heat_logits(ink_of(batch.pictures), nothing_seen(len(batch.poses), batch.poses)), batch.poses, limbs_may_swap=True)[0].item()
 
     before = loss_now()
     for step in range(30):
