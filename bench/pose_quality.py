@@ -113,9 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", nargs="?", choices=sorted(STORES))
     parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument(
-        "--keep", type=Path, help="where the weights stay; KEEP/figure-pose is what bench.sketch_quality --reader takes"
-    )
+    parser.add_argument("--keep", type=Path, help="where the weights stay; KEEP/figure-pose is what bench.sketch_quality --reader takes")
     args = parser.parse_args()
     if not REAL.is_file():
         print(f"pose_quality: skipped, there is no {REAL} with real poses to draw")

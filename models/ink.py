@@ -28,21 +28,13 @@ THINNEST = 0.02  # pens thinner than this share of the figure's frame are taken 
 
 PLAIN = 24  # grays within which the border of a picture is one even ground
 WIDEST = 0.17  # wider than any stroke or filled head on an uneven ground
-# a sheet on a table: the side in pixels that it is looked for at; how long its edges are, how high their steps of 255, how far from them one
-# looks in pixels, at how much of them the step is seen, how bright bare paper is; how many edges are tried, how small the sheet may be
-COARSE_SIDE, EDGE_LENGTH, STEP, BESIDE, PAPER, REACH, CORNER, ALONG, BARE, MOST_EDGES, SMALLEST_SHEET = (
-    160,
-    0.3,
-    22,
-    4,
-    (4, 8, 12),
-    12,
-    7,
-    0.8,
-    0.8,
-    24,
-    0.1,
-)
+# a sheet on a table is looked for at COARSE_SIDE pixels, and the lengths here are pixels of that
+COARSE_SIDE = 160
+EDGE_LENGTH = 0.3  # of its edges, as a share of the picture's side
+STEP = 22  # grays of 255 that paper is lighter than the table
+BESIDE, PAPER, REACH, CORNER = 4, (4, 8, 12), 12, 7  # how far from an edge one looks: for the table, for paper, for strokes; not near its ends
+ALONG, BARE = 0.8, 0.8  # at how much of an edge the step is seen, and how bright bare paper is
+MOST_EDGES, SMALLEST_SHEET = 24, 0.1
 NOISES = 4.0  # standard deviations of the paper's noise that are not yet ink
 FAINTEST = 0.06  # share of the paper's brightness that the palest part of a stroke takes off
 # lines of a notebook: how many at least, how much of their length is drawn at least, and of a single one, width, tilt in degrees

@@ -135,7 +135,8 @@ def test_steps_on_one_batch_lower_its_loss_and_the_recipe_comes_back_from_its_st
 
     def loss_now() -> float:
         with torch.no_grad():
-            return pose_losses(recipe.net.train().heat_logits(ink_of(batch.pictures), nothing_seen(len(batch.poses), batch.poses)), batch.poses, limbs_may_swap=True)[0].item()
+            logits = recipe.net.train().heat_logits(ink_of(batch.pictures), nothing_seen(len(batch.poses), batch.poses))
+            return pose_losses(logits, batch.poses, limbs_may_swap=True)[0].item()
 
     before = loss_now()
     for step in range(30):
