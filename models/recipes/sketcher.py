@@ -7,9 +7,12 @@ stay silent.
 Ink. Outliner and encoder stay as they are. Sketches of the encoder's z are held against their drawings, by pixels and by what a
 discriminator of patches sees in them (feature matching: Wang et al. 2018, https://arxiv.org/abs/1711.11585, eq. 4); these and sketches of
 random z have to pass for drawings (both halves of BicycleGAN, Zhu et al. 2017, https://arxiv.org/abs/1711.11586, without its third network).
+A second discriminator sees heads alone, upright and close (as in Iizuka et al. 2017, "Globally and locally consistent image completion"):
+without it they have no faces, and what has no face has no left and right (PCK@0.1 of sketches .75 instead of .79).
 What is kept is the sketcher; encoder and discriminator are only used here.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import cv2
@@ -53,6 +56,7 @@ class Look(NamedTuple):
 
 
 LOOKS = (Look(("head", "head"), 0.4, 1.1), Look(("neck", "hip"), 0.0, 1.2), Look(("hip", "hip"), 0.4, 1.2))
+FACE = (Look(("head", "head"), 0.0, 0.7),)
 
 
 def _halve(in_channels: int, out_channels: int) -> nn.Sequential:
@@ -73,13 +77,13 @@ class Encoder(nn.Module):
         return mean, log_variance.clamp(-8, 8)
 
 
-def crops_of(lines: Tensor, pose: Tensor) -> Tensor:
-    """lines (N, 1, H, H) -> head, trunk and thighs, each upright and as large as any other figure's (N, LOOKS, CROP, CROP)."""
+def crops_of(lines: Tensor, pose: Tensor, looks: Sequence[Look]) -> Tensor:
+    """lines (N, 1, H, H) -> what is seen by these looks, each upright and as large as any other figure's (N, looks, CROP, CROP)."""
     unit = unit_of(pose)[:, None]
     down = F.normalize(pose[:, J["hip"]] - pose[:, J["neck"]], dim=1, eps=1e-4)
     right = torch.stack([down[:, 1], -down[:, 0]], dim=1)
     crops = []
-    for (a, b), below, reach in LOOKS:
+    for (a, b), below, reach in looks:
         middle = (pose[:, J[a]] + pose[:, J[b]]) / 2 + below * unit * down
         # affine_grid's axes run from -1 to 1
         views = torch.stack([2 * reach * unit * right, 2 * reach * unit * down, 2 * middle - 1], dim=2)
@@ -120,11 +124,12 @@ class SketcherRecipe:
         self.sketcher = channels_last(sketcher)
         self.sketcher_ema = averaged_copy(self.sketcher)
         self.encoder = channels_last(Encoder(model.z_dim, model.width))
-        self.discriminator = channels_last(Discriminator(model.width))
+        self.discriminator, self.face_discriminator = (channels_last(Discriminator(model.width)) for _ in range(2))
         weights, betas = [*self.sketcher.outliner.parameters(), *self.encoder.parameters()], (params.beta1, 0.99)
         self._outline_optimizer = torch.optim.Adam(weights, self._outlines.lr, (0.9, 0.99))
         self._optimizer = torch.optim.Adam(self.sketcher.inker.parameters(), params.lr, betas)
-        self._d_optimizer = torch.optim.Adam(self.discriminator.parameters(), params.lr, betas)
+        judging = [*self.discriminator.parameters(), *self.face_discriminator.parameters()]
+        self._d_optimizer = torch.optim.Adam(judging, params.lr, betas)
         self._shown_z = torch.randn(SHOWN_SKETCHES, len(shown.poses), model.z_dim)
 
     def step(self, batch: Batch, cur_nimg: int) -> Scalars:
@@ -156,7 +161,7 @@ class SketcherRecipe:
 
     def _meant(self, nearness: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and logarithm of the variance of z (N, Z)."""
-        crops = crops_of(lines_at(F.avg_pool2d(nearness, 2), READ_WIDTH), pose)
+        crops = crops_of(lines_at(F.avg_pool2d(nearness, 2), READ_WIDTH), pose, LOOKS)
         with autocast(self.params.training.precision):
             found: tuple[Tensor, Tensor] = self.encoder(crops, pose)
         return found
@@ -171,23 +176,30 @@ class SketcherRecipe:
         with torch.no_grad():
             mean, log_variance = self._meant(nearness, pose)
             z = mean + torch.randn_like(mean) * (log_variance / 2).exp()
-            lines = self.sketcher_ema.lines(torch.cat([pose, pose[: count // 2]]), torch.cat([z, torch.randn_like(z[: count // 2])]))
-        self.discriminator.requires_grad_(False)
+            poses = torch.cat([pose, pose[: count // 2]])
+            lines = self.sketcher_ema.lines(poses, torch.cat([z, torch.randn_like(z[: count // 2])]))
         with autocast(params.training.precision):
             found = self.sketcher.inker.train()(*lines)
-            logits, found_seen = self.discriminator(found)
-            _, real_seen = self.discriminator(ink)
-        drawn = F.binary_cross_entropy(found[:count].clamp(1e-3, 1 - 1e-3), ink, weight=1 + params.ink_weight * ink)
-        features = torch.stack([F.l1_loss(a[:count], b) for a, b in zip(found_seen, real_seen, strict=True)]).sum()
-        fooled = F.softplus(-logits).mean()
+        pairs = [(self.discriminator, ink, found), (self.face_discriminator, crops_of(ink, pose, FACE), crops_of(found.float(), poses, FACE))]
+        features, fooled = torch.zeros(()), torch.zeros(())
+        for judge, real, made in pairs:
+            judge.requires_grad_(False)
+            with autocast(params.training.precision):
+                logits, made_seen = judge(made)
+                _, real_seen = judge(real)
+            features = features + torch.stack([F.l1_loss(a[:count], b) for a, b in zip(made_seen, real_seen, strict=True)]).sum()
+            fooled = fooled + F.softplus(-logits).mean()
+        drawn = F.binary_cross_entropy(found[:count].float().clamp(1e-3, 1 - 1e-3), ink, weight=1 + params.ink_weight * ink)
         self._optimizer.zero_grad(set_to_none=True)
         (drawn + params.adversarial * (fooled + MATCHING * features)).backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
 
-        self.discriminator.requires_grad_(True)
-        with autocast(params.training.precision):
-            logits, _ = self.discriminator(torch.cat([ink, found.detach()]))
-        told_apart = F.softplus(-logits[:count]).mean() + F.softplus(logits[count:]).mean()
+        told_apart = torch.zeros(())
+        for judge, real, made in pairs:
+            judge.requires_grad_(True)
+            with autocast(params.training.precision):
+                logits, _ = judge(torch.cat([real, made.detach()]))
+            told_apart = told_apart + F.softplus(-logits[:count]).mean() + F.softplus(logits[count:]).mean()
         self._d_optimizer.zero_grad(set_to_none=True)
         told_apart.backward()  # type: ignore[no-untyped-call]
         self._d_optimizer.step()
@@ -206,7 +218,8 @@ class SketcherRecipe:
             part.load_state_dict(state[name])
 
     def _parts(self) -> dict[str, Any]:
-        networks = {"sketcher": self.sketcher, "sketcher_ema": self.sketcher_ema, "encoder": self.encoder, "discriminator": self.discriminator}
+        networks = {"sketcher": self.sketcher, "sketcher_ema": self.sketcher_ema, "encoder": self.encoder}
+        networks |= {"discriminator": self.discriminator, "face_discriminator": self.face_discriminator}
         return networks | {"outline_optimizer": self._outline_optimizer, "optimizer": self._optimizer, "d_optimizer": self._d_optimizer}
 
 

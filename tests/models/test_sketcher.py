@@ -19,7 +19,7 @@ from models.networks import build
 from models.networks.sketcher import PARTS, Outlines, Sketcher, draw_fine_lines, draw_lines, outline
 from models.networks.stick_unet import draw_sticks
 from models.recipes.pose import Batch, ink_of
-from models.recipes.sketcher import CROP, FAR, LOOKS, SketcherRecipe, crops_of, lines_at, nearness_of_ink
+from models.recipes.sketcher import CROP, FACE, FAR, LOOKS, SketcherRecipe, crops_of, lines_at, nearness_of_ink
 from models.recipes.stick_gan import StickGanRecipe
 
 REPO = Path(__file__).parents[2]
@@ -156,7 +156,7 @@ def test_nearness_of_ink_falls_with_the_distance_from_it_and_gives_lines_of_any_
 
 def test_the_encoder_sees_a_figure_upright_however_it_lies() -> None:
     lying = torch.stack([1.05 - STANDING[..., 1], STANDING[..., 0] - 0.02], dim=2)
-    crops, again = (crops_of(F.avg_pool2d(draw_sticks(pose, 128), 2), pose) for pose in (STANDING, lying))
+    crops, again = (crops_of(F.avg_pool2d(draw_sticks(pose, 128), 2), pose, LOOKS) for pose in (STANDING, lying))
     assert crops.shape == (1, len(LOOKS), CROP, CROP)
     assert (crops - again).abs().mean() < 0.02 < 0.04 < crops.mean()
 
@@ -200,6 +200,19 @@ def test_the_discriminator_learns_to_tell_drawings_from_sketches(params: TrainSk
         seed_step(0, step)
         told_apart.append(recipe.step(batch, 300)["told_apart"])
     assert np.mean(told_apart[-3:]) < 0.85 * told_apart[0]
+
+
+def test_heads_are_judged_by_themselves(params: TrainSketcher) -> None:
+    recipe, batch = SketcherRecipe(params, some_batch(4, 32)), some_batch(4, 32)
+    before = [weight.clone() for weight in recipe.face_discriminator.parameters()]
+    recipe.step(batch, 300)
+    after = recipe.face_discriminator.parameters()
+    assert not any(torch.equal(weight, old) for weight, old in zip(after, before, strict=True))
+    ink = torch.zeros(1, 1, 128, 128)
+    x, y = (STANDING[0, J["head"]] * 128).long().tolist()
+    ink[0, 0, y - 1 : y + 2, x - 1 : x + 2] = 1
+    head, nowhere = (crops_of(drawn, STANDING, FACE) for drawn in (ink, ink.flip(2)))
+    assert head[0, 0, CROP // 2 - 2 : CROP // 2 + 2, CROP // 2 - 2 : CROP // 2 + 2].max() > 0.5 and nowhere.max() == 0
 
 
 def test_each_arch_has_the_settings_of_its_own_training(params: TrainSketcher) -> None:
