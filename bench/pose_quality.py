@@ -18,10 +18,9 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 
-from cli.edit import merge
+from bench.real_poses import CALIBRATED_ON, HELD_OUT, REAL, pose_folders, with_profiles
 from genga.params import Params, TrainPose, parse_params
 from genga.skeleton import J
 from genga.store import Store
@@ -31,8 +30,6 @@ from models.recipes.pose import Batch, PoseRecipe
 from stages.draw_figures import draw_figures
 from stages.train_pose import STORES, Kind, drawings_of, train_pose, visible_in
 
-REAL = Path("../shared/data/poses11.npz")
-HELD_OUT, CALIBRATED_ON = 1000 / 10_400, 0.03  # shares of the poses: about 1,000 for the test, about 300 for the confidence
 SHARE: dict[Kind, float] = {"stick": 1.0, "figure": 0.5}
 WRISTS = [J["l_wrist"], J["r_wrist"]]
 PROMISED: dict[Kind, dict[str, float]] = {
@@ -43,8 +40,7 @@ PROMISED: dict[Kind, dict[str, float]] = {
 
 def evening(kind: Kind, poses_dir: Path) -> Params:
     """The evening profile's values, with the poses in `poses_dir`, and only this kind of figure drawn."""
-    document = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
-    merge(yaml.safe_load(Path("profiles/evening.yaml").read_text(encoding="utf-8")), document)
+    document = with_profiles("evening")
     draw = document["draw_figures"]
     draw["poses"] |= {"path": str(poses_dir), "share": SHARE[kind]}
     draw |= {"val": CALIBRATED_ON, "test": HELD_OUT}
@@ -76,12 +72,10 @@ def shares(close: dict[float, NDArray[np.bool_]], counted: NDArray[np.bool_]) ->
 
 
 def measure(kind: Kind, minutes: float, scratch: Path) -> None:
-    (scratch / "poses").mkdir()
-    (scratch / "own").mkdir()
-    shutil.copy(REAL, scratch / "poses")
-    params = evening(kind, scratch / "poses")
+    poses_dir, own_dir = pose_folders(scratch)
+    params = evening(kind, poses_dir)
     start = time.perf_counter()
-    draw_figures(params.draw_figures, scratch / "poses", scratch / "own", scratch / "figures")
+    draw_figures(params.draw_figures, poses_dir, own_dir, scratch / "figures")
     figures = Store(scratch / "figures" / STORES[kind])
     print(f"{kind}: {len(figures)} figures drawn in {time.perf_counter() - start:.0f} s")
 

@@ -8,7 +8,6 @@ Figures are drawn here unless --figures names some, and the network that reads j
 """
 
 import argparse
-import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -17,13 +16,12 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 
-from cli.edit import merge
+from bench.real_poses import CALIBRATED_ON, HELD_OUT, REAL, pose_folders, with_profiles
 from drawing.lift import lift
 from drawing.mannequin import LOOKS, line_art, sample_mannequin
-from genga.params import DrawFigures, Params, TrainSketcher, parse_params
+from genga.params import DrawFigures, TrainSketcher, parse_params
 from genga.pictures import encode_png
 from genga.skeleton import from_vector, normalise
 from genga.store import Store
@@ -42,21 +40,12 @@ from stages.train_sketcher import recipe_for, train_sketcher
 
 Pictures = NDArray[np.uint8]
 
-REAL = Path("../shared/data/poses11.npz")
-HELD_OUT, CALIBRATED_ON = 1000 / 10_400, 0.03  # shares of the poses
 FIGURES = 10_000
 PAIRS = 200  # held-out poses that are drawn twice, with other hair and clothes
 PROBES = 12  # places of a training at which its speed is measured
 ROWS, SKETCHES, NEAREST = 8, 4, 2
 PCK, LOWER = 0.85, 0.7
 NEW, OLD = "default", "first system's"
-
-
-def with_profiles(*names: str) -> Params:
-    document = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
-    for name in names:
-        merge(yaml.safe_load(Path(f"profiles/{name}.yaml").read_text(encoding="utf-8")), document)
-    return parse_params(document, f"params.yaml with {' and '.join(names)}")
 
 
 def only_real_poses(params: DrawFigures, poses_dir: Path) -> DrawFigures:
@@ -150,14 +139,12 @@ def contact_sheet(poses: NDArray[Any], ours: list[Pictures], theirs: Pictures, f
 
 
 def measure(minutes: float, figures_dir: Path | None, reader_dir: Path | None, sheet_path: Path | None, scratch: Path) -> None:
-    evening, first = with_profiles("evening"), with_profiles("evening", "sketch-generator")
-    (scratch / "poses").mkdir()
-    (scratch / "own").mkdir()
-    shutil.copy(REAL, scratch / "poses")
-    drawing = only_real_poses(evening.draw_figures, scratch / "poses")
+    evening, first = (parse_params(with_profiles(*names), f"params.yaml with {names}") for names in (("evening",), ("evening", "sketch-generator")))
+    poses_dir, own_dir = pose_folders(scratch)
+    drawing = only_real_poses(evening.draw_figures, poses_dir)
     if figures_dir is None:
         figures_dir = scratch / "figures"
-        draw_figures(drawing, scratch / "poses", scratch / "own", figures_dir)
+        draw_figures(drawing, poses_dir, own_dir, figures_dir)
     if reader_dir is None:
         reader_dir = scratch / "reader"
         pose = evening.train_pose["figure"]

@@ -97,6 +97,10 @@ class StickStyle:
     missing: tuple[int, ...]
     cut: float
 
+    @property
+    def on_even_paper(self) -> bool:
+        return not (self.grain or self.desk or self.ruled or self.squared or self.shade)
+
 
 # What a steady hand with a good pen does. The families below say where they differ.
 # fmt: off
@@ -200,15 +204,14 @@ def draw_stick_rgb(pose: Array, size: int, style: StickStyle, palette: Sequence[
 
 def _drawn(pose: Array, size: int, style: StickStyle, rng: np.random.Generator, palette: Sequence[Colour]) -> Picture:
     side = size * -(-FINE // size)
-    plain = not (style.grain or style.desk or style.ruled or style.squared or style.shade)
-    white = int(style.paper) if plain else 255  # even paper needs no picture of its own
+    white = int(style.paper) if style.on_even_paper else 255  # even paper needs no picture of its own
     picture = np.full((side, side, 3) if palette else (side, side), white, np.uint8)
-    _draw_strokes(picture, pose, style, rng, palette)
+    _draw_strokes(picture, white, pose, style, rng, palette)
     if style.grain > 0:
         cv2.add(
             picture, _like(picture, _piece(_tooth(side)[min(int(style.grain * len(GRAIN_LEVELS)), len(GRAIN_LEVELS) - 1)], side, rng)), dst=picture
         )
-    if not plain:
+    if not style.on_even_paper:
         cv2.multiply(_like(picture, _paper(pose, side, style, rng)), picture, dst=picture, scale=1 / 255)
     if style.noise > 0:
         cv2.subtract(picture, _like(picture, _piece(_noise(side)[min(int(style.noise / NOISE_STEP), NUM_NOISES - 1)], side, rng)), dst=picture)
@@ -226,7 +229,7 @@ def _like(picture: Picture, gray: Picture) -> Picture:
 # --- strokes
 
 
-def _draw_strokes(ink: Picture, pose: Array, style: StickStyle, rng: np.random.Generator, palette: Sequence[Colour]) -> None:
+def _draw_strokes(ink: Picture, white: int, pose: Array, style: StickStyle, rng: np.random.Generator, palette: Sequence[Colour]) -> None:
     side, radius = len(ink), head_radius(pose, style)
     paths, parts = _stick_paths(pose, radius, style, rng)
     circles = 0
@@ -239,7 +242,6 @@ def _draw_strokes(ink: Picture, pose: Array, style: StickStyle, rng: np.random.G
     strength = min(1.0, style.width * side / NARROWEST)
     tones = (style.ink + style.tones * (2 * rng.random(len(paths)) - 1)).clip(0, 200)
     inks = np.array(palette)[parts + [HEAD] * circles] if palette else tones
-    white = int(ink[0, 0].max())
     colours = (white - strength * white / 255 * (255 - inks)).tolist()
     if style.filled and circles:
         cv2.fillPoly(ink, [_fixed_point(circle[:ARCS].reshape(-1, 2), side)], colours[-1], cv2.LINE_AA, SUBPIXEL_BITS)

@@ -43,6 +43,21 @@ class Recipe(Protocol):
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
+class Resumable:
+    """A recipe whose state is that of its networks and optimizers."""
+
+    def _parts(self) -> dict[str, Any]:
+        """Each by its name, all that the training goes on with."""
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: part.state_dict() for name, part in self._parts().items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+
 class Tracker(Protocol):
     def log(self, scalars: Scalars, cur_nimg: int) -> None: ...
     def picture(self, path: Path) -> None: ...

@@ -70,8 +70,8 @@ def import_faces(params: ImportFaces, source_path: Path, out_dir: Path) -> None:
     tables = [member for member in members if member.name.lower().endswith(".csv")]
     pictures = [member for member in members if not member.name.lower().endswith(".csv")]
     take = partial(_take, limits=Limits(params.max_picture_bytes, params.max_picture_pixels, params.min_side))
-    ahead = MOST_AHEAD // (CHUNK * max((member.size for member in pictures), default=0) + 1)
-    with in_order_forked(take, pictures, max(ahead, num_cores())) as chunks, StoreWriter(out_dir, {}) as writer:
+    largest = max((member.size for member in pictures), default=0) or params.max_picture_bytes
+    with in_order_forked(take, pictures, max(MOST_AHEAD // (CHUNK * largest), 2 * num_cores())) as chunks, StoreWriter(out_dir, {}) as writer:
         # while the first pictures are being taken
         labels = _labels_of(sample) if sample else _read_tables(tables, [member.name for member in pictures], params.max_picture_bytes, rejected)
         outcomes = progress(chain.from_iterable(chunks), what="import", total=len(pictures))
@@ -87,7 +87,7 @@ def _of_sample(sample: Store) -> list[Member]:
     def read(picture_idx: int) -> bytes:
         return encode_png(images[picture_idx])
 
-    return [Member(name, images[0].nbytes, partial(read, picture_idx)) for picture_idx, name in enumerate(sample.column("name"))]
+    return [Member(name, 0, partial(read, picture_idx)) for picture_idx, name in enumerate(sample.column("name"))]
 
 
 def _labels_of(sample: Store) -> dict[str, Labels]:

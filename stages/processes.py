@@ -38,11 +38,14 @@ def in_order_forked(function: Callable[[Item], Result], items: Sequence[Item], a
     cv2.setNumThreads(1)  # before: a fork cannot end the threads that OpenCV has
     gc.disable()  # again and again it would look through results that all stay: a sixth of the time
     gc.freeze()  # nor need a fork look through what it inherits
-    with ProcessPoolExecutor(num_cores(), mp_context=get_context("fork"), initializer=inherit, initargs=(function, items)) as pool:
+    pool = ProcessPoolExecutor(num_cores(), mp_context=get_context("fork"), initializer=inherit, initargs=(function, items))
+    try:
         yield results(pool, ((inherited, start) for start in range(0, len(items), CHUNK)), ahead)
-    gc.unfreeze()
-    gc.enable()
-    cv2.setNumThreads(threads)
+    finally:
+        pool.shutdown(cancel_futures=True)  # after an error nobody waits for what is ahead
+        gc.unfreeze()
+        gc.enable()
+        cv2.setNumThreads(threads)
 
 
 def results(pool: Executor, calls: Iterator[tuple[Any, ...]], ahead: int) -> Iterator[Any]:

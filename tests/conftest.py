@@ -11,6 +11,19 @@ import pytest
 
 REPO = Path(__file__).parents[1]
 TRACER = REPO / "tests" / "graph" / "tracer"
+SHARED = Path(os.environ.get("GENGA_SHARED", REPO.parent / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Callable[[str], Path]:
+    """Real pictures and poses by their file name, which lie beside the checkout or in $GENGA_SHARED; the test is skipped where they do not."""
+
+    def find(name: str) -> Path:
+        if not (SHARED / name).is_file():
+            pytest.skip(f"needs {SHARED / name}")
+        return SHARED / name
+
+    return find
 
 
 @pytest.fixture(scope="session")

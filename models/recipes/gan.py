@@ -21,7 +21,7 @@ from models.augment import augment
 from models.batches import to_signed
 from models.ema import averaged_copy, update_ema
 from models.export import grid
-from models.loop import Scalars
+from models.loop import Resumable, Scalars
 from models.networks import build, dcgan, stylegan2
 from models.precision import autocast, channels_last, device
 
@@ -40,7 +40,7 @@ def face_recipe(params: TrainFace) -> "GanRecipe":
     return GanRecipe(G, D, params, params.warm_up, params.growth)
 
 
-class GanRecipe:
+class GanRecipe(Resumable):
     """G with mapping, synthesis and settle; D with a trunk, which the warm-up's encoder shares."""
 
     def __init__(self, G: Any, D: Any, params: Adversarial, warm_up: WarmUp | None = None, growth: Sequence[Growth] = ()) -> None:
@@ -109,13 +109,6 @@ class GanRecipe:
         """The same latents each time."""
         self.settle()
         return grid(self.G_ema(self._shown.to(device())))
-
-    def state_dict(self) -> dict[str, Any]:
-        return {name: part.state_dict() for name, part in self._parts().items()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
 
     def _parts(self) -> dict[str, Any]:
         parts = {"G": self.G, "D": self.D, "G_ema": self.G_ema, "g_optimizer": self._g_optimizer, "d_optimizer": self._d_optimizer}

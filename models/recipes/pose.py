@@ -17,7 +17,7 @@ from genga.params import TrainPose
 from genga.skeleton import LIMBS, MIRRORED, STICKS
 from models.ema import averaged_copy, update_ema
 from models.export import grid
-from models.loop import Scalars
+from models.loop import Resumable, Scalars
 from models.networks import build
 from models.networks.pose import AROUND, PoseNet, cell_centres, hints, nothing_seen, read_heat, square_around
 from models.precision import autocast, channels_last, device
@@ -71,7 +71,7 @@ def pose_losses(logits: Tensor, truth: Tensor, *, limbs_may_swap: bool) -> tuple
     return loss.mean(), (joints - named).norm(dim=2).mean()
 
 
-class PoseRecipe:
+class PoseRecipe(Resumable):
     def __init__(self, params: TrainPose, shown: Batch, *, limbs_may_swap: bool) -> None:
         """`shown`: the pictures and poses of the sample grid."""
         torch.manual_seed(params.training.seed)
@@ -122,13 +122,8 @@ class PoseRecipe:
         joints, _ = self.net_ema(ink_of(self._shown.pictures.to(device())))
         return pose_sheet(self._shown.pictures.numpy(), joints.cpu().numpy())
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"net": self.net.state_dict(), "net_ema": self.net_ema.state_dict(), "optimizer": self._optimizer.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.net.load_state_dict(state["net"])
-        self.net_ema.load_state_dict(state["net_ema"])
-        self._optimizer.load_state_dict(state["optimizer"])
+    def _parts(self) -> dict[str, Any]:
+        return {"net": self.net, "net_ema": self.net_ema, "optimizer": self._optimizer}
 
 
 def pose_sheet(pictures: NDArray[np.uint8], poses: NDArray[np.float32]) -> NDArray[np.uint8]:

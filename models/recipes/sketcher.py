@@ -26,7 +26,7 @@ from genga.params import TrainSketcher, Views
 from genga.skeleton import JOINTS, J
 from models.ema import averaged_copy, update_ema
 from models.export import grid
-from models.loop import Scalars
+from models.loop import Resumable, Scalars
 from models.networks import build
 from models.networks.sketcher import LINE_WIDTH, Sketcher, draw_lines, outline, unit_of
 from models.networks.stick_unet import draw_sticks
@@ -111,7 +111,7 @@ class Discriminator(nn.Module):
         return self.out(ink).float(), seen
 
 
-class SketcherRecipe:
+class SketcherRecipe(Resumable):
     def __init__(self, params: TrainSketcher, shown: Batch) -> None:
         """`shown`: the pictures and poses of the sample grid."""
         assert params.outlines is not None
@@ -181,41 +181,36 @@ class SketcherRecipe:
         with autocast(params.training.precision):
             found = self.sketcher.inker.train()(*lines)
         pairs = [(self.discriminator, ink, found), (self.face_discriminator, crops_of(ink, pose, FACE), crops_of(found.float(), poses, FACE))]
-        features, fooled = torch.zeros(()), torch.zeros(())
+        features, fooled = [], []
         for judge, real, made in pairs:
             judge.requires_grad_(False)
             with autocast(params.training.precision):
                 logits, made_seen = judge(made)
                 _, real_seen = judge(real)
-            features = features + torch.stack([F.l1_loss(a[:count], b) for a, b in zip(made_seen, real_seen, strict=True)]).sum()
-            fooled = fooled + F.softplus(-logits).mean()
+            features += [F.l1_loss(a[:count], b) for a, b in zip(made_seen, real_seen, strict=True)]
+            fooled.append(F.softplus(-logits).mean())
         drawn = F.binary_cross_entropy(found[:count].float().clamp(1e-3, 1 - 1e-3), ink, weight=1 + params.ink_weight * ink)
         self._optimizer.zero_grad(set_to_none=True)
-        (drawn + params.adversarial * (fooled + MATCHING * features)).backward()  # type: ignore[no-untyped-call]
+        seen_alike, fooling = torch.stack(features).sum(), torch.stack(fooled).sum()
+        (drawn + params.adversarial * (fooling + MATCHING * seen_alike)).backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
 
-        told_apart = torch.zeros(())
+        told_apart = []
         for judge, real, made in pairs:
             judge.requires_grad_(True)
             with autocast(params.training.precision):
                 logits, _ = judge(torch.cat([real, made.detach()]))
-            told_apart = told_apart + F.softplus(-logits[:count]).mean() + F.softplus(logits[count:]).mean()
+            told_apart += [F.softplus(-logits[:count]).mean(), F.softplus(logits[count:]).mean()]
+        telling = torch.stack(told_apart).sum()
         self._d_optimizer.zero_grad(set_to_none=True)
-        told_apart.backward()  # type: ignore[no-untyped-call]
+        telling.backward()  # type: ignore[no-untyped-call]
         self._d_optimizer.step()
         update_ema(self.sketcher_ema.inker, self.sketcher.inker, count, params.ema_kimg, cur_nimg + count)
-        return {"inked": drawn.item(), "features": features.item(), "fooled": fooled.item(), "told_apart": told_apart.item()}
+        return {"inked": drawn.item(), "features": seen_alike.item(), "fooled": fooling.item(), "told_apart": telling.item()}
 
     @torch.no_grad()
     def sample(self) -> NDArray[np.uint8]:
         return pose_rows(self.sketcher_ema, self._shown, self._shown_z)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {name: part.state_dict() for name, part in self._parts().items()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
 
     def _parts(self) -> dict[str, Any]:
         networks = {"sketcher": self.sketcher, "sketcher_ema": self.sketcher_ema, "encoder": self.encoder}

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from genga.params import TrainSketcher
 from models.ema import averaged_copy, update_ema
-from models.loop import Scalars
+from models.loop import Resumable, Scalars
 from models.networks import build
 from models.networks.stick_unet import StickUNet, draw_sticks
 from models.precision import autocast, channels_last, device
@@ -40,7 +40,7 @@ class Discriminator(nn.Module):
         return self.layers(torch.cat([sticks, ink], dim=1)).float()  # type: ignore[no-any-return]
 
 
-class StickGanRecipe:
+class StickGanRecipe(Resumable):
     def __init__(self, params: TrainSketcher, shown: Batch) -> None:
         """`shown`: the pictures and poses of the sample grid."""
         torch.manual_seed(params.training.seed)
@@ -81,13 +81,6 @@ class StickGanRecipe:
     @torch.no_grad()
     def sample(self) -> NDArray[np.uint8]:
         return pose_rows(self.sketcher_ema, self._shown, self._shown_z)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {name: part.state_dict() for name, part in self._parts().items()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
 
     def _parts(self) -> dict[str, Any]:
         networks = {"sketcher": self.sketcher, "sketcher_ema": self.sketcher_ema, "discriminator": self.discriminator}

@@ -15,7 +15,7 @@ from genga.tags import column_slices, groups
 from models.batches import to_signed
 from models.ema import averaged_copy, update_ema
 from models.export import grid
-from models.loop import Scalars
+from models.loop import Resumable, Scalars
 from models.metrics.tags import decide, in_words
 from models.networks import build
 from models.networks.tagger import probabilities
@@ -58,7 +58,7 @@ def tag_loss(logits: Tensor, targets: Tensor, weights: Weights, smoothing: float
     return torch.stack(losses).mean()
 
 
-class TaggerRecipe:
+class TaggerRecipe(Resumable):
     def __init__(self, params: TrainTagger, weights: Weights, shown: NDArray[np.uint8]) -> None:
         """`weights`: value_weights of the training labels. `shown`: uint8 (N, R, R, 3), the pictures of the sample grid."""
         torch.manual_seed(params.training.seed)
@@ -97,13 +97,8 @@ class TaggerRecipe:
         found = probabilities(logits.float().cpu(), dict.fromkeys(names(), 1.0)).numpy()
         return tagged_sheet(self._shown, found, {})
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"tagger": self.tagger.state_dict(), "tagger_ema": self.tagger_ema.state_dict(), "optimizer": self._optimizer.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.tagger.load_state_dict(state["tagger"])
-        self.tagger_ema.load_state_dict(state["tagger_ema"])
-        self._optimizer.load_state_dict(state["optimizer"])
+    def _parts(self) -> dict[str, Any]:
+        return {"tagger": self.tagger, "tagger_ema": self.tagger_ema, "optimizer": self._optimizer}
 
 
 def tagged_sheet(pictures: NDArray[np.uint8], found: NDArray[np.float32], thresholds: Mapping[str, float]) -> NDArray[np.uint8]:

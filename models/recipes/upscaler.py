@@ -12,7 +12,7 @@ from genga.params import TrainUpscaler
 from models.batches import to_signed
 from models.ema import averaged_copy, update_ema
 from models.export import grid
-from models.loop import Scalars
+from models.loop import Resumable, Scalars
 from models.networks import build
 from models.networks.upscaler import SCALE, enlarge_bicubic
 from models.precision import autocast, channels_last, device
@@ -24,7 +24,7 @@ def shrink(truth: Tensor) -> Tensor:
     return F.avg_pool2d(truth, SCALE).add(1).mul(127.5).round().div(127.5).sub(1)
 
 
-class UpscalerRecipe:
+class UpscalerRecipe(Resumable):
     def __init__(self, params: TrainUpscaler, shown: NDArray[np.uint8]) -> None:
         """`shown`: uint8 (N, R, R, 3), the pictures of the sample grid."""
         torch.manual_seed(params.training.seed)
@@ -55,10 +55,5 @@ class UpscalerRecipe:
         rows = torch.stack([enlarge_bicubic(small), self.upscaler_ema(small), self._shown], dim=1)
         return grid(rows.flatten(0, 1), columns=6)
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"upscaler": self.upscaler.state_dict(), "upscaler_ema": self.upscaler_ema.state_dict(), "optimizer": self._optimizer.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.upscaler.load_state_dict(state["upscaler"])
-        self.upscaler_ema.load_state_dict(state["upscaler_ema"])
-        self._optimizer.load_state_dict(state["optimizer"])
+    def _parts(self) -> dict[str, Any]:
+        return {"upscaler": self.upscaler, "upscaler_ema": self.upscaler_ema, "optimizer": self._optimizer}

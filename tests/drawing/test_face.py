@@ -1,6 +1,6 @@
 """The drawn face: the same again from the same seed, every tag where it belongs, and a face to a face detector."""
 
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -158,12 +158,9 @@ def test_closed_eyes_need_no_color() -> None:
 
 
 @pytest.mark.parametrize("enlarged", [1, 4])
-def test_an_anime_face_detector_finds_a_face_in_nine_of_ten(enlarged: int) -> None:
+def test_an_anime_face_detector_finds_a_face_in_nine_of_ten(enlarged: int, shared: Callable[[str], Path]) -> None:
     """At 128 px as they are, and enlarged 4 times with a border of a quarter on each side."""
-    path = Path(os.environ.get("GENGA_SHARED", Path(__file__).parents[3] / "shared" / "data")) / "lbpcascade_animeface.xml"
-    if not path.is_file():
-        pytest.skip("needs ../shared/data")
-    cascade = cv2.CascadeClassifier(str(path))
+    cascade = cv2.CascadeClassifier(str(shared("lbpcascade_animeface.xml")))
     found = 0
     for face_idx in range(100):
         rng = np.random.default_rng((1, face_idx))

@@ -1,6 +1,6 @@
 """Bodies whose joints look like a given pose."""
 
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -111,11 +111,8 @@ def test_a_mirrored_body_looks_like_the_mirrored_picture() -> None:
         np.testing.assert_allclose(exact(there, row), normalise(mirror(exact(bodies, row))), atol=1e-9)
 
 
-def test_real_poses_are_met() -> None:
-    shared = Path(os.environ.get("GENGA_SHARED", Path(__file__).parents[2] / "../shared")) / "data/poses11.npz"
-    if not shared.exists():
-        pytest.skip("needs ../shared/data")
-    archive = np.load(shared)
+def test_real_poses_are_met(shared: Callable[[str], Path]) -> None:
+    archive = np.load(shared("poses11.npz"))
     for name in ("photo", "drawing"):
         found = lift(archive[name][:64].astype(np.float64), RATIO)
         assert np.median(found.error) < 0.02

@@ -1,6 +1,6 @@
 """Where the joints of a posed body lie, in space and in the picture."""
 
-import os
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -183,11 +183,8 @@ def test_a_placed_box_lies_in_the_picture_and_fills_what_was_asked() -> None:
         assert 0.5 * 0.96 - 1e-9 <= (corners[1] - corners[0]).max() <= 0.9 * 0.96 + 1e-9
 
 
-def test_sampled_poses_lie_as_near_to_real_ones_as_other_real_ones_do() -> None:
-    shared = Path(os.environ.get("GENGA_SHARED", Path(__file__).parents[2] / "../shared")) / "data/poses11.npz"
-    if not shared.exists():
-        pytest.skip("needs ../shared/data")
-    real = normalise(np.load(shared)["photo"].astype(float))
+def test_sampled_poses_lie_as_near_to_real_ones_as_other_real_ones_do(shared: Callable[[str], Path]) -> None:
+    real = normalise(np.load(shared("poses11.npz"))["photo"].astype(float))
     drawn = []
     for seed in range(1000):
         rng = np.random.default_rng(seed)

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import stat
+import struct
 import subprocess
 import sys
 import tarfile
@@ -24,6 +25,7 @@ from genga.errors import DataError
 from genga.params import ArchiveSource, FolderSource, ImportFaces, SampleSource
 from genga.pictures import Limits, decode, encode_png
 from genga.store import Store, StoreWriter, picture_id
+from stages.archives import ArchiveLimits, list_archive
 from stages.import_faces import import_faces
 
 LIMITS = Limits(10**7, 10**7, 1)
@@ -281,14 +283,44 @@ def test_a_zip_member_that_claims_to_be_smaller_than_it_is_is_damaged(tmp_path: 
     assert rejected(imported(tmp_path, tmp_path / "a.zip")) == {"liar.bmp": "damaged"}
 
 
-def test_a_zip_member_with_a_wrong_checksum_is_damaged(tmp_path: Path) -> None:
+@pytest.mark.parametrize("extra", [b"", b"\xca\xfe\x04\0java"])
+def test_files_stored_in_a_zip_come_out_like_deflated_ones(tmp_path: Path, extra: bytes) -> None:
+    files = {"a.jpg": jpeg(1), "b/b.png": encode_png(picture(2)), "empty.jpg": b""}
+    both = []
+    for how in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        with zipfile.ZipFile(tmp_path / "a.zip", "w", how) as archive:
+            for name, data in files.items():
+                info = zipfile.ZipInfo(name)
+                info.extra, info.compress_type = extra, how
+                archive.writestr(info, data)
+        members = list_archive(tmp_path / "a.zip", ArchiveLimits(10**6, 100.0))
+        both.append({member.name: member.read() for member in members})
+    assert both[0] == both[1] == files
+
+
+def in_header(data: bytes) -> bytes:
+    return data.replace(b"PK\3\4", b"PK\3\5", 1)
+
+
+def in_picture(data: bytes) -> bytes:
+    at = data.index(jpeg(1)) + 100
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+def in_offset(data: bytes) -> bytes:
+    """The list of contents says that the first file begins far behind the end."""
+    at = data.index(b"PK\1\2") + 42
+    return data[:at] + struct.pack("<I", 10**9) + data[at + 4 :]
+
+
+@pytest.mark.parametrize("damage", [in_header, in_picture, in_offset])
+def test_a_stored_file_that_is_not_what_the_zip_says_is_rejected_alone(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr("good.jpg", jpeg(1))
-        archive.writestr("rotten.jpg", jpeg(2))
-    data = bytearray((tmp_path / "a.zip").read_bytes())
-    data[data.index(jpeg(2)) + 300] ^= 0xFF
-    (tmp_path / "a.zip").write_bytes(data)
-    assert rejected(imported(tmp_path, tmp_path / "a.zip")) == {"rotten.jpg": "damaged"}
+        for name, seed in (("a.jpg", 1), ("b.jpg", 2)):
+            archive.writestr(name, jpeg(seed))
+    (tmp_path / "a.zip").write_bytes(damage((tmp_path / "a.zip").read_bytes()))
+    store = imported(tmp_path, tmp_path / "a.zip")
+    assert (store.column("name"), rejected(store)) == (["b.jpg"], {"a.jpg": "damaged"})
 
 
 def test_an_encrypted_member_is_rejected_as_such(tmp_path: Path) -> None:
@@ -412,11 +444,8 @@ def test_a_killed_import_leaves_no_store_and_a_rerun_ends_in_the_same_bytes(tmp_
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip", "killed", "undisturbed"]
 
 
-def test_real_faces_come_in_whole_with_their_labels(tmp_path: Path) -> None:
-    archive = Path(os.environ.get("GENGA_SHARED", Path(__file__).parents[3] / "shared" / "data")) / "faces96.zip"
-    if not archive.is_file():
-        pytest.skip("needs ../shared/data")
-    store = imported(tmp_path, archive, max_archive_bytes=10**9)
+def test_real_faces_come_in_whole_with_their_labels(tmp_path: Path, shared: Callable[[str], Path]) -> None:
+    store = imported(tmp_path, shared("faces96.zip"), max_archive_bytes=10**9)
     assert len(store) == 8000
     assert rejected(store) == {}
     assert sum(labels is not None for labels in store.column("labels")) == 8000

@@ -2,10 +2,9 @@ import csv
 import hashlib
 import io
 import json
-import os
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from stages.import_faces import import_faces
 from stages.near_duplicates import Kept, difference_hash
 from stages.prepare_faces import prepare_faces
 
-SHARED = Path(os.environ.get("GENGA_SHARED", Path(__file__).parents[3] / "shared" / "data"))
 LIMITS = Limits(10**9, 10**9, 1)
 
 
@@ -254,13 +252,7 @@ def test_an_address_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: py
     assert list(tmp_path.iterdir()) == []
 
 
-def shared(name: str) -> Path:
-    if not (SHARED / name).is_file():
-        pytest.skip("needs ../shared/data")
-    return SHARED / name
-
-
-def test_a_fetched_cascade_is_taken_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fetched_cascade_is_taken_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: Callable[[str], Path]) -> None:
     cascade = shared("lbpcascade_animeface.xml")
     section = crop(cascade, cascade="https://example.com/faces.xml")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -277,7 +269,7 @@ def overlap(one: Box, other: Box) -> float:
     return both / (sum(areas) - both)
 
 
-def test_faces_of_real_illustrations_are_found(tmp_path: Path) -> None:
+def test_faces_of_real_illustrations_are_found(tmp_path: Path, shared: Callable[[str], Path]) -> None:
     archive, finder = shared("illustrations.zip"), FaceFinder(crop(shared("lbpcascade_animeface.xml")))
     truth = json.loads(zipfile.ZipFile(archive).read("boxes.json"))
     store = Store(imported_from(tmp_path, ArchiveSource(kind="archive", path=str(archive)), archive))
@@ -292,7 +284,7 @@ def test_faces_of_real_illustrations_are_found(tmp_path: Path) -> None:
     assert num_right / num_found >= 0.85
 
 
-def test_several_faces_of_one_picture_become_several_pictures_in_one_split(tmp_path: Path) -> None:
+def test_several_faces_of_one_picture_become_several_pictures_in_one_split(tmp_path: Path, shared: Callable[[str], Path]) -> None:
     archive = shared("illustrations.zip")
     imported_dir = imported_from(tmp_path, ArchiveSource(kind="archive", path=str(archive)), archive)
     prepare_faces(params(crop=crop(shared("lbpcascade_animeface.xml"), scale_factor=1.2)), imported_dir, tmp_path / "prepared")
@@ -307,7 +299,7 @@ def test_several_faces_of_one_picture_become_several_pictures_in_one_split(tmp_p
     assert len({(row["imported_id"], row["split"]) for row in rows}) == len({row["imported_id"] for row in rows})
 
 
-def test_pictures_without_a_face_are_listed_and_stop_the_stage_when_there_is_no_other(tmp_path: Path) -> None:
+def test_pictures_without_a_face_are_listed_and_stop_the_stage_when_there_is_no_other(tmp_path: Path, shared: Callable[[str], Path]) -> None:
     cascade = crop(shared("lbpcascade_animeface.xml"))
     imported_dir = imported(tmp_path, {"flat.png": encode_png(np.full((96, 96, 3), 200, np.uint8))})
     with pytest.raises(DataError, match=r"no face was found in the 1 pictures .* set prepare_faces.crop to null"):

@@ -1,0 +1,29 @@
+"""What both quality benches measure on: real poses, some of them held out, and the values that the stages run with."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cli.edit import merge
+
+REAL = Path(os.environ.get("GENGA_SHARED", "../shared/data")) / "poses11.npz"
+CALIBRATED_ON, HELD_OUT = 0.03, 1000 / 10_400  # shares of the poses: about 300 for the confidence, about 1,000 for the test
+
+
+def with_profiles(*names: str) -> dict[str, Any]:
+    """params.yaml with these profiles, one after the other."""
+    document: dict[str, Any] = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    for name in names:
+        merge(yaml.safe_load(Path(f"profiles/{name}.yaml").read_text(encoding="utf-8")), document)
+    return document
+
+
+def pose_folders(scratch: Path) -> tuple[Path, Path]:
+    """`poses` with the real ones and an empty `own`, as draw_figures reads them."""
+    (scratch / "poses").mkdir()
+    (scratch / "own").mkdir()
+    shutil.copy(REAL, scratch / "poses")
+    return scratch / "poses", scratch / "own"
