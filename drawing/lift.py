@@ -137,6 +137,15 @@ class Bodies:
         """The same bodies in a mirror."""
         return Bodies(self.angles[:, OTHER_SIDE] * MIRROR_SIGNS, self.lengths, self.cameras * (-1, 1, -1, 1))
 
+    def varied(self, spread: float, rng: np.random.Generator) -> "Bodies":
+        """Angles and cameras changed by normals of this spread in degrees, parts by as many percent; a body that would then collide stays."""
+        angles = self.angles + rng.normal(0, spread, self.angles.shape)
+        lengths = self.lengths * np.exp(rng.normal(0, spread / 100, self.lengths.shape))
+        cameras = self.cameras + rng.normal(0, spread, self.cameras.shape) * (1, 1, 1, 0)
+        varied = Bodies(angles.clip(np.minimum(LOW, self.angles), np.maximum(HIGH, self.angles)), lengths, cameras)
+        stays = collides(varied.move())
+        return Bodies(*(np.where(stays[:, None], getattr(self, part.name), getattr(varied, part.name)) for part in fields(Bodies)))
+
 
 @cache
 def gallery(head_ratio: Range) -> Bodies:

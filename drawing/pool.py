@@ -21,7 +21,7 @@ from drawing.lift import Bodies, Lifted
 from drawing.pose_files import PoseFile, read_pose_file
 from genga.errors import DataError
 from genga.params import PoseFiles
-from genga.skeleton import MIRRORED, normalise
+from genga.skeleton import MIRRORED, STICKS, normalise
 
 log = logging.getLogger(__name__)
 
@@ -168,6 +168,16 @@ def found_bodies(stack: Sequence[int], lifted: Lifted) -> FoundBodies:
     good = np.flatnonzero(lifted.good())
     taken = [int(good[np.searchsorted(good, at) % len(good)]) for at in range(len(stack))] if len(good) else []
     return {row: (stack[at], lifted.bodies[[at]]) for row, at in zip(stack, taken, strict=False)}
+
+
+def vary_flat(pose: Array, spread: float, rng: np.random.Generator) -> Array:
+    """A pose (11, 2) whose sticks are turned by normals of this spread in degrees, and longer or shorter by as many percent."""
+    turns, stretches = np.radians(rng.normal(0, spread, len(STICKS))), np.exp(rng.normal(0, spread / 100, len(STICKS)))
+    varied = pose.copy()
+    for (start, end), cosine, sine in zip(STICKS, stretches * np.cos(turns), stretches * np.sin(turns), strict=True):  # from the head outward
+        x, y = pose[end] - pose[start]
+        varied[end] = varied[start] + (cosine * x - sine * y, sine * x + cosine * y)
+    return varied
 
 
 def flip(joints: Array) -> Array:

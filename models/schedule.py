@@ -1,15 +1,19 @@
 """The learning rate over a training: up in a line, down in a cosine (SGDR, https://arxiv.org/abs/1608.03983, eq. 5)."""
 
 import math
-
-import torch
+from typing import Any, Protocol
 
 from genga.params import Training
 
 WARM_UP = 0.05  # share of the training over which it rises
 
 
-def set_lr(optimizer: torch.optim.Optimizer, lr: float, cur_nimg: int, training: Training) -> None:
+class Optimizer(Protocol):
+    @property
+    def param_groups(self) -> list[dict[str, Any]]: ...
+
+
+def set_lr(optimizer: Optimizer, lr: float, cur_nimg: int, training: Training) -> None:
     done = (cur_nimg + training.batch_size) / (training.total_kimg * 1000)
     factor = done / WARM_UP if done < WARM_UP else (1 + math.cos(math.pi * min(1.0, (done - WARM_UP) / (1 - WARM_UP)))) / 2
     for group in optimizer.param_groups:

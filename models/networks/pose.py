@@ -1,11 +1,12 @@
 """Joints by heatmap and soft-argmax: an encoder-decoder with skips (Newell et al. 2016, https://arxiv.org/abs/1603.06937, one hourglass),
 whose heatmaps are read by their expected place (Nibali et al. 2018, https://arxiv.org/abs/1801.07372, section 3).
 Differences: one hourglass of a fixed small depth with residual blocks of two plain convolutions; the picture is folded into the channels of
-32 x 32 cells at once (space to depth, Shi et al. 2016, https://arxiv.org/abs/1609.05158), because fine lines matter but fine places do not:
-a joint is read to a fraction of its cell; the expected place is that around the heatmap's peak, because a joint that may be in two places is
-not between them; the network looks several times, first at the whole picture and then at the square around the joints that it found, so that
-small figures are read as finely as large ones (PCK@0.05 of sticks .88 instead of .85), and each time it is told where it saw the joints before
-(as PoseFix is: Moon et al. 2019, https://arxiv.org/abs/1812.03595, section 4), because heatmaps by themselves may give one limb to both sides;
+64 x 64 cells at once (space to depth, Shi et al. 2016, https://arxiv.org/abs/1609.05158) and soon of 32 x 32, because fine lines matter but
+fine places do not: a joint is read to a fraction of its cell; the expected place is that around the heatmap's peak, because a joint that may be
+in two places is not between them; the network looks several times, first at the whole picture and then at the square around the joints that it
+found, so that small figures are read as finely as large ones (PCK@0.05 of sticks .88 instead of .85), and each time it is told where it saw the
+joints before (as PoseFix is: Moon et al. 2019, https://arxiv.org/abs/1812.03595, section 4), because heatmaps by themselves may give one limb to
+both sides;
 the confidence is calibrated on held-out figures (see models/metrics/poses.py).
 N batch, R resolution, J = 11 joints, H = 32 side of the heatmaps. Ink is NCHW float32 in [0, 1], 1 = ink, 0 = paper.
 """
@@ -16,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from genga.skeleton import JOINTS, MIRRORED, STICKS
-from models.views import mirror_image
+from models.views import look, mirror_image
 
-HEAT_SIDE = 32
+HEAT_SIDE, FINE_SIDE = 32, 64
 # channels at 32, 16, 8 and 4 cells, in widths, and residual blocks at the last three: which line belongs to which limb is seen from afar
 CHANNELS, BLOCKS = (1, 2, 4, 4), (1, 1, 1)
 PEAK_RADIUS = 0.08  # what is read as one peak of a heatmap, as a share of the picture's side
@@ -53,10 +54,17 @@ class PoseNet(nn.Module):
     def __init__(self, resolution: int, width: int) -> None:
         super().__init__()
         self.resolution = resolution
-        fold = resolution // HEAT_SIDE
         widths = [width * channels for channels in CHANNELS]
-        self.fold = nn.PixelUnshuffle(fold)
-        self.stem = nn.Sequential(_conv(fold**2 + HINTS, width), nn.ReLU(), _conv(width, width), nn.ReLU())
+        fine_side = min(FINE_SIDE, resolution)
+        fold = resolution // fine_side
+        self.fine = nn.Sequential(
+            nn.PixelUnshuffle(resolution // fine_side),
+            _conv(fold**2, width // 2),
+            nn.ReLU(),
+            _conv(width // 2, width, fine_side // HEAT_SIDE),
+            nn.ReLU(),
+        )
+        self.stem = nn.Sequential(_conv(width + HINTS, width), nn.ReLU())
         self.down = nn.ModuleList(
             nn.Sequential(_conv(a, b, 2), nn.ReLU(), *(Block(b) for _ in range(blocks)))
             for (a, b), blocks in zip(pairwise(widths), BLOCKS, strict=True)
@@ -68,7 +76,7 @@ class PoseNet(nn.Module):
 
     def levels(self, ink: Tensor, seen: Tensor) -> list[Tensor]:
         """At 32, 16, 8 and 4 cells. `seen` (N, J, H, H): blobs where joints were seen before. Pale lines are read like dark ones."""
-        cells = self.fold(ink / ink.amax(dim=(2, 3), keepdim=True).clamp_min(FAINTEST))
+        cells = self.fine(ink / ink.amax(dim=(2, 3), keepdim=True).clamp_min(FAINTEST))
         levels = [self.stem(torch.cat([cells, seen], dim=1).contiguous(memory_format=torch.channels_last))]
         for down in self.down:
             levels.append(down(levels[-1]))
@@ -131,8 +139,7 @@ def square_around(joints: Tensor) -> tuple[Tensor, Tensor]:
 def cut_out(ink: Tensor, middle: Tensor, side: Tensor) -> Tensor:
     """The square at `middle` (N, 2), `side` (N,) pictures long, at the size of the picture; beyond the picture is paper."""
     looks = torch.cat([torch.diag_embed(side[:, None].expand(-1, 2)), (2 * middle - 1)[:, :, None]], dim=2)
-    places = nn.functional.affine_grid(looks, list(ink.shape), align_corners=False)
-    return nn.functional.grid_sample(ink, places, align_corners=False)
+    return look(ink, looks, "zeros")
 
 
 def cell_centres(side: int, like: Tensor) -> Tensor:

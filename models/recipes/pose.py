@@ -18,15 +18,17 @@ from genga.skeleton import LIMBS, MIRRORED, STICKS
 from models.ema import averaged_copy, update_ema
 from models.export import grid
 from models.loop import Resumable, Scalars
+from models.muon import Muon
 from models.networks import build
 from models.networks.pose import AROUND, PoseNet, cell_centres, hints, nothing_seen, read_heat, square_around
 from models.precision import autocast, channels_last, device
 from models.schedule import set_lr
-from models.views import half_mirrored, look, look_points, random_views
+from models.views import half, look, look_points, mirror_some, random_views, views_of_unmirrored
 
 HEAT_SIGMA = 0.02  # of the heat that is asked for, as a share of the picture's side
 LOOKED_AT_AGAIN = 0.6  # share of a batch
 CHANGED_LINES = 0.15  # share whose lines are thicker, and as many thinner
+PEN_CELLS = 128  # of a picture: how far they grow or pale to each side
 SHOWN_SIDE = 192
 
 
@@ -42,7 +44,8 @@ def ink_of(pictures: Tensor) -> Tensor:
     gray = pictures[:, None].float() / 255
     border = torch.cat([gray[:, :, 0], gray[:, :, -1], gray[:, :, :, 0], gray[:, :, :, -1]], dim=2)
     paper = border.median(dim=2).values[:, :, None, None]
-    return torch.where(paper >= 0.5, paper - gray, gray - paper).clamp_min(0)
+    darker = torch.where(paper >= 0.5, 1.0, -1.0)
+    return (paper - gray).mul_(darker).clamp_min_(0)
 
 
 def pose_losses(logits: Tensor, truth: Tensor, *, limbs_may_swap: bool) -> tuple[Tensor, Tensor]:
@@ -80,7 +83,7 @@ class PoseRecipe(Resumable):
         assert isinstance(net, PoseNet)
         self.net = channels_last(net)
         self.net_ema = averaged_copy(self.net)
-        self._optimizer = torch.optim.AdamW(self.net.parameters(), params.lr, weight_decay=params.weight_decay)
+        self._optimizer = Muon(self.net, params.lr, params.weight_decay)
 
     def step(self, batch: Batch, cur_nimg: int) -> Scalars:
         params = self.params
@@ -96,26 +99,30 @@ class PoseRecipe(Resumable):
         return {"heat": loss.item(), "distance": distance.item()}
 
     def _augment(self, ink: Tensor, truth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Mirrored, seen a little differently, some with thicker or thinner lines; most of them as when the network looks again, around the joints,
-        with blobs where it sees them by now."""
+        """Half of them mirrored, some with thicker or thinner lines, seen a little differently; most of them as when the network looks again,
+        around the joints, with blobs where it sees them by now."""
         count, again = len(ink), round(len(ink) * LOOKED_AT_AGAIN)
-        ink, truth = half_mirrored(ink, truth)
-        line = torch.rand(count, device=ink.device)[:, None, None, None]
+        line, pen = torch.rand(count, device=ink.device), max(1, self.net.resolution // PEN_CELLS)
         thick, thin = line < CHANGED_LINES, line > 1 - CHANGED_LINES
-        ink = torch.where(thick, F.max_pool2d(ink, 3, 1, 1), torch.where(thin, F.avg_pool2d(ink, 3, 1, 1), ink))
+        ink[thick] = F.max_pool2d(F.max_pool2d(ink[thick], (2 * pen + 1, 1), 1, (pen, 0)), (1, 2 * pen + 1), 1, (0, pen))
+        ink[thin] = F.avg_pool2d(ink[thin], 2 * pen + 1, 1, pen)
+        mirrored = half(count, ink.device)
+        truth = mirror_some(truth, mirrored)
         views = random_views(count, self.params.views, ink.device)
         middle, side = square_around(truth[:again])
         views[:again] *= AROUND * side[:, None, None]
         views[:again, :, 2] += 2 * middle - 1
         joints, share = self._seen_by_now(ink[:again])
+        turned = mirrored[:again]
+        share = torch.where(turned[:, None], share[:, list(MIRRORED)], share)
         seen = nothing_seen(count, ink)
-        seen[:again] = hints(look_points(joints, views[:again]), share)
-        return look(ink, views, "zeros").contiguous(memory_format=torch.channels_last), look_points(truth, views), seen
+        seen[:again] = hints(look_points(mirror_some(joints, turned), views[:again]), share)
+        return look(ink, views_of_unmirrored(views, mirrored), "zeros"), look_points(truth, views), seen
 
     @torch.no_grad()
     def _seen_by_now(self, ink: Tensor) -> tuple[Tensor, Tensor]:
         with autocast(self.params.training.precision):
-            return self.net_ema.first_look(ink.contiguous(memory_format=torch.channels_last))
+            return self.net_ema.first_look(ink)
 
     @torch.no_grad()
     def sample(self) -> NDArray[np.uint8]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from drawing.lift import HIGH, LOW, MAX_ERROR, MAX_STRETCH, Bodies, begin, bodies_of, carried, gallery, lift, look_at, seen
-from drawing.poses import ANGLES, Camera, look, sample_body, sample_camera
+from drawing.poses import ANGLES, Camera, collides, look, sample_body, sample_camera
 from genga.skeleton import J, mirror, normalise
 
 RATIO = (5.0, 7.0)
@@ -118,3 +118,19 @@ def test_real_poses_are_met(shared: Callable[[str], Path]) -> None:
         assert np.median(found.error) < 0.02
         assert np.quantile(found.error, 0.95) < 0.06
         assert found.good().mean() > 0.85
+
+
+def test_varied_bodies_stray_by_the_spread_within_the_limits_and_do_not_collide() -> None:
+    rng = np.random.default_rng(0)
+    bodies = gallery(RATIO)[:400]
+    still = bodies.varied(0.0, rng)
+    np.testing.assert_allclose(still.move().joints(), bodies.move().joints())
+    varied = bodies.varied(8.0, rng)
+    assert not collides(varied.move()).any()
+    assert ((varied.angles >= np.minimum(LOW, bodies.angles)) & (varied.angles <= np.maximum(HIGH, bodies.angles))).all()
+    moved = (varied.angles != bodies.angles).any(axis=1)
+    assert moved.mean() > 0.5
+    change = (varied.angles - bodies.angles)[moved]
+    assert 5 < change.std() < 8
+    np.testing.assert_allclose(np.log(varied.lengths / bodies.lengths)[moved].std(), 0.08, rtol=0.1)
+    assert (varied.cameras[:, 3] == bodies.cameras[:, 3]).all() and 6 < (varied.cameras - bodies.cameras)[moved, :3].std() < 9

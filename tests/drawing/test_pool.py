@@ -9,13 +9,13 @@ import pytest
 from rigs import CMU, NUM_CHANNELS, bvh, rig
 
 from drawing.lift import Lifted, gallery
-from drawing.pool import FilePose, PosePool, flip, found_bodies, pose_id, read_poses
+from drawing.pool import FilePose, PosePool, flip, found_bodies, pose_id, read_poses, vary_flat
 from drawing.pose_files import PoseFile
 from genga.errors import DataError
 from genga.params import PoseFiles
-from genga.skeleton import mirror
+from genga.skeleton import STICKS, J, mirror
 
-PARAMS = PoseFiles(path="poses", share=0.5, source="my poses", licence="CC-BY-4.0", motion_frames=12)
+PARAMS = PoseFiles(path="poses", share=0.5, source="my poses", licence="CC-BY-4.0", motion_frames=12, vary=0.0)
 POSES = np.random.default_rng(0).uniform(0, 100, (9, 11, 2))
 
 
@@ -162,3 +162,14 @@ def test_poses_are_lifted_in_the_same_company_flat_and_spatial_apart() -> None:
     assert [len(stack) for stack in stacks] == [9, 64, 6]
     assert sorted(row for stack in stacks for row in stack) == list(range(79))
     assert stacks[0] == list(range(1, 10))
+
+
+def test_a_varied_pose_strays_by_the_spread_that_is_asked_for() -> None:
+    rng, starts, ends = np.random.default_rng(0), [start for start, _ in STICKS], [end for _, end in STICKS]
+    np.testing.assert_allclose(vary_flat(POSES[0], 0.0, rng), POSES[0])
+    before = (POSES[0][ends] - POSES[0][starts]) @ (1, 1j)
+    varied = np.array([vary_flat(POSES[0], 10.0, rng) for _ in range(2000)])
+    change = ((varied[:, ends] - varied[:, starts]) @ (1, 1j)) / before
+    np.testing.assert_allclose(np.degrees(np.angle(change)).std(axis=0), 10, rtol=0.1)
+    np.testing.assert_allclose(np.log(np.abs(change)).std(axis=0), 0.1, rtol=0.1)
+    assert (varied[:, J["head"]] == POSES[0][J["head"]]).all()

@@ -16,7 +16,7 @@ from drawing.stick import STYLES
 from genga.errors import DataError, ParamsError
 from genga.params import DrawFigures, load_params, parse_params
 from genga.pictures import encode_png
-from genga.skeleton import JOINTS, from_vector, normalise
+from genga.skeleton import JOINTS, from_vector, mirror, normalise
 from genga.splits import split_of
 from genga.store import Store, picture_id
 from stages.draw_figures import draw_figures, mannequin, stick, styles_for
@@ -202,16 +202,27 @@ def posed(tmp_path_factory: pytest.TempPathFactory, pose_folder: Path, empty: Pa
 
 def test_figures_in_poses_of_a_file_look_like_these_and_keep_their_terms(posed: Path, pose_folder: Path) -> None:
     real = normalise(np.load(pose_folder / "mine.npz")["photo"])
-    mirrored = real[:, [JOINTS.index({"l": "r", "r": "l"}[name[0]] + name[1:] if name[1] == "_" else name) for name in JOINTS]] * (-1, 1)
+    both = np.concatenate([real, normalise(mirror(real))])
     for name, allowed in (("sticks", 1e-6), ("mannequins", 0.04)):
         store = Store(posed / name)
         assert store.terms() == {"licences": ["CC-BY-4.0", "CC0-1.0"], "sources": ["drawn by Genga", "drawn by Genga, poses: my photos"]}
         rows = [row for row, kind in enumerate(store.column("kind")) if kind == "photo"]
         assert 0.3 < len(rows) / len(store) < 0.7
         found = normalise(from_vector(store.column("pose")))[rows]
-        distances = np.linalg.norm(found[:, None] - np.concatenate([real, mirrored]), axis=-1).mean(axis=-1).min(axis=1)
-        assert distances.max() < allowed
+        distances = np.linalg.norm(found[:, None] - both, axis=-1).mean(axis=-1).min(axis=1)
+        held_out = np.array([store.column("split")[row] != "train" for row in rows])
+        assert 0 < held_out.sum() < len(rows)
+        assert distances[held_out].max() < allowed
+        assert allowed < np.median(distances[~held_out]) < 0.08  # figures to learn from stray
         assert {store.column("licence")[row] for row in rows} == {"CC-BY-4.0"}
+
+
+def test_nothing_strays_where_nothing_should(pose_folder: Path, empty: Path, tmp_path: Path, in_one_process: None) -> None:
+    draw_figures(params_with(poses={"share": 1.0, "vary": 0.0}, sticks={"count": 30}, mannequins={"count": 1}), pose_folder, empty, tmp_path / "f")
+    found = normalise(from_vector(Store(tmp_path / "f" / "sticks").column("pose")))
+    real = normalise(np.load(pose_folder / "mine.npz")["photo"])
+    both = np.concatenate([real, normalise(mirror(real))])
+    assert np.linalg.norm(found[:, None] - both, axis=-1).mean(axis=-1).min(axis=1).max() < 1e-6
 
 
 def test_all_figures_of_one_pose_are_in_one_split(posed: Path) -> None:
