@@ -48,8 +48,8 @@ class GanRecipe(Resumable):
         self.G, self.D = channels_last(G), channels_last(D)
         self.G_ema = averaged_copy(self.G)
         betas = (params.beta1, params.beta2)
-        self._g_optimizer = torch.optim.Adam([weight for weight in G.parameters() if weight.requires_grad], params.g_lr, betas)
-        self._d_optimizer = torch.optim.Adam(D.parameters(), params.d_lr, betas)
+        self._g_optimizer = torch.optim.Adam([weight for weight in G.parameters() if weight.requires_grad], params.g_lr, betas, fused=True)
+        self._d_optimizer = torch.optim.Adam(D.parameters(), params.d_lr, betas, fused=True)
         self._warm_up = Rebuilding(self.G, self.D, warm_up, params) if warm_up else None
         self._growth = growth
         self._shown = torch.randn(SHOWN, G.z_dim, generator=torch.Generator().manual_seed(params.training.seed))
@@ -124,7 +124,7 @@ class Rebuilding:
         self.nimg = round(warm_up.kimg * 1000)
         self.head = channels_last(stylegan2.Head(D.trunk.num_features, D.trunk.num_features, 2 * G.z_dim))
         weights = [*G.parameters(), *D.trunk.parameters(), *self.head.parameters()]
-        self.optimizer = torch.optim.Adam(weights, warm_up.lr, betas=(0.9, 0.99))
+        self.optimizer = torch.optim.Adam(weights, warm_up.lr, betas=(0.9, 0.99), fused=True)
 
     def step(self, real: Tensor, side: int) -> Scalars:
         with autocast(self._precision):

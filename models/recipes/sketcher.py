@@ -126,10 +126,10 @@ class SketcherRecipe(Resumable):
         self.encoder = channels_last(Encoder(model.z_dim, model.width))
         self.discriminator, self.face_discriminator = (channels_last(Discriminator(model.width)) for _ in range(2))
         weights, betas = [*self.sketcher.outliner.parameters(), *self.encoder.parameters()], (params.beta1, 0.99)
-        self._outline_optimizer = torch.optim.Adam(weights, self._outlines.lr, (0.9, 0.99))
-        self._optimizer = torch.optim.Adam(self.sketcher.inker.parameters(), params.lr, betas)
+        self._outline_optimizer = torch.optim.Adam(weights, self._outlines.lr, (0.9, 0.99), fused=True)
+        self._optimizer = torch.optim.Adam(self.sketcher.inker.parameters(), params.lr, betas, fused=True)
         judging = [*self.discriminator.parameters(), *self.face_discriminator.parameters()]
-        self._d_optimizer = torch.optim.Adam(judging, params.lr, betas)
+        self._d_optimizer = torch.optim.Adam(judging, params.lr, betas, fused=True)
         self._shown_z = torch.randn(SHOWN_SKETCHES, len(shown.poses), model.z_dim)
 
     def step(self, batch: Batch, cur_nimg: int) -> Scalars:

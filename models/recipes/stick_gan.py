@@ -51,8 +51,8 @@ class StickGanRecipe(Resumable):
         self.sketcher_ema = averaged_copy(self.sketcher)
         self.discriminator = channels_last(Discriminator(params.model.resolution, params.model.width))
         betas = (params.beta1, 0.999)
-        self._optimizer = torch.optim.Adam(self.sketcher.parameters(), params.lr, betas)
-        self._d_optimizer = torch.optim.Adam(self.discriminator.parameters(), params.lr, betas)
+        self._optimizer = torch.optim.Adam(self.sketcher.parameters(), params.lr, betas, fused=True)
+        self._d_optimizer = torch.optim.Adam(self.discriminator.parameters(), params.lr, betas, fused=True)
         self._shown_z = torch.randn(SHOWN_SKETCHES, len(shown.poses), params.model.z_dim)
 
     def step(self, batch: Batch, cur_nimg: int) -> Scalars:

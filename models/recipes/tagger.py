@@ -66,7 +66,7 @@ class TaggerRecipe(Resumable):
         self.tagger = channels_last(build(params.model))
         self.tagger_ema = averaged_copy(self.tagger)
         self._weights = {name: weight.to(device()) for name, weight in weights.items()}
-        self._optimizer = torch.optim.AdamW(self.tagger.parameters(), params.lr, weight_decay=params.weight_decay)
+        self._optimizer = torch.optim.AdamW(self.tagger.parameters(), params.lr, weight_decay=params.weight_decay, fused=True)
 
     def step(self, batch: Batch, cur_nimg: int) -> Scalars:
         params = self.params

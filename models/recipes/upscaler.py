@@ -31,7 +31,7 @@ class UpscalerRecipe(Resumable):
         self.params = params
         self.upscaler = channels_last(build(params.model))
         self.upscaler_ema = averaged_copy(self.upscaler)
-        self._optimizer = torch.optim.Adam(self.upscaler.parameters(), params.lr)
+        self._optimizer = torch.optim.Adam(self.upscaler.parameters(), params.lr, fused=True)
         self._shown = to_signed(torch.from_numpy(shown)).to(device())
 
     def step(self, batch: Tensor, cur_nimg: int) -> Scalars:
