@@ -208,7 +208,7 @@ class PoseFiles(Section):
     source: str = Field(min_length=1, description="where the poses come from, in words")
     licence: str = Field(min_length=1)
     motion_frames: int = Field(ge=1, description="taken from each motion, as far from one another as they can be")
-    vary: float = Field(ge=0, le=45, description="degrees: by how much joints stray, in figures to learn from, at most (in the spread of a normal)")
+    vary: float = Field(ge=0, le=45, description="degrees: figures to learn from stray from these poses by a normal of at most this spread")
 
 
 class OwnFigures(Section):

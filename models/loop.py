@@ -14,6 +14,7 @@ import logging
 import math
 import os
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -43,12 +44,12 @@ class Recipe(Protocol):
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
-class Resumable:
+class Resumable(ABC):
     """A recipe whose state is that of its networks and optimizers."""
 
+    @abstractmethod
     def _parts(self) -> dict[str, Any]:
         """Each by its name, all that the training goes on with."""
-        raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
         return {name: part.state_dict() for name, part in self._parts().items()}

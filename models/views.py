@@ -38,7 +38,7 @@ def mirror_image(poses: Tensor) -> Tensor:
     return poses[:, list(MIRRORED)] * poses.new_tensor([-1, 1]) + poses.new_tensor([1, 0])
 
 
-def half(count: int, device: torch.device) -> Tensor:
+def random_half(count: int, device: torch.device) -> Tensor:
     """(N,): which ones are mirrored."""
     return torch.rand(count, device=device) < 0.5
 
@@ -55,5 +55,5 @@ def views_of_unmirrored(views: Tensor, mirrored: Tensor) -> Tensor:
 
 def seen_differently(ink: Tensor, poses: Tensor, views: Views) -> tuple[Tensor, Tensor]:
     """Figures (N, C, R, R) and their poses (N, 11, 2), half of them mirrored, each moved, sized and turned."""
-    mirrored, chosen = half(len(ink), ink.device), random_views(len(ink), views, ink.device)
+    mirrored, chosen = random_half(len(ink), ink.device), random_views(len(ink), views, ink.device)
     return look(ink, views_of_unmirrored(chosen, mirrored), "zeros"), look_points(mirror_some(poses, mirrored), chosen)

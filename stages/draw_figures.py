@@ -26,7 +26,7 @@ from drawing.lift import lift
 from drawing.mannequin import LOOKS, line_art, projection, render, sample_mannequin, visible
 from drawing.mannequin import sample_body as sample_figure
 from drawing.mannequin import sample_camera as sample_view
-from drawing.pool import Asked, FoundBodies, PosePool, found_bodies, pose_id, read_poses, vary_flat
+from drawing.pool import Asked, FilePose, FoundBodies, PosePool, found_bodies, pose_id, read_poses, vary_flat
 from drawing.poses import Camera, look, place, sample_body, sample_camera
 from drawing.stick import STYLES, draw_stick, sample_style, slide
 from drawing.stick import visible as drawn
@@ -144,9 +144,9 @@ def about_of(params: DrawFigures, asked: Asked, seen: Array, kind: str) -> About
 # --- figures
 
 
-def spread(params: DrawFigures, split: str, rng: np.random.Generator) -> float:
+def spread(params: DrawFigures, pose: FilePose, rng: np.random.Generator) -> float:
     """In degrees, how far a figure strays from the pose that it takes: held-out poses stay as they are."""
-    return float(rng.uniform(0, params.poses.vary)) if split == "train" else 0.0
+    return float(rng.uniform(0, params.poses.vary)) if split_of(pose.id, params.val, params.test) == "train" else 0.0
 
 
 def stick(params: DrawFigures, asked: Asked) -> Figure:
@@ -154,7 +154,7 @@ def stick(params: DrawFigures, asked: Asked) -> Figure:
     seen, kind = view(params, asked, rng)
     about = about_of(params, asked, seen, kind)
     if asked.pose is not None:
-        seen = vary_flat(seen, spread(params, about["split"], rng), rng)
+        seen = vary_flat(seen, spread(params, asked.pose, rng), rng)
     style = sample_style(styles_for(about["split"], tuple(STYLES), params.held_out_styles), rng)
     head = style.head * float(reference_length(seen, "bbox"))
     low, high = (edge(np.vstack([seen, seen[J["head"]] + reach]), axis=0) for edge, reach in ((np.min, -head), (np.max, head)))
@@ -182,8 +182,7 @@ def mannequin(params: DrawFigures, asked: Asked) -> Figure:
     if asked.pose is None or asked.body is None:
         body, camera, kind = sample_figure(settings, rng)
     else:
-        split = split_of(asked.pose.id, params.val, params.test)
-        varied = asked.body.varied(spread(params, split, rng), rng)
+        varied = asked.body.varied(spread(params, asked.pose, rng), rng)
         body, camera, kind = varied.body(0), varied.camera(0), asked.pose.kind
         if asked.pose.joints.shape[-1] == 3:  # a motion can be seen from anywhere
             around = sample_view(settings.camera, rng)

@@ -23,7 +23,7 @@ from models.networks import build
 from models.networks.pose import AROUND, PoseNet, cell_centres, hints, nothing_seen, read_heat, square_around
 from models.precision import autocast, channels_last, device
 from models.schedule import set_lr
-from models.views import half, look, look_points, mirror_some, random_views, views_of_unmirrored
+from models.views import look, look_points, mirror_some, random_half, random_views, views_of_unmirrored
 
 HEAT_SIGMA = 0.02  # of the heat that is asked for, as a share of the picture's side
 LOOKED_AT_AGAIN = 0.6  # share of a batch
@@ -106,7 +106,7 @@ class PoseRecipe(Resumable):
         thick, thin = line < CHANGED_LINES, line > 1 - CHANGED_LINES
         ink[thick] = F.max_pool2d(F.max_pool2d(ink[thick], (2 * pen + 1, 1), 1, (pen, 0)), (1, 2 * pen + 1), 1, (0, pen))
         ink[thin] = F.avg_pool2d(ink[thin], 2 * pen + 1, 1, pen)
-        mirrored = half(count, ink.device)
+        mirrored = random_half(count, ink.device)
         truth = mirror_some(truth, mirrored)
         views = random_views(count, self.params.views, ink.device)
         middle, side = square_around(truth[:again])
