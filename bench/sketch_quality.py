@@ -40,7 +40,6 @@ from stages.train_sketcher import recipe_for, train_sketcher
 
 Pictures = NDArray[np.uint8]
 
-FIGURES = 10_000
 PAIRS = 200  # held-out poses that are drawn twice, with other hair and clothes
 PROBES = 12  # places of a training at which its speed is measured
 ROWS, SKETCHES, NEAREST = 8, 4, 2
@@ -50,8 +49,7 @@ NEW, OLD = "default", "first system's"
 
 def only_real_poses(params: DrawFigures, poses_dir: Path) -> DrawFigures:
     poses = params.poses.model_copy(update={"path": str(poses_dir), "share": 1.0})
-    sticks, mannequins = params.sticks.model_copy(update={"count": 1}), params.mannequins.model_copy(update={"count": FIGURES})
-    changed = {"poses": poses, "sticks": sticks, "mannequins": mannequins, "held_out_styles": [], "val": CALIBRATED_ON, "test": HELD_OUT}
+    changed = {"poses": poses, "sticks": params.sticks.model_copy(update={"count": 1}), "held_out_styles": [], "val": CALIBRATED_ON, "test": HELD_OUT}
     return params.model_copy(update=changed)
 
 
@@ -66,7 +64,7 @@ def lasting(params: TrainSketcher, minutes: float) -> TrainSketcher:
     pictures = np.full((size, side, side), 255, np.uint8)
     pictures[:, side // 4 : -side // 4, side // 2] = 0
     batch = Batch(torch.from_numpy(pictures), torch.rand(size, 11, 2))
-    recipe = recipe_for(of_length(1000.0), batch)
+    recipe = recipe_for(of_length(1000.0), batch, batch)
     times = []
     for probe in range(PROBES):
         cur_nimg = round((probe + 0.5) / PROBES * 1e6)

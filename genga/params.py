@@ -337,8 +337,8 @@ class TrainUpscaler(Section):
 class SketcherParams(Section):
     arch: Literal["sketcher"]
     resolution: PowerOfTwo
-    z_dim: int = Field(ge=1)
-    width: int = Field(ge=8)
+    z_dim: int = Field(ge=2, description="by how many numbers looks are told apart")
+    width: int = Field(ge=8, description="of the network that says which drawing can be bent to which pose")
 
 
 class StickUNetParams(Section):
@@ -350,30 +350,28 @@ class StickUNetParams(Section):
     width: int = Field(ge=8)
 
 
-class Outlines(Section):
-    """The first part of the sketcher's training; see models/recipes/sketcher.py."""
+class SketchGan(Section):
+    """How the first system's generator is trained; see models/recipes/stick_gan.py."""
 
-    share: float = Field(gt=0, lt=1, description="of the training; in the rest the lines are inked")
-    lr: float = Field(gt=0)
-    kl_weight: float = Field(ge=0, description="how strongly z is kept a normal distribution; more: better sketches from random z, less variety")
-    first_lines: float = Field(ge=1, description="how many times wider lines are drawn at the start than in the end")
+    beta1: float = Field(ge=0, lt=1)
+    ink_weight: float = Field(ge=0, description="a pixel of ink counts for 1 + this many pixels of paper")
+    adversarial: float = Field(ge=0, description="weight of the discriminator's word beside that of the pixels")
+    views: Views
 
 
 class TrainSketcher(Section):
     model: Annotated[SketcherParams | StickUNetParams, Field(discriminator="arch")]
     training: Training
-    outlines: Outlines | None = Field(description="null for stick_unet, which draws pixels at once")
     lr: float = Field(gt=0)
-    beta1: float = Field(ge=0, lt=1)
-    ink_weight: float = Field(ge=0, description="a pixel of ink counts for 1 + this many pixels of paper")
-    adversarial: float = Field(ge=0, description="weight of the discriminator's word beside that of the pixels")
-    views: Views
     ema_kimg: float = Field(ge=0)
+    remembered: int | None = Field(ge=1, description="drawings that the sketcher keeps at most; null for stick_unet, which keeps none")
+    gan: SketchGan | None = Field(description="null for the sketcher, which is not trained so")
 
     @model_validator(mode="after")
-    def outlines_have_a_network(self) -> Self:
-        if (self.outlines is None) != (self.model.arch == "stick_unet"):
-            raise ValueError("outlines belong to the sketcher: give them for that arch and null for stick_unet")
+    def each_has_its_own(self) -> Self:
+        remembers = self.model.arch == "sketcher"
+        if (self.remembered is None) == remembers or (self.gan is None) != remembers:
+            raise ValueError("the sketcher has a number of drawings in remembered and gan: null; stick_unet has remembered: null and gan")
         return self
 
 

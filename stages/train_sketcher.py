@@ -28,6 +28,7 @@ from models.recipes.sketcher import SketcherRecipe
 from models.recipes.stick_gan import StickGanRecipe
 
 SHOWN = 16
+BENT = "Its sketches are drawings that it learned from, bent to the pose that is asked for: the terms of these drawings are theirs too."
 
 
 def train_sketcher(params: TrainSketcher, figures_dir: Path, run_dir: Path, weights_dir: Path, tracker: Tracker | None = None) -> None:
@@ -42,9 +43,10 @@ def train_sketcher(params: TrainSketcher, figures_dir: Path, run_dir: Path, weig
         )
     judged = _batch(params, figures, rows["test"] if len(rows["test"]) else rows["train"])
 
-    recipe = recipe_for(params, Batch(judged.pictures[:SHOWN], judged.poses[:SHOWN]))
+    train = _batch(params, figures, rows["train"])
+    recipe = recipe_for(params, train, Batch(judged.pictures[:SHOWN], judged.poses[:SHOWN]))
     fingerprint = fingerprint_of(params, figures.data_id)
-    fit(recipe, _batches(params, figures, rows["train"]), params.training, run_dir, what="train sketcher", fingerprint=fingerprint, tracker=tracker)
+    fit(recipe, _batches(params, train), params.training, run_dir, what="train sketcher", fingerprint=fingerprint, tracker=tracker)
 
     card = card_of(
         "sketcher",
@@ -55,14 +57,15 @@ def train_sketcher(params: TrainSketcher, figures_dir: Path, run_dir: Path, weig
         kimg=params.training.total_kimg,
         metrics=sketch_metrics(recipe.sketcher_ema, judged.poses, 1 - ink_of(judged.pictures), params.training.seed),
         notes=["Learned from drawn mannequins: it sketches a mannequin's kind of body, hair and clothes."]
+        + ([BENT] if params.remembered else [])
         + ([] if len(rows["test"]) else ["Its scores were measured on figures that it was trained on, because none were held out."]),
     )
     save_model(weights_dir, recipe.sketcher_ema, card, recipe.sample())
     finish(run_dir)
 
 
-def recipe_for(params: TrainSketcher, shown: Batch) -> SketcherRecipe | StickGanRecipe:
-    return StickGanRecipe(params, shown) if params.model.arch == "stick_unet" else SketcherRecipe(params, shown)
+def recipe_for(params: TrainSketcher, train: Batch, shown: Batch) -> SketcherRecipe | StickGanRecipe:
+    return StickGanRecipe(params, shown) if params.model.arch == "stick_unet" else SketcherRecipe(params, train, shown)
 
 
 def _batch(params: TrainSketcher, figures: Store, rows: NDArray[np.int64]) -> Batch:
@@ -70,8 +73,8 @@ def _batch(params: TrainSketcher, figures: Store, rows: NDArray[np.int64]) -> Ba
     return Batch(torch.from_numpy(figures.images(params.model.resolution)[rows]), torch.from_numpy(poses))
 
 
-def _batches(params: TrainSketcher, figures: Store, rows: NDArray[np.int64]) -> Callable[[int], Batch]:
-    train, sampler = _batch(params, figures, rows), Sampler(len(rows), params.training.seed)
+def _batches(params: TrainSketcher, train: Batch) -> Callable[[int], Batch]:
+    sampler = Sampler(len(train.poses), params.training.seed)
 
     def batch_at(cur_nimg: int) -> Batch:
         idxs = sampler.idxs_at(cur_nimg, params.training.batch_size)

@@ -1,266 +1,171 @@
-"""Pose and latent -> line art: outlines of body parts, then a network that inks them.
+"""Pose and latent -> line art: a remembered drawing of a like pose, bent to the pose that is asked for.
 
-Outlines. Each limb, the torso, the head, eyes, hands, feet, masses of hair and pieces of clothes is a part: a capsule between two points whose
-radius changes along and around it, as in bodies of implicit parts (NASA, Deng et al. 2020, https://arxiv.org/abs/1912.03207, section 3). A small
-network says from pose and z where parts begin and end, how wide they are, and how near to the viewer. What lies behind is left out by a soft
-z-buffer (Soft Rasterizer, Liu et al. 2019, https://arxiv.org/abs/1904.01786, eq. 2-3). So contours are closed, lines are thin from the first step
-on, and a body that lies is drawn as well as one that stands.
-Ink. A U-Net (Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597) redraws these lines with what has no part of its own: faces, strands,
-folds. What the first network knows of pose and z scales and shifts each level of its decoder (FiLM, Perez et al. 2018,
-https://arxiv.org/abs/1709.07871).
-N batch, Z latent dim, R resolution, H side of a drawing, P parts. Sketches are NCHW float32 in [0, 1], 1 = white paper.
+Memory. The drawings that were learned from are kept, as in semi-parametric synthesis (SIMS, Qi et al. 2018, https://arxiv.org/abs/1804.10992):
+faces, hair, clothes and lines are those that somebody drew. A network has learned how well a drawing of one pose can be bent to another; of the
+drawings, mirrored ones too, that can be bent best, that one is taken whose look is nearest to z. Looks are what is seen of heads, chests and
+hips, in as many principal components as z has numbers, so that a random z is like a drawing's. Bending: models/bend.py; z's first number also says
+how large the head becomes, its second how wide body and limbs.
+N batch, Z latent dim, R resolution, M drawings in memory, C candidates. Sketches are NCHW float32 in [0, 1], 1 = white paper.
 """
 
-from itertools import pairwise
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
+import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genga.skeleton import JOINTS, STICKS, J
+from models.bend import ENDS, STARTS, Fields, bend, fields_of, unit_of
+from models.views import mirror_image
 
-OUTLINER_WIDTH = 256
-LINE_WIDTH = 1 / 170  # standard deviation across a line, as a share of the picture's side
-FUSED = 20.0  # parts whose nearness differs by less than this factor have one outline
-DARKNESS = 2.0  # of a line of amount 1
-FINE = 8  # channels of the inker at full size
-DOUBT = 0.05  # so far is a line from certain, before the inker says more
+Picture = NDArray[Any]
 
-
-class Part(NamedTuple):
-    """Where a part lies before any training. Ends: a joint, and how far from it along the line between the joints of `limb` and to its left;
-    lengths in units of the mean stick. `presence`: logarithm of the odds that there is such a part."""
-
-    limb: tuple[str, str]
-    start: tuple[str, float, float]
-    end: tuple[str, float, float]
-    radii: tuple[float, float]
-    presence: float = 2.0
+MEMORY = ("poses", "looks", "drawings", "ends")
+CANDIDATES = 48  # drawings of the nearest poses
+BEST = 6  # of them, among which z decides
+STICKS_WEIGH = 3.0**0.5  # of the likeness of poses: a stick of another way and length bends more than a joint of another place
+WIDER = 0.12  # at most, as a logarithm, makes z head or body
+UNLIKE = 0.05  # at first, before anything is learned: how much worse the sketch is for each unit that poses are apart
+CROP = 32  # side of what is seen of a part
+SEEN_AT = 16  # and of what is compared
 
 
-def _parts() -> dict[str, Part]:
-    spine, perhaps = ("neck", "hip"), -2.0
-    parts = {
-        "head": Part(spine, ("head", -0.03, 0), ("head", 0.15, 0), (0.31, 0.24)),
-        "neck": Part(spine, ("neck", -0.3, 0), ("neck", 0.1, 0), (0.09, 0.1)),
-        "torso": Part(spine, ("neck", 0.25, 0), ("hip", -0.05, 0), (0.3, 0.28)),
-        "hair": Part(spine, ("head", -0.05, 0), ("head", 0, 0), (0.4, 0.4)),
-        "back_hair": Part(spine, ("head", 0.1, 0), ("head", 0.9, 0), (0.35, 0.2), perhaps),
-        "bangs": Part(spine, ("head", -0.2, 0.2), ("head", -0.2, -0.2), (0.15, 0.15), perhaps),
-        "skirt": Part(spine, ("hip", -0.1, 0), ("hip", 0.45, 0), (0.3, 0.5), perhaps),
-        "top": Part(spine, ("neck", 0.15, 0), ("hip", -0.2, 0), (0.3, 0.33), perhaps),
-    }
-    for side, left in (("l", 1.0), ("r", -1.0)):
-        arm, forearm = ("neck", f"{side}_elbow"), (f"{side}_elbow", f"{side}_wrist")
-        thigh, shank = ("hip", f"{side}_knee"), (f"{side}_knee", f"{side}_ankle")
-        parts |= {
-            f"{side}_eye": Part(spine, ("head", 0.08, 0.12 * left), ("head", 0.12, 0.12 * left), (0.04, 0.04), perhaps),
-            f"{side}_lock": Part(spine, ("head", -0.1, 0.35 * left), ("head", 0.5, 0.4 * left), (0.12, 0.05), perhaps),
-            f"{side}_arm": Part(arm, ("neck", 0.3, 0), (arm[1], 0, 0), (0.14, 0.11)),
-            f"{side}_forearm": Part(forearm, (arm[1], 0, 0), (forearm[1], 0, 0), (0.11, 0.08)),
-            f"{side}_hand": Part(forearm, (forearm[1], 0.05, 0), (forearm[1], 0.25, 0), (0.09, 0.07)),
-            f"{side}_sleeve": Part(arm, ("neck", 0.3, 0), ("neck", 0.7, 0), (0.16, 0.14), perhaps),
-            f"{side}_thigh": Part(thigh, ("hip", 0.15, 0), (thigh[1], 0, 0), (0.22, 0.15)),
-            f"{side}_shank": Part(shank, (thigh[1], 0, 0), (shank[1], 0, 0), (0.15, 0.1)),
-            f"{side}_foot": Part(shank, (shank[1], 0.05, 0), (shank[1], 0.3, 0), (0.1, 0.07)),
-            f"{side}_hem": Part(thigh, ("hip", 0.15, 0), ("hip", 0.6, 0), (0.24, 0.2), perhaps),
-        }
-    return parts
+class Look(NamedTuple):
+    """A square upright on the spine: its middle, `below` a place between two joints, and half its side; in mean sticks."""
+
+    joints: tuple[str, str]
+    below: float
+    reach: float
 
 
-PARTS = _parts()
-CUBIC, CAP = 4, 3
-# What the network says of each part: moves of its ends; a cubic radius along it and how much more of it on the left; of each rounded end, how much
-# further out, to its left and to both sides; nearness to the viewer and amount of ink, each at the start and how much more at the end; presence
-SAYS = (4, CUBIC, CUBIC, 2 * CAP, 2, 2, 1)
-# how far each may go from where the part lies at first, for one unit of the network's output
-MOVES, WIDENS, DEEPENS, APPEARS = 0.5, 0.2, 3.0, 3.0
+LOOKS = (Look(("head", "head"), 0.4, 1.1), Look(("neck", "hip"), 0.0, 1.2), Look(("hip", "hip"), 0.4, 1.2))
 
 
-class Shapes(NamedTuple):
-    """Of each part: ends (N, P, 2, 2) in [0, 1] of the picture; radius and how much more on its left, (N, P, 4) each; rounded ends (N, P, 2, 3);
-    logarithm of the nearness and amount of ink (N, P, 2) each; presence (N, P)."""
+def crops_of(ink: Tensor, pose: Tensor, looks: Sequence[Look]) -> Tensor:
+    """ink (N, 1, H, H) -> what is seen by these looks, each upright and as large as any other figure's (N, looks, CROP, CROP)."""
+    unit = unit_of(pose)[:, None]
+    down = F.normalize(pose[:, J["hip"]] - pose[:, J["neck"]], dim=1, eps=1e-4)
+    right = torch.stack([down[:, 1], -down[:, 0]], dim=1)
+    crops = []
+    for (a, b), below, reach in looks:
+        middle = (pose[:, J[a]] + pose[:, J[b]]) / 2 + below * unit * down
+        # affine_grid's axes run from -1 to 1
+        views = torch.stack([2 * reach * unit * right, 2 * reach * unit * down, 2 * middle - 1], dim=2)
+        places = F.affine_grid(views, [len(ink), 1, CROP, CROP], align_corners=False)
+        crops.append(F.grid_sample(ink, places, align_corners=False))
+    return torch.cat(crops, dim=1).contiguous(memory_format=torch.channels_last)
 
-    ends: Tensor
-    radius: Tensor
-    left: Tensor
-    caps: Tensor
-    nearness: Tensor
-    amount: Tensor
-    presence: Tensor
+
+def shapes_of(poses: Tensor) -> Tensor:
+    """(N, 11, 2) -> (N, 42): what is compared of poses, wherever and however large they are."""
+    unit = unit_of(poses)[:, None, None]
+    joints, sticks = poses - poses.mean(dim=1, keepdim=True), poses[:, ENDS] - poses[:, STARTS]
+    return torch.cat([joints / unit, STICKS_WEIGH * sticks / unit], dim=1).flatten(1)
 
 
-class Outliner(nn.Module):
-    """pose (N, 11, 2) in [0, 1], z (N, Z) -> shapes, and what was understood of both (N, OUTLINER_WIDTH)."""
+def looks_of(seen: Tensor, count: int) -> Tensor:
+    """(M, F) -> (M, count): principal components, each of variance 1; 0 where there are no more."""
+    centred = (seen - seen.mean(dim=0)).double()
+    variances, ways = torch.linalg.eigh(centred.T @ centred / max(1, len(seen) - 1))
+    variances, ways = variances.flip(0)[:count], ways.flip(1)[:, :count]
+    found = torch.where(variances > 1e-6 * variances[0], centred @ ways / variances.clamp_min(1e-12).sqrt(), 0.0)
+    return F.pad(found, (0, count - found.shape[1])).float()
 
-    def __init__(self, z_dim: int) -> None:
+
+class Misfit(nn.Module):
+    """Shapes of what is asked for (N, 1, F) and of what is to be bent (N, C, F) -> how unlike a drawing the sketch will be (N, C)."""
+
+    def __init__(self, features: int, width: int) -> None:
         super().__init__()
-        widths = [2 * len(JOINTS) + 1 + z_dim, *[OUTLINER_WIDTH] * 3]
-        self.understand = nn.Sequential(*(layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.SiLU())))
-        self.say = nn.Linear(OUTLINER_WIDTH, len(PARTS) * sum(SAYS))
-        nn.init.normal_(self.say.weight, std=0.02)
-        nn.init.zeros_(self.say.bias)
-        parts = PARTS.values()
-        self._limbs = [[J[part.limb[n]] for part in parts] for n in (0, 1)]
-        self._joints = [[J[part.start[0]], J[part.end[0]]] for part in parts]
-        self._ends: Tensor
-        self._radii: Tensor
-        self._presence: Tensor
-        self.register_buffer("_ends", torch.tensor([[part.start[1:], part.end[1:]] for part in parts]), persistent=False)
-        radii = [[part.radii[0], part.radii[1] - part.radii[0], 0, 0] for part in parts]
-        self.register_buffer("_radii", torch.tensor(radii), persistent=False)
-        self.register_buffer("_presence", torch.tensor([part.presence for part in parts]), persistent=False)
+        last = nn.Linear(width, 1)
+        for weight in last.parameters():
+            nn.init.zeros_(weight)
+        self.say = nn.Sequential(nn.Linear(3 * features, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), last)
 
-    def forward(self, pose: Tensor, z: Tensor) -> tuple[Shapes, Tensor]:
-        unit = unit_of(pose)[:, None, None]
-        seen = (pose - pose.mean(dim=1, keepdim=True)) / unit
-        understood = self.understand(torch.cat([seen.flatten(1), unit[:, 0].log(), z], dim=1))
-        ends, radius, left, caps, nearness, amount, presence = self.say(understood).unflatten(1, (len(PARTS), sum(SAYS))).split(SAYS, dim=2)
-        along = F.normalize(pose[:, self._limbs[1]] - pose[:, self._limbs[0]], dim=2, eps=1e-4)
-        leftward = torch.stack([-along[..., 1], along[..., 0]], dim=2)
-        moved = self._ends + MOVES * ends.unflatten(2, (2, 2))
-        moved = moved[..., :1] * along[:, :, None] + moved[..., 1:] * leftward[:, :, None]
-        shapes = Shapes(
-            pose[:, self._joints] + unit[..., None] * moved,
-            unit * (self._radii + WIDENS * radius),
-            unit * WIDENS * left,
-            unit[..., None] * WIDENS * caps.unflatten(2, (2, CAP)),
-            DEEPENS * nearness,
-            1 + amount,
-            (self._presence + APPEARS * presence[..., 0]).sigmoid(),
-        )
-        return shapes, understood
-
-
-def unit_of(pose: Tensor) -> Tensor:
-    """(N, 11, 2) -> (N,): the mean length of its sticks."""
-    starts, ends = ([stick[n] for stick in STICKS] for n in (0, 1))
-    unit: Tensor = (pose[:, ends] - pose[:, starts]).norm(dim=2).mean(dim=1).clamp_min(1e-3)
-    return unit
-
-
-class Outlines(NamedTuple):
-    """(N, P, H, H) each: how far inside a part, as a share of the side, below 0 outside; how much ink its outline gets; how much of it is seen;
-    the cosine and sine of the way to its axis."""
-
-    inside: Tensor
-    amount: Tensor
-    seen: Tensor
-    across: Tensor
-    down: Tensor
-
-
-def outline(shapes: Shapes, side: int, softness: float) -> Outlines:
-    """`softness`: over which way, as a share of the side, inside becomes outside."""
-
-    def of_each(numbers: Tensor) -> Tensor:
-        return numbers[..., None, None]
-
-    centres = (torch.arange(side, device=shapes.ends.device, dtype=shapes.ends.dtype) + 0.5) / side
-    start, axis = shapes.ends[:, :, 0], shapes.ends[:, :, 1] - shapes.ends[:, :, 0]
-    length2 = (axis**2).sum(dim=2, keepdim=True).clamp_min(1e-6)
-    dx, dy = (centres - start[..., :1])[:, :, None, :], (centres - start[..., 1:])[:, :, :, None]
-    (ax, ay), (ux, uy) = (map(of_each, way.unbind(dim=2)) for way in (axis / length2, axis * length2.rsqrt()))
-    t = (dx * ax + dy * ay).clamp(0, 1)  # 0 at the start, 1 at the end
-    px, py = (torch.addcmul(way, t, of_each(part), value=-1) for way, part in zip((dx, dy), axis.unbind(dim=2), strict=True))
-    away = (px * px + py * py + 1e-8).sqrt()
-    # around the nearest point of the axis: the cosine to its way, 0 beside it, and the sine, 1 on its left
-    far = away.reciprocal()
-    px, py = px * far, py * far
-    forth, leftward = px * ux + py * uy, py * ux - px * uy
-
-    def cubic(numbers: Tensor) -> Tensor:
-        a, b, c, d = map(of_each, numbers.unbind(dim=2))
-        return torch.addcmul(a, torch.addcmul(b, torch.addcmul(c, d, t), t), t)
-
-    radius = torch.addcmul(cubic(shapes.radius), leftward, cubic(shapes.left))
-    for cap, beyond in zip(shapes.caps.unbind(dim=2), (-forth, forth), strict=True):
-        out, to_left, to_sides = map(of_each, cap.unbind(dim=2))
-        radius = torch.addcmul(radius, beyond.relu(), torch.addcmul(out, leftward, torch.addcmul(to_left, leftward, to_sides)))
-    inside, presence = radius - away, of_each(shapes.presence)
-    nearness, amount = (torch.addcmul(of_each(ends[..., 0]), t, of_each(ends[..., 1])) for ends in (shapes.nearness, shapes.amount))
-    nearness = nearness.exp()
-    covers = (inside * (1 / softness)).sigmoid() * presence * nearness
-    covered = covers.sum(dim=1, keepdim=True)
-    bare = (1 + FUSED * (covered - covers) / nearness).reciprocal()
-    return Outlines(inside, F.softplus(amount) * presence * bare, covers / (covered + 1), -px, -py)
-
-
-def draw_lines(outlines: Outlines, line_width: float) -> Tensor:
-    """(N, 1, H, H) in [0, 1], 1 = ink; the width is a share of the side."""
-    line = torch.exp(outlines.inside**2 * (-0.5 / line_width**2))
-    return 1 - torch.exp(-DARKNESS * (outlines.amount * line).sum(dim=1, keepdim=True))
-
-
-def draw_fine_lines(outlines: Outlines, line_width: float) -> Tensor:
-    """(N, 4, H, H): the four quarters of each pixel, as F.pixel_unshuffle has them, from the darkest line near it."""
-    darkest = (outlines.amount * torch.exp(outlines.inside**2 * (-0.5 / (2 * line_width) ** 2))).argmax(dim=1, keepdim=True)
-    inside, amount, _, across, down = (maps.gather(1, darkest) for maps in outlines)
-    across, down = across / (4 * across.shape[3]), down / (4 * down.shape[2])  # a quarter of a pixel that way
-    quarters = torch.cat([inside - across - down, inside + across - down, inside - across + down, inside + across + down], dim=1)
-    return 1 - torch.exp(-DARKNESS * amount * torch.exp(quarters**2 * (-0.5 / line_width**2)))
-
-
-def _conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False), nn.BatchNorm2d(out_channels), nn.ReLU())
-
-
-class Up(nn.Module):
-    """One level of the decoder: twice the side, the encoder's level added, scaled and shifted by what was understood."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.widen = _conv(in_channels, out_channels)
-        self.film = nn.Linear(OUTLINER_WIDTH, 2 * out_channels)
-        self.refine = _conv(out_channels, out_channels)
-
-    def forward(self, x: Tensor, skip: Tensor, understood: Tensor) -> Tensor:
-        x = F.interpolate(self.widen(x), scale_factor=2.0) + skip
-        scale, shift = self.film(understood)[:, :, None, None].chunk(2, dim=1)
-        return self.refine(x * (1 + scale) + shift)  # type: ignore[no-any-return]
-
-
-class Inker(nn.Module):
-    """Fine lines (N, 4, R / 2, R / 2), what is seen of each part (N, P, R / 2, R / 2), what was understood -> ink (N, 1, R, R) in [0, 1]."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        widths = [width, 2 * width, 4 * width, 4 * width]
-        self.stem = _conv(4 + len(PARTS), widths[0])
-        self.down = nn.ModuleList(nn.Sequential(_conv(a, b, 2), _conv(b, b)) for a, b in pairwise(widths))
-        self.up = nn.ModuleList(Up(b, a) for a, b in pairwise(widths))
-        self.narrow = nn.Conv2d(width, FINE, 3, 1, 1)
-        self.out = nn.Sequential(nn.Conv2d(FINE + 1, FINE, 3, 1, 1), nn.LeakyReLU(0.2), nn.Conv2d(FINE, 1, 3, 1, 1))
-
-    def forward(self, lines: Tensor, seen: Tensor, understood: Tensor) -> Tensor:
-        levels = [self.stem(torch.cat([lines, seen], dim=1).contiguous(memory_format=torch.channels_last))]
-        for down in self.down:
-            levels.append(down(levels[-1]))
-        x = levels.pop()
-        for up in reversed(self.up):
-            x = up(x, levels.pop(), understood)
-        outlined = F.pixel_shuffle(lines.clamp(DOUBT, 1 - DOUBT).logit(), 2)
-        # enlarged evenly: a pixel shuffle here left lines dotted
-        x = F.interpolate(self.narrow(x), scale_factor=2.0, mode="bilinear")
-        ink: Tensor = (outlined + self.out(torch.cat([x, outlined.to(x.dtype)], dim=1)).to(outlined.dtype)).sigmoid()
-        return ink
+    def forward(self, asked: Tensor, known: Tensor) -> Tensor:
+        apart = known - asked
+        more: Tensor = self.say(torch.cat([asked.expand_as(known), known, apart], dim=2))
+        found: Tensor = UNLIKE * apart.norm(dim=2) + more[..., 0]
+        return found
 
 
 class Sketcher(nn.Module):
-    """pose (N, 11, 2) in [0, 1], z (N, Z) -> sketch (N, 1, R, R) in [0, 1]."""
+    """pose (N, 11, 2) in [0, 1], z (N, Z) -> sketch (N, 1, R, R) in [0, 1], once it remembers drawings."""
 
     def __init__(self, resolution: int, z_dim: int, width: int) -> None:
         super().__init__()
         self.resolution, self.z_dim = resolution, z_dim
-        self.outliner = Outliner(z_dim)
-        self.inker = Inker(width)
+        self.misfit = Misfit(2 * (len(JOINTS) + len(STICKS)), width)
+        self.poses: Tensor
+        self.looks: Tensor
+        self.drawings: Tensor
+        self.ends: Tensor
+        # drawings (bytes,) uint8: PNG after PNG; ends (M,): where each ends
+        empty = (torch.zeros(0, 11, 2), torch.zeros(0, z_dim), torch.zeros(0, dtype=torch.uint8), torch.zeros(0, dtype=torch.int64))
+        for name, none in zip(MEMORY, empty, strict=True):
+            self.register_buffer(name, none)
 
-    def lines(self, pose: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What the inker gets."""
-        shapes, understood = self.outliner(pose, z)
-        outlines = outline(shapes, self.resolution // 2, LINE_WIDTH)
-        return draw_fine_lines(outlines, LINE_WIDTH), outlines.seen, understood
+    def remember(self, drawings: Picture, poses: Tensor) -> None:
+        """Gray (M, R, R), dark on white, and where their joints are (M, 11, 2), in place of what was remembered."""
+        files = [cv2.imencode(".png", drawing)[1] for drawing in drawings]
+        small = torch.from_numpy(np.stack([cv2.resize(drawing, (2 * CROP, 2 * CROP), interpolation=cv2.INTER_AREA) for drawing in drawings]))
+        seen = F.adaptive_avg_pool2d(crops_of(1 - small[:, None].float() / 255, poses, LOOKS), SEEN_AT).flatten(1)
+        found = (poses, looks_of(seen, self.z_dim), torch.from_numpy(np.concatenate(files)), torch.tensor([len(file) for file in files]).cumsum(0))
+        for name, tensor in zip(MEMORY, found, strict=True):
+            self.register_buffer(name, tensor.to(self.poses.device))
+
+    def near(self, pose: Tensor, least: float = 0.0) -> Tensor:
+        """(N, C): rows of the memory, M more for a drawing that is to be mirrored. `least`: drawings of poses that are more alike are left out."""
+        apart = torch.cdist(shapes_of(pose), shapes_of(torch.cat([self.poses, mirror_image(self.poses)])))
+        return apart.masked_fill(apart < least, torch.inf).topk(min(CANDIDATES, apart.shape[1]), largest=False).indices
+
+    def expect(self, pose: Tensor, rows: Tensor, misfit: nn.Module | None = None) -> Tensor:
+        """(N, C): how unlike a drawing each of these (N, C) will be, bent to the pose; `misfit`: by another network than its own."""
+        known = shapes_of(self.poses_of(rows.flatten())).view(*rows.shape, -1)
+        found: Tensor = (misfit or self.misfit)(shapes_of(pose)[:, None], known)
+        return found
+
+    def choose(self, pose: Tensor, z: Tensor) -> Tensor:
+        """(N,): rows as in near()."""
+        rows = self.near(pose)
+        rows = rows.gather(1, self.expect(pose, rows).topk(min(BEST, rows.shape[1]), largest=False).indices)
+        unlike = (self.looks[rows % len(self.poses)] - z[:, None]).norm(dim=2)
+        return rows.gather(1, unlike.argmin(dim=1, keepdim=True))[:, 0]
+
+    def poses_of(self, rows: Tensor) -> Tensor:
+        """(N, 11, 2) of these rows."""
+        poses = self.poses[rows % len(self.poses)]
+        return torch.where(self._mirrored(rows)[:, None, None], mirror_image(poses), poses)
+
+    def fields_of(self, rows: Tensor) -> Fields:
+        """The drawings of these rows."""
+        drawings = [self._drawing(row) for row in (rows % len(self.poses)).tolist()]
+        turned = self._mirrored(rows).tolist()
+        return fields_of([cv2.flip(drawing, 1) if flip else drawing for drawing, flip in zip(drawings, turned, strict=True)], self.poses)
+
+    def _mirrored(self, rows: Tensor) -> Tensor:
+        return rows >= len(self.poses)
+
+    def _drawing(self, row: int) -> Picture:
+        start = int(self.ends[row - 1]) if row else 0
+        file = self.drawings[start : int(self.ends[row])].cpu().numpy()
+        return np.asarray(cv2.imdecode(file, cv2.IMREAD_GRAYSCALE), np.uint8)
+
+    def bent(self, rows: Tensor, pose: Tensor, wider: Tensor | None = None) -> Tensor:
+        """The drawings of these rows (N,) in these poses -> ink (N, 1, R, R) in [0, 1], 1 = ink."""
+        return bend(self.fields_of(rows), self.poses_of(rows), pose, wider)
 
     def forward(self, pose: Tensor, z: Tensor) -> Tensor:
-        return 1 - self.inker(*self.lines(pose, z))  # type: ignore[no-any-return]
+        head = torch.tensor([J["head"] in stick for stick in STICKS], device=z.device)
+        wider = torch.exp(WIDER * torch.where(head, z[:, :1], z[:, 1:2]).tanh())
+        return 1 - self.bent(self.choose(pose, z), pose, wider)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        for name in MEMORY:  # as many drawings as were saved
+            if prefix + name in state_dict:
+                self.register_buffer(name, torch.empty_like(state_dict[prefix + name]))
+        super()._load_from_state_dict(state_dict, prefix, *args)

@@ -44,13 +44,14 @@ class StickGanRecipe(Resumable):
     def __init__(self, params: TrainSketcher, shown: Batch) -> None:
         """`shown`: the pictures and poses of the sample grid."""
         torch.manual_seed(params.training.seed)
-        self.params, self._shown = params, shown
+        assert params.gan is not None
+        self.params, self._gan, self._shown = params, params.gan, shown
         generator = build(params.model)
         assert isinstance(generator, StickUNet)
         self.sketcher = channels_last(generator)
         self.sketcher_ema = averaged_copy(self.sketcher)
         self.discriminator = channels_last(Discriminator(params.model.resolution, params.model.width))
-        betas = (params.beta1, 0.999)
+        betas = (params.gan.beta1, 0.999)
         self._optimizer = torch.optim.Adam(self.sketcher.parameters(), params.lr, betas, fused=True)
         self._d_optimizer = torch.optim.Adam(self.discriminator.parameters(), params.lr, betas, fused=True)
         self._shown_z = torch.randn(SHOWN_SKETCHES, len(shown.poses), params.model.z_dim)
@@ -59,15 +60,15 @@ class StickGanRecipe(Resumable):
         params = self.params
         for optimizer in (self._optimizer, self._d_optimizer):
             set_lr(optimizer, params.lr, cur_nimg, params.training)
-        ink, pose = seen_differently(ink_of(batch.pictures.to(device())), batch.poses.to(device()), params.views)
+        ink, pose = seen_differently(ink_of(batch.pictures.to(device())), batch.poses.to(device()), self._gan.views)
         sticks = draw_sticks(pose, params.model.resolution)
         z = torch.randn(len(pose), params.model.z_dim, device=device())
         with autocast(params.training.precision):
             logits = self.sketcher.train().logits(sticks, z)
             fooled = _says(self.discriminator(sticks, logits.sigmoid()), 1)
-        drawn = F.binary_cross_entropy_with_logits(logits, ink, weight=1 + params.ink_weight * ink)
+        drawn = F.binary_cross_entropy_with_logits(logits, ink, weight=1 + self._gan.ink_weight * ink)
         self._optimizer.zero_grad(set_to_none=True)
-        (drawn + params.adversarial * fooled).backward()  # type: ignore[no-untyped-call]
+        (drawn + self._gan.adversarial * fooled).backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
 
         with autocast(params.training.precision):

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from genga.tags import columns
 from models.export import load_model, save_model
 from models.kinds import kind_of
 from models.networks import NETWORKS, build, stylegan2
+from models.networks.sketcher import Sketcher
 from models.networks.upscaler import enlarge_bicubic
 
 DCGAN = {"arch": "dcgan", "resolution": 32, "z_dim": 6, "width": 8, "kernel": 5, "bn_momentum": 0.5, "activation": "prelu", "dropout": 0.2}
@@ -29,7 +31,10 @@ FACES = [arch for arch, model in SMALL.items() if kind_of({"model": model}) == "
 
 def small(arch: str) -> Any:
     torch.manual_seed(0)
-    return build(SMALL[arch])
+    module = build(SMALL[arch])
+    if isinstance(module, Sketcher):
+        module.remember(np.random.default_rng(0).choice([0, 255], (12, 32, 32)).astype(np.uint8), torch.rand(12, 11, 2))
+    return module
 
 
 def awake(arch: str) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from drawing.mannequin import LOOKS, line_art, sample_mannequin
 from genga.params import load_params
@@ -16,6 +17,7 @@ from genga.store import StoreWriter, picture_id
 from genga.tags import column_slices, columns, flags
 from models.export import save_model
 from models.networks import build
+from models.networks.sketcher import Sketcher
 
 REPO = Path(__file__).parents[2]
 MODELS: dict[str, dict[str, Any]] = {
@@ -51,6 +53,9 @@ def _model(family: str, model_dir: Path, seed: int) -> None:
     with torch.no_grad():
         for parameter in network.parameters():  # no layer stays at the zeros that it starts from
             parameter.add_(torch.randn_like(parameter) * 0.1)
+    if isinstance(network, Sketcher):
+        poses, pictures = _figures(seed)
+        network.remember(pictures, torch.from_numpy(poses).float())
     card: dict[str, Any] = {"family": family, "model": MODELS[family], "kimg": 0.0}
     if family == "tagger":
         card |= {"columns": columns(), "temperatures": dict.fromkeys(column_slices(), 1.5), "thresholds": dict.fromkeys(flags(), 0.5)}
@@ -69,12 +74,17 @@ def _directions(family: str, w_dim: int, seed: int) -> dict[str, Any]:
 
 
 def _gallery(_: str, store_dir: Path, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    figures = [sample_mannequin(load_params(REPO / "params.yaml").draw_figures.mannequins, LOOKS, rng) for _ in range(8)]
-    pictures = np.stack([line_art(figure, 64) for figure in figures])
+    poses, pictures = _figures(seed)
     rows = [
-        {"id": picture_id(picture), "source": "drawn for a test", "licence": "CC0-1.0", "pose": to_vector(figure.pose).tolist()}
-        for figure, picture in zip(figures, pictures, strict=True)
+        {"id": picture_id(picture), "source": "drawn for a test", "licence": "CC0-1.0", "pose": to_vector(pose).tolist()}
+        for pose, picture in zip(poses, pictures, strict=True)
     ]
     with StoreWriter(store_dir, {"64": (64, 64)}) as writer:
         writer.append(rows, **{"64": pictures})
+
+
+def _figures(seed: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Poses (8, 11, 2) and their line art (8, 64, 64)."""
+    rng = np.random.default_rng(seed)
+    figures = [sample_mannequin(load_params(REPO / "params.yaml").draw_figures.mannequins, LOOKS, rng) for _ in range(8)]
+    return np.stack([figure.pose for figure in figures]), np.stack([line_art(figure, 64) for figure in figures])

@@ -17,6 +17,7 @@ from genga.store import Store, StoreWriter, picture_id
 from genga.tags import columns, flags, groups
 from models.export import save_model
 from models.networks import build
+from models.networks.sketcher import Sketcher
 from models.targets import names
 from stages.draw_figures import mannequin, stick
 from stages.index_figures import index_figures
@@ -124,6 +125,9 @@ def write_model(weights_dir: Path, family: str, seed: int, sources: tuple[str, .
     with torch.no_grad():
         for weight in network.parameters():
             weight.add_(0.05 * torch.randn_like(weight))
+    if isinstance(network, Sketcher):
+        noise = np.random.default_rng(seed).choice([0, 255], (4, network.resolution, network.resolution))
+        network.remember(noise.astype(np.uint8), torch.rand(4, 11, 2))
     card = {
         "family": family,
         "model": MODELS[family] | more,

@@ -7,7 +7,7 @@ import torch
 from figures_and_poses import write_figures
 
 from genga.errors import DataError
-from genga.params import StickUNetParams, TrainSketcher, load_params
+from genga.params import SketchGan, StickUNetParams, TrainSketcher, Views, load_params
 from models.export import load_model, read_card
 from stages.train_sketcher import train_sketcher
 
@@ -33,7 +33,7 @@ def test_the_sketcher_is_saved_with_its_scores_and_a_sheet(params: TrainSketcher
     assert card["family"] == "sketcher"
     assert card["data"]["count"] == 15
     assert set(card["metrics"]) == {"ink_f1", "l1", "l1_blank", "variety"}
-    assert "mannequins" in card["notes"][0] and len(card["notes"]) == 1
+    assert "mannequins" in card["notes"][0] and "bent to the pose" in card["notes"][1] and len(card["notes"]) == 2
     assert sketcher(torch.rand(2, 11, 2), torch.randn(2, 4)).shape == (2, 1, 32, 32)
     assert (tmp_path / "sketcher" / "sheet.png").stat().st_size > 500
     assert not (tmp_path / "runs-sketcher" / "checkpoints").exists()
@@ -42,7 +42,8 @@ def test_the_sketcher_is_saved_with_its_scores_and_a_sheet(params: TrainSketcher
 def test_the_first_systems_generator_is_trained_where_it_is_asked_for(params: TrainSketcher, tmp_path: Path) -> None:
     write_figures(tmp_path / "figures" / "mannequins", (32,), 12)
     model = StickUNetParams(arch="stick_unet", resolution=32, z_dim=4, width=8)
-    sketcher, card = load_model(train(params.model_copy(update={"model": model, "outlines": None}), tmp_path))
+    gan = SketchGan(beta1=0.5, ink_weight=0.0, adversarial=0.1, views=Views(shift=0.05, scale=0.1, turn=15.0))
+    sketcher, card = load_model(train(params.model_copy(update={"model": model, "remembered": None, "gan": gan}), tmp_path))
     assert card["model"]["arch"] == "stick_unet" and "ink_f1" in card["metrics"]
     assert sketcher(torch.rand(2, 11, 2), torch.randn(2, 4)).shape == (2, 1, 32, 32)
 
