@@ -39,6 +39,12 @@ def compare(args: argparse.Namespace) -> None:
     compare(args.family)
 
 
+def gamma(args: argparse.Namespace) -> None:
+    from cli.gamma import gamma
+
+    gamma(args.family, args.gammas, args.kimg)
+
+
 def promote(args: argparse.Namespace) -> None:
     from cli.versions import promote
 
@@ -88,6 +94,12 @@ def build_parser() -> argparse.ArgumentParser:
     command = commands.add_parser("compare", help="the versions of a family side by side, with their numbers")
     command.add_argument("family", nargs="?", metavar="FAMILY", help="one family (default: the champions of all)")
     command.set_defaults(do=compare)
+
+    command = commands.add_parser("gamma", help="train BEGAN with several values of gamma and draw quality against diversity")
+    command.add_argument("gammas", nargs="*", type=float, default=[0.3, 0.5, 0.7, 0.9], metavar="GAMMA", help="default: 0.3 0.5 0.7 0.9")
+    command.add_argument("--family", default="began64", help="one of train_face in params.yaml (default: began64, of `genga profile began`)")
+    command.add_argument("--kimg", type=float, help="length of each training, in thousands of pictures (default: the family's own)")
+    command.set_defaults(do=gamma)
 
     command = commands.add_parser("promote", help="make a version the champion and deploy it")
     command.add_argument("family", metavar="FAMILY")

@@ -267,6 +267,13 @@ class DCGANParams(Section):
     dropout: Share
 
 
+class BEGANParams(Section):
+    arch: Literal["began"]
+    resolution: PowerOfTwo
+    z_dim: int = Field(ge=1)
+    width: int = Field(ge=8)
+
+
 class StyleGAN2Params(Section):
     arch: Literal["stylegan2"]
     resolution: PowerOfTwo
@@ -305,10 +312,26 @@ class Growth(Section):
     until_kimg: float = Field(gt=0)
 
 
+class Began(Section):
+    """See models/recipes/began.py."""
+
+    gamma: float = Field(gt=0, le=1, description="small: faces that are alike and clean; large: various and rough")
+    lambda_k: float = Field(gt=0, description="how fast the balance of the two networks is kept")
+
+
 class TrainFace(Adversarial):
-    model: Annotated[DCGANParams | StyleGAN2Params, Field(discriminator="arch")]
+    model: Annotated[BEGANParams | DCGANParams | StyleGAN2Params, Field(discriminator="arch")]
+    began: Began | None = Field(description="null for every arch but began")
     warm_up: WarmUp | None
     growth: list[Growth] = Field(description="smaller sides to begin at, in order; afterwards the model's resolution")
+
+    @model_validator(mode="after")
+    def began_is_of_began(self) -> Self:
+        if (self.began is None) == (self.model.arch == "began"):
+            raise ValueError("began has gamma and lambda_k in began, other archs have null there")
+        if self.began and (self.warm_up or self.r1_gamma or self.label_noise or self.augment):
+            raise ValueError("began knows no warm_up, r1_gamma, label_noise or augment; make them null or 0")
+        return self
 
     @model_validator(mode="after")
     def can_grow(self) -> Self:

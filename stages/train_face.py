@@ -16,7 +16,7 @@ from genga.store import Store
 from models.batches import Pictures, Sampler
 from models.export import card_of, save_model
 from models.loop import Tracker, fingerprint_of, finish, fit
-from models.recipes.gan import face_recipe
+from models.recipes.faces import face_recipe
 
 
 def train_face(family: str, params: TrainFace, prepared_dir: Path, run_dir: Path, weights_dir: Path, tracker: Tracker | None = None) -> None:

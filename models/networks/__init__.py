@@ -10,6 +10,7 @@ from genga.params import Section
 
 # arch -> where its class stands; imported when it is built, so that a stage depends on the networks that it uses and on no other
 NETWORKS = {
+    "began": ("models.networks.began", "Generator"),
     "dcgan": ("models.networks.dcgan", "Generator"),
     "pose": ("models.networks.pose", "PoseNet"),
     "sketcher": ("models.networks.sketcher", "Sketcher"),

@@ -16,28 +16,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genga.params import Adversarial, DCGANParams, Growth, TrainFace, WarmUp
+from genga.params import Adversarial, Growth, WarmUp
 from models.augment import augment
 from models.batches import to_signed
 from models.ema import averaged_copy, update_ema
 from models.export import grid
 from models.loop import Resumable, Scalars
-from models.networks import build, dcgan, stylegan2
+from models.networks import stylegan2
 from models.precision import autocast, channels_last, device
 
 SHOWN = 64
 SETTLED_ON = 1024  # latents
-
-
-def face_recipe(params: TrainFace) -> "GanRecipe":
-    torch.manual_seed(params.training.seed)
-    model = params.model
-    G: Any = build(model)
-    if isinstance(model, DCGANParams):
-        D: Any = dcgan.Discriminator(model.resolution, model.width, model.kernel, model.dropout)
-    else:
-        D = stylegan2.Discriminator(model.resolution, model.channel_base, model.channel_max)
-    return GanRecipe(G, D, params, params.warm_up, params.growth)
 
 
 class GanRecipe(Resumable):
@@ -60,15 +49,16 @@ class GanRecipe(Resumable):
         real = _at_side(_mirrored(to_signed(batch.to(device()))), side).contiguous(memory_format=torch.channels_last)
         self.G.train()
         self.D.train()
-        if self._warm_up and cur_nimg < self._warm_up.nimg:
-            scalars = self._warm_up.step(real, side)
-        else:
-            scalars = self._train_discriminator(real, side, cur_nimg) | self._train_generator(len(real), side)
+        warming_up = self._warm_up if self._warm_up and cur_nimg < self._warm_up.nimg else None
+        scalars = warming_up.step(real, side) if warming_up else self._contest(real, side, cur_nimg)
         update_ema(self.G_ema, self.G, len(real), self.params.ema_kimg, cur_nimg + len(real))
         return scalars
 
     def _side_at(self, cur_nimg: int) -> int:
         return next((step.side for step in self._growth if cur_nimg < step.until_kimg * 1000), self.G.resolution)
+
+    def _contest(self, real: Tensor, side: int, cur_nimg: int) -> Scalars:
+        return self._train_discriminator(real, side, cur_nimg) | self._train_generator(len(real), side)
 
     def _train_discriminator(self, real: Tensor, side: int, cur_nimg: int) -> Scalars:
         params = self.params
@@ -84,7 +74,7 @@ class GanRecipe(Resumable):
             penalty = _r1(self.D, augment(real, params.augment))
             loss = loss + params.r1_gamma / 2 * penalty * params.r1_interval
             scalars["r1"] = penalty.item()
-        _descend(loss, self._d_optimizer)
+        descend(loss, self._d_optimizer)
         return scalars
 
     def _train_generator(self, count: int, side: int) -> Scalars:
@@ -92,7 +82,7 @@ class GanRecipe(Resumable):
         with autocast(self.params.training.precision):
             on_made = self.D(augment(self._make(count, side), self.params.augment))
         loss = F.softplus(-on_made).mean()
-        _descend(loss, self._g_optimizer)
+        descend(loss, self._g_optimizer)
         return {"g_loss": loss.item()}
 
     def _make(self, count: int, side: int) -> Tensor:
@@ -133,7 +123,7 @@ class Rebuilding:
             rebuilt = _synthesis(self._G, self._G.mapping(z), side)
         l1 = (rebuilt - real).abs().mean()
         kl = (mean.square() + log_var.exp() - 1 - log_var).sum(dim=1).mean() / 2
-        _descend(l1 + self._kl_weight * kl, self.optimizer)
+        descend(l1 + self._kl_weight * kl, self.optimizer)
         return {"l1": l1.item(), "kl": kl.item()}
 
 
@@ -157,7 +147,7 @@ def _r1(D: nn.Module, real: Tensor) -> Tensor:
     return slope.square().sum(dim=(1, 2, 3)).mean()
 
 
-def _descend(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
+def descend(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()

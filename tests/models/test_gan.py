@@ -9,11 +9,12 @@ import torch
 from genga.params import TrainFace
 from models.augment import augment, cut_out, move, recolour
 from models.loop import seed_step
-from models.recipes.gan import GanRecipe, face_recipe
+from models.recipes.faces import face_recipe
+from models.recipes.gan import GanRecipe
 
 TRAINING = {"batch_size": 8, "total_kimg": 1.0, "log_kimg": 1.0, "sample_kimg": 1.0, "checkpoint_kimg": 1.0, "precision": "fp32", "seed": 0}
 ADVERSARIAL = {"g_lr": 0.002, "d_lr": 0.002, "beta1": 0.0, "beta2": 0.99, "r1_gamma": 1.0, "r1_interval": 4, "label_noise": 0.0, "augment": 0.0}
-COMMON: dict[str, Any] = {"training": TRAINING, "ema_kimg": 0.1, "warm_up": None, "growth": [], **ADVERSARIAL}
+COMMON: dict[str, Any] = {"training": TRAINING, "began": None, "ema_kimg": 0.1, "warm_up": None, "growth": [], **ADVERSARIAL}
 MODELS: dict[str, dict[str, Any]] = {
     "dcgan": {"arch": "dcgan", "resolution": 16, "z_dim": 6, "width": 8, "kernel": 5, "bn_momentum": 0.5, "activation": "prelu", "dropout": 0.0},
     "stylegan2": {"arch": "stylegan2", "resolution": 16, "z_dim": 6, "w_dim": 8, "mapping_layers": 2, "channel_base": 256, "channel_max": 16},

@@ -17,6 +17,7 @@ from models.networks.upscaler import enlarge_bicubic
 
 DCGAN = {"arch": "dcgan", "resolution": 32, "z_dim": 6, "width": 8, "kernel": 5, "bn_momentum": 0.5, "activation": "prelu", "dropout": 0.2}
 SMALL: dict[str, dict[str, Any]] = {
+    "began": {"arch": "began", "resolution": 32, "z_dim": 6, "width": 8},
     "dcgan": DCGAN,
     "pose": {"arch": "pose", "resolution": 32, "width": 8},
     "sketcher": {"arch": "sketcher", "resolution": 32, "z_dim": 4, "width": 8},

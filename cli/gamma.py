@@ -1,0 +1,32 @@
+"""`genga gamma`: several values of BEGAN's gamma side by side."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from genga.errors import ParamsError
+from genga.params import load_params
+from stages.gamma_sweep import gamma_sweep
+from stages.judge import Data, Judge
+
+FACES = Path("data/faces")
+SHOWN = ("precision", "recall", "kid", "fd", "near_identical")
+
+
+def gamma(family: str, gammas: list[float], kimg: float | None) -> None:
+    params = load_params()
+    if family not in params.train_face:
+        raise ParamsError(f"no family {family!r} in params.yaml, found {', '.join(params.train_face)}; add it with `genga profile began`")
+    chosen = params.train_face[family]
+    if kimg is not None:
+        chosen = chosen.model_copy(update={"training": chosen.training.model_copy(update={"total_kimg": kimg})})
+    data = Data(FACES / "prepared", FACES / "tagged", FACES / "sample", Path("data/labels"), Path("data/figures"))
+    judge = Judge(params.evaluate, data, Path("weights/tagger"), Path("weights/figure-pose"))
+    out_dir = Path("runs/gamma") / family
+    found = gamma_sweep(family, chosen, gammas, judge, data.faces_dir, out_dir)
+    table = Table("gamma", *SHOWN, title=f"{family}: quality (precision) against diversity (recall)")
+    for value, metrics in found.items():
+        table.add_row(value, *(f"{metrics[name]:.4g}" for name in SHOWN))
+    Console().print(table)
+    print(f"drawn in {out_dir / 'sweep.png'}")

@@ -1,0 +1,85 @@
+"""BEGAN's gamma, tried out: one training for each value, its quality against its diversity in one picture. Not a stage: `genga gamma` runs it.
+
+writes  <out>/<gamma>/       weights, card and sheet of each
+        <out>/sweep.json     numbers by gamma;   <out>/sweep.png   both drawn, and faces by each, from the same latents
+A training that was stopped goes on from where it stood; one that has ended is not run again.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from genga.documents import write_json
+from genga.errors import ParamsError
+from genga.params import TrainFace
+from genga.pictures import encode_png
+from models.export import read_card
+from models.metrics.scores import Score
+from stages.judge import Judge
+from stages.train_face import train_face
+
+Pictures = NDArray[np.uint8]
+Metrics = dict[str, float]
+
+SHOWN = 8  # faces by each
+DPI, INCHES = 100, (9.0, 4.5)
+
+
+def gamma_sweep(
+    family: str, params: TrainFace, gammas: Sequence[float], judge: Judge, prepared_dir: Path, out_dir: Path
+) -> dict[str, dict[str, float]]:
+    """gamma -> its metrics, from the smallest gamma on."""
+    if params.began is None:
+        raise ParamsError(f"{family} in params.yaml is {params.model.arch}, expected began: only BEGAN has a gamma; see `genga profile began`")
+    if wrong := [gamma for gamma in gammas if not 0 < gamma <= 1]:
+        raise ParamsError(f"gamma {wrong[0]:g} was found, expected more than 0 and at most 1; give other values")
+    scores = {}
+    for gamma in sorted(set(gammas)):
+        with_gamma = TrainFace.model_validate(params.model_dump() | {"began": params.began.model_dump() | {"gamma": gamma}})
+        weights_dir = out_dir / f"{gamma:g}"
+        if not _is_trained(weights_dir, with_gamma):
+            train_face(family, with_gamma, prepared_dir, out_dir / f"{gamma:g}-run", weights_dir)
+        scores[f"{gamma:g}"] = judge.score(family, weights_dir)
+    found = {gamma: score.metrics for gamma, score in scores.items()}
+    write_json(out_dir / "sweep.json", found)
+    (out_dir / "sweep.png").write_bytes(encode_png(_picture(family, scores, params.model.resolution)))
+    return found
+
+
+def _is_trained(weights_dir: Path, params: TrainFace) -> bool:
+    return (weights_dir / "card.json").is_file() and read_card(weights_dir)["training"] == params.model_dump()
+
+
+def _picture(family: str, scores: dict[str, Score], side: int) -> Pictures:
+    """Precision over recall, and KID over gamma; below, a row of faces for each gamma."""
+    figure = Figure(INCHES, DPI, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    trade, distance = figure.subplots(1, 2)
+    gammas, metrics = [*map(float, scores)], [score.metrics for score in scores.values()]
+    trade.plot([each["recall"] for each in metrics], [each["precision"] for each in metrics], "o-")
+    for gamma, each in zip(scores, metrics, strict=True):
+        trade.annotate(f"γ {gamma}", (each["recall"], each["precision"]), textcoords="offset points", xytext=(6, 6))
+    trade.set(xlabel="diversity: recall", ylabel="quality: precision", title=f"{family}: what γ trades")
+    distance.plot(gammas, [each["kid"] for each in metrics], "o-")
+    distance.set(xlabel="γ", ylabel="KID, lower is better", title="distance to real faces")
+    canvas.draw()  # type: ignore[no-untyped-call]
+    plot: Any = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
+    shown = plot.shape[1] // SHOWN
+    rows = [_row(f"{gamma}", score.sheet, side, shown) for gamma, score in scores.items()]
+    wide = [cv2.copyMakeBorder(row, 0, 0, 0, plot.shape[1] - row.shape[1], cv2.BORDER_CONSTANT, value=(255, 255, 255)) for row in rows]
+    return np.vstack([plot, *wide]).astype(np.uint8, copy=False)
+
+
+def _row(words: str, sheet: Pictures, side: int, shown: int) -> Pictures:
+    """The first faces of a sheet, with its gamma on them."""
+    faces = sheet[:side, : SHOWN * side]
+    row = cv2.resize(faces, (shown * faces.shape[1] // side, shown), interpolation=cv2.INTER_NEAREST)
+    cv2.putText(row, words, (6, 22), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (255, 255, 255), 4, cv2.LINE_AA)
+    cv2.putText(row, words, (6, 22), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (0, 0, 0), 1, cv2.LINE_AA)
+    return np.asarray(row, np.uint8)

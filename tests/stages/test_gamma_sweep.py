@@ -1,0 +1,59 @@
+"""Several gammas side by side: trained, judged, drawn; bad ones refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+from small_world import World, make_world
+
+from genga.errors import ParamsError
+from genga.params import TrainFace
+from stages.gamma_sweep import gamma_sweep
+from stages.judge import Judge
+
+REPO = Path(__file__).parents[2]
+BEGAN: dict[str, Any] = {
+    "model": {"arch": "began", "resolution": 32, "z_dim": 6, "width": 8},
+    "began": {"gamma": 0.5, "lambda_k": 0.01},
+    "training": {
+        **{"batch_size": 8, "total_kimg": 0.032, "log_kimg": 0.016, "sample_kimg": 0.032, "checkpoint_kimg": 0.016},
+        **{"precision": "fp32", "seed": 0},
+    },
+    **{"warm_up": None, "growth": [], "g_lr": 0.001, "d_lr": 0.001, "beta1": 0.5, "beta2": 0.99, "r1_gamma": 0.0, "r1_interval": 1},
+    **{"label_noise": 0.0, "augment": 0.0, "ema_kimg": 0.01},
+}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make_world(tmp_path_factory.mktemp("world"), REPO)
+
+
+def judge_of(world: World) -> Judge:
+    return Judge(world.params.evaluate, world.data, world.weights_dir / "tagger", world.weights_dir / "figure-pose")
+
+
+def test_each_gamma_is_trained_once_judged_and_drawn(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params, judge = TrainFace.model_validate(BEGAN), judge_of(world)
+    found = gamma_sweep("began32", params, [0.9, 0.3, 0.9], judge, world.data.faces_dir, tmp_path)
+    assert list(found) == ["0.3", "0.9"] and all({"precision", "recall", "kid"} <= metrics.keys() for metrics in found.values())
+    assert json.loads((tmp_path / "sweep.json").read_text()) == found
+    assert json.loads((tmp_path / "0.9" / "card.json").read_text())["training"]["began"]["gamma"] == 0.9
+    picture = cv2.imread(str(tmp_path / "sweep.png"))
+    assert picture is not None and picture.shape[1] == 900 and picture.std() > 20
+
+    monkeypatch.setattr("stages.gamma_sweep.train_face", lambda *_: pytest.fail("trained again"))
+    assert gamma_sweep("began32", params, [0.3, 0.9], judge, world.data.faces_dir, tmp_path) == found
+
+
+def test_other_families_have_no_gamma(world: World, tmp_path: Path) -> None:
+    stylegan2 = world.params.train_face["stylegan2"]
+    with pytest.raises(ParamsError, match=r"stylegan2 in params\.yaml is stylegan2, expected began"):
+        gamma_sweep("stylegan2", stylegan2, [0.5], judge_of(world), world.data.faces_dir, tmp_path)
+
+
+def test_a_gamma_that_is_none_is_refused(world: World, tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match="gamma -1 was found, expected more than 0"):
+        gamma_sweep("began32", TrainFace.model_validate(BEGAN), [-1.0], judge_of(world), world.data.faces_dir, tmp_path)
