@@ -26,7 +26,7 @@ Picture = NDArray[Any]
 
 MEMORY = ("poses", "looks", "drawings", "ends")
 CANDIDATES = 48  # drawings of the nearest poses
-BEST = 6  # of them, among which z decides
+BEST = 4  # of them, among which z decides
 STICKS_WEIGH = 3.0**0.5  # of the likeness of poses: a stick of another way and length bends more than a joint of another place
 WIDER = 0.12  # at most, as a logarithm, makes z head or body
 UNLIKE = 0.05  # at first, before anything is learned: how much worse the sketch is for each unit that poses are apart
@@ -133,8 +133,8 @@ class Sketcher(nn.Module):
         """(N,): rows as in near()."""
         rows = self.near(pose)
         rows = rows.gather(1, self.expect(pose, rows).topk(min(BEST, rows.shape[1]), largest=False).indices)
-        unlike = (self.looks[rows % len(self.poses)] - z[:, None]).norm(dim=2)
-        return rows.gather(1, unlike.argmin(dim=1, keepdim=True))[:, 0]
+        alike = F.cosine_similarity(self.looks[rows % len(self.poses)], z[:, None], dim=2)  # not the distance: it prefers what is usual
+        return rows.gather(1, alike.argmax(dim=1, keepdim=True))[:, 0]
 
     def poses_of(self, rows: Tensor) -> Tensor:
         """(N, 11, 2) of these rows."""
