@@ -14,7 +14,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from genga.tags import column_slices, columns, groups
+from genga.tags import column_slices, groups
 
 CELLS = 64  # pictures are at most so many cells wide
 QUERIES = 4  # of each head, at each level

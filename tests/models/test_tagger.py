@@ -96,9 +96,9 @@ def test_a_value_that_never_occurs_has_no_weight_rather_than_an_endless_one() ->
 
 def test_steps_on_one_batch_lower_its_loss_and_the_recipe_comes_back_from_its_state(params: TrainTagger) -> None:
     targets = some_targets(16)
-    batch = Batch(torch.from_numpy(rng.integers(0, 256, (16, 32, 32, 3), dtype=np.uint8)), torch.from_numpy(targets))
+    batch = Batch(torch.from_numpy(rng.integers(0, 256, (16, 32, 32, 3), dtype=np.uint8)), torch.from_numpy(targets), torch.arange(16))
     weights = value_weights(targets, params.balance)
-    recipe = TaggerRecipe(params, weights, batch.pictures.numpy()[:2])
+    recipe = TaggerRecipe(params, weights, batch.pictures.numpy()[:2], 16)
 
     def loss_now() -> float:
         with torch.no_grad():
@@ -110,7 +110,7 @@ def test_steps_on_one_batch_lower_its_loss_and_the_recipe_comes_back_from_its_st
         recipe.step(batch, 160 + step * 16)
     assert loss_now() < 0.9 * before
 
-    twin = TaggerRecipe(params, weights, batch.pictures.numpy()[:2])
+    twin = TaggerRecipe(params, weights, batch.pictures.numpy()[:2], 16)
     twin.load_state_dict(deepcopy(recipe.state_dict()))
     seed_step(0, 99)
     scalars = recipe.step(batch, 160)
@@ -122,7 +122,7 @@ def test_steps_on_one_batch_lower_its_loss_and_the_recipe_comes_back_from_its_st
 def test_the_colours_of_a_face_survive_augmentation(params: TrainTagger) -> None:
     red = torch.zeros(32, 3, 32, 32) - 0.5
     red[:, 0] = 0.5
-    recipe = TaggerRecipe(params, even_weights(), np.zeros((1, 32, 32, 3), np.uint8))
+    recipe = TaggerRecipe(params, even_weights(), np.zeros((1, 32, 32, 3), np.uint8), 1)
     seen = recipe._augment(red)
     assert (seen[:, 0] > seen[:, 1] + 0.5).all()
     assert torch.allclose(seen[:, 1], seen[:, 2])
@@ -172,5 +172,11 @@ def test_a_flag_gets_the_threshold_that_parts_it_best() -> None:
     thresholds = thresholds_for(found, targets)
     assert 0.1 < thresholds["glasses"] <= 0.3
     assert thresholds["smile"] == 0.5
-    assert tag_metrics(found, targets, thresholds) == {"macro_f1": 1, "glasses/accuracy": 1, "glasses/macro_f1": 1}
+    assert tag_metrics(found, targets, thresholds) == {
+        "macro_f1": 1,
+        "ece": pytest.approx(0.1, abs=0.2),
+        "glasses/accuracy": 1,
+        "glasses/macro_f1": 1,
+        "glasses/ece": pytest.approx(0.22, abs=1e-6),
+    }
     assert decide(found, dict.fromkeys(flags(), 0.5))[:, glasses].sum() == 0
