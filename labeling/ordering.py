@@ -26,6 +26,8 @@ def tag_order(probabilities: Floats, features: Floats, ids: Sequence[str], count
     Pictures that people have tagged already are left out by the caller. DataError where the shapes do not fit or a number is none.
     """
     _check(probabilities, features, ids, count)
+    if not len(ids):
+        return np.empty(0, np.int64)
     unsure = uncertainty(probabilities)
     by_need = np.lexsort((np.asarray(ids), -unsure))  # ids: the same pictures come in the same order, whatever their rows
     pool = by_need[: max(POOL * count, 1000)]
