@@ -2,9 +2,10 @@
 
     python -m bench.active_learning [drawn|real] [--seeds 5] [--curves FOLDER]
 
-Rounds of labeling, simulated: a small tagger learns from the pictures that are labelled, the next ones are chosen, their labels are looked up, and a
-tagger learns anew. The truth is the drawn sample's, all tags, and the labels of ../shared/data/faces96.zip, hair and eyes, which are noisy; without
-that file it is left out. Scores are of held-out pictures, the mean over tags; means of the seeds, with their spread.
+Rounds of labeling, simulated: a reader learns from the pictures that are labelled, the next ones are chosen, their labels are looked up, and it
+learns anew. The reader is the regression on plain colours and edges (models/baseline.py), which learns in a second, not the network: the order
+has to help whoever learns. The truth is the drawn sample's, all tags, and the labels of ../shared/data/faces96.zip, hair and eyes, which are
+noisy; without that file it is left out. Scores are of held-out pictures, the mean over tags; means of the seeds, with their spread.
 """
 
 import argparse
@@ -14,32 +15,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from bench.real_faces import REAL, drawn_faces, real_faces
-from genga.params import TrainTagger
 from genga.progress import progress
 from genga.store import Store
 from genga.tags import column_slices, flags
 from labeling.ordering import tag_order
-from models.batches import Sampler, to_signed
-from models.loop import seed_step
+from models.baseline import Baseline, colours_and_edges
 from models.metrics.tags import decide, macro_f1
-from models.networks.tagger import probabilities
-from models.precision import autocast
-from models.recipes.tagger import EVEN, Batch, TaggerRecipe, value_weights
 from models.targets import UNKNOWN, Targets, names, read_labels, read_truth
 
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float32]
-Choose = Callable[[Any, Rows, int], Rows]  # tagger, labelled rows, how many -> rows
+Choose = Callable[[Baseline, Rows, int], Rows]  # what learned from them, labelled rows, how many -> rows
 
-SIDE, WIDTH, KIMG, BATCH = 32, 16, 6.0, 32  # of the small tagger: seconds a training, for there are many
 ROUNDS = {"drawn": (100, 200, 300, 400, 500, 600, 800), "real": (200, 400, 600, 800, 1000, 1300, 1600)}
 PROMISED = 0.6
 
@@ -49,7 +43,7 @@ class Task:
     """`asked`: places in names() of the tags that labels are looked up for."""
 
     what: str
-    pictures: NDArray[np.uint8]
+    features: Floats
     targets: Targets
     ids: list[str]
     pool: Rows
@@ -62,47 +56,14 @@ def task_of(what: str, root: Path) -> Task:
     targets = (read_labels(root / "labels", faces) if what == "real" else read_truth(Store(root / "sample"))).targets
     if what == "drawn":  # the sample itself, whose pictures the store of faces may hold in another order
         faces = Store(root / "sample")
-    small = np.stack([cv2.resize(face, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for face in faces.images(faces.sizes[-1])])
     known = np.flatnonzero((targets != UNKNOWN).any(axis=1))
     held_out = np.isin(known, faces.indices("test")) if what == "real" else np.arange(len(known)) % 4 == 0
     asked = [at for at in range(len(names())) if (targets[:, at] != UNKNOWN).any()]
-    return Task(what, small.astype(np.uint8), targets, faces.column("id"), known[~held_out], known[held_out], asked)
+    return Task(what, colours_and_edges(faces.images(faces.sizes[-1])), targets, faces.column("id"), known[~held_out], known[held_out], asked)
 
 
-def learner(params: TrainTagger, seed: int) -> TrainTagger:
-    model = params.model.model_copy(update={"resolution": SIDE, "width": WIDTH})
-    training = params.training.model_copy(update={"total_kimg": KIMG, "batch_size": BATCH, "seed": seed})
-    return params.model_copy(update={"model": model, "training": training, "lr": 0.004, "ema_kimg": 0.5, "own_opinion": 0.0})
-
-
-def learn(params: TrainTagger, task: Task, rows: Rows) -> Any:
-    targets = task.targets[rows]
-    recipe = TaggerRecipe(params, value_weights(targets, params.balance), task.pictures[:1], len(rows))
-    sampler = Sampler(len(rows), params.training.seed)
-    for cur_nimg in range(0, round(KIMG * 1000), BATCH):
-        seed_step(params.training.seed, cur_nimg)
-        idxs = sampler.idxs_at(cur_nimg, BATCH)
-        recipe.step(Batch(torch.from_numpy(task.pictures[rows[idxs]]), torch.from_numpy(targets[idxs]), torch.from_numpy(idxs)), cur_nimg)
-    return recipe.tagger_ema
-
-
-@torch.inference_mode()
-def look_at(tagger: Any, task: Task, rows: Rows) -> tuple[Floats, Floats]:
-    """Probabilities (N, C) and features (N, F). Tags that nobody is asked about are no reason to ask."""
-    found, features = [], []
-    with autocast("auto"):
-        for start in range(0, len(rows), 512):
-            images = to_signed(torch.from_numpy(task.pictures[rows[start : start + 512]])).contiguous(memory_format=torch.channels_last)
-            found.append(probabilities(tagger(images).float(), EVEN))
-            features.append(tagger.features(images).float())
-    shares = torch.cat(found).numpy()
-    for name in set(names()) - {names()[at] for at in task.asked}:
-        shares[:, column_slices()[name]] = 0
-    return shares, torch.cat(features).numpy()
-
-
-def score(tagger: Any, task: Task) -> float:
-    decided = decide(look_at(tagger, task, task.test)[0], dict.fromkeys(flags(), 0.5))
+def score(reader: Baseline, task: Task) -> float:
+    decided = decide(reader.probabilities(task.features[task.test]), dict.fromkeys(flags(), 0.5))
     truth = task.targets[task.test]
     return float(np.mean([macro_f1(decided[known, at], truth[known, at]) for at in task.asked if (known := truth[:, at] != UNKNOWN).any()]))
 
@@ -112,22 +73,24 @@ def by_chance(order: Rows) -> Choose:
 
 
 def by_need(task: Task) -> Choose:
-    def choose(tagger: Any, labelled: Rows, count: int) -> Rows:
+    def choose(reader: Baseline, labelled: Rows, count: int) -> Rows:
         rest = np.setdiff1d(task.pool, labelled)
-        shares, features = look_at(tagger, task, rest)
-        return rest[tag_order(shares, features, [task.ids[row] for row in rest], count)]
+        shares = reader.probabilities(task.features[rest])
+        for name in set(names()) - {names()[at] for at in task.asked}:
+            shares[:, column_slices()[name]] = 0  # tags that nobody is asked about are no reason to ask
+        return rest[tag_order(shares, task.features[rest], [task.ids[row] for row in rest], count)]
 
     return choose
 
 
-def curve(task: Task, params: TrainTagger, choose: Choose, labelled: Rows) -> list[tuple[int, float]]:
+def curve(task: Task, choose: Choose, labelled: Rows) -> list[tuple[int, float]]:
     """(number of labelled pictures, macro-F1) after each round."""
     points = []
     for size, following in zip(ROUNDS[task.what], (*ROUNDS[task.what][1:], None), strict=True):
-        tagger = learn(params, task, labelled)
-        points.append((len(labelled), score(tagger, task)))
+        reader = Baseline(task.features[labelled], task.targets[labelled])
+        points.append((len(labelled), score(reader, task)))
         if following:
-            labelled = np.concatenate([labelled, choose(tagger, labelled, following - size)])
+            labelled = np.concatenate([labelled, choose(reader, labelled, following - size)])
     return points
 
 
@@ -140,12 +103,12 @@ def labels_for(target: float, sizes: NDArray[Any], scores: NDArray[Any]) -> floa
     return float(sizes[0] if at == 0 else np.interp(target, scores[at - 1 : at + 1], sizes[at - 1 : at + 1]))
 
 
-def measure(task: Task, params: TrainTagger, seeds: int, curves_dir: Path | None) -> None:
+def measure(task: Task, seeds: int, curves_dir: Path | None) -> None:
     runs: dict[str, list[list[tuple[int, float]]]] = {"chance": [], "need": []}
     for seed in progress(range(seeds), what=f"rounds of labeling, {task.what}", unit="seeds"):
         order = np.random.default_rng(seed).permutation(task.pool)
         for how, choose in (("chance", by_chance(order)), ("need", by_need(task))):
-            runs[how].append(curve(task, learner(params, seed), choose, order[: ROUNDS[task.what][0]]))
+            runs[how].append(curve(task, choose, order[: ROUNDS[task.what][0]]))
     sizes, scores = (np.array([[[point[part] for point in run] for run in runs[how]] for how in runs]) for part in (0, 1))
     counts, means, spreads = sizes.mean(axis=1), scores.mean(axis=1), scores.std(axis=1)
     for at, how in enumerate(runs):
@@ -188,8 +151,9 @@ def main() -> None:
             print(f"active_learning: real faces skipped, there is no {REAL}")
             continue
         with tempfile.TemporaryDirectory() as scratch:
-            params = makers[what]("laptop", Path(scratch))
-            measure(task_of(what, Path(scratch)), params.train_tagger, args.seeds, args.curves)
+            makers[what]("laptop", Path(scratch))
+            with threadpool_limits(1):  # its products are small
+                measure(task_of(what, Path(scratch)), args.seeds, args.curves)
 
 
 if __name__ == "__main__":
