@@ -25,7 +25,8 @@ from genga.params import Params, TrainPose, parse_params
 from genga.skeleton import J
 from genga.store import Store
 from models.export import load_model
-from models.metrics.poses import calibration_error, near, read_poses
+from models.metrics.calibration import calibration_error
+from models.metrics.poses import near, read_poses
 from models.recipes.pose import Batch, PoseRecipe
 from stages.draw_figures import draw_figures
 from stages.train_pose import STORES, Kind, drawings_of, train_pose, visible_in

@@ -33,6 +33,21 @@ def serve(args: argparse.Namespace) -> None:
     serve(args.release, args.host, args.port)
 
 
+def tag(args: argparse.Namespace) -> None:
+    from cli.tag import tag
+
+    tag(
+        args.folder,
+        release_dir=args.release,
+        form=args.format,
+        out=args.out,
+        thresholds=args.threshold,
+        excluded=args.exclude,
+        existing=args.existing,
+        underscores=args.underscores,
+    )
+
+
 def compare(args: argparse.Namespace) -> None:
     from cli.versions import compare
 
@@ -90,6 +105,27 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--host", default="127.0.0.1")
     command.add_argument("--port", type=int, default=8000)
     command.set_defaults(do=serve)
+
+    command = commands.add_parser("tag", help="write the released tagger's tags for a folder of face pictures, for other tools")
+    command.add_argument("folder", type=Path, metavar="FOLDER", help="pictures of faces, in folders within it too; of each the middle square is read")
+    command.add_argument("--release", type=Path, default=Path("release"), help="where the tagger comes from (default: release)")
+    command.add_argument(
+        "--format", choices=("csv", "json", "txt"), default="csv", help="one table, one document, or a text file beside each picture"
+    )
+    command.add_argument("--out", type=Path, help="the csv or json file (default: tags.csv or tags.json in FOLDER)")
+    command.add_argument(
+        "--threshold",
+        action="append",
+        default=[],
+        metavar="[TAG=]NUMBER",
+        help="write a tag from this probability on, all tags or one group or flag; may be repeated (default: the tagger's own)",
+    )
+    command.add_argument("--exclude", nargs="+", action="extend", default=[], metavar="TAG", help="groups, tags or words that are never written")
+    command.add_argument("--underscores", action="store_true", help="write blue_hair instead of blue hair into text files")
+    standing = command.add_mutually_exclusive_group()
+    standing.add_argument("--append", dest="existing", action="store_const", const="append", help="add what is missing to files that stand there")
+    standing.add_argument("--overwrite", dest="existing", action="store_const", const="overwrite", help="replace files that stand there")
+    command.set_defaults(do=tag, existing="keep")
 
     command = commands.add_parser("compare", help="the versions of a family side by side, with their numbers")
     command.add_argument("family", nargs="?", metavar="FAMILY", help="one family (default: the champions of all)")

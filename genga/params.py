@@ -131,11 +131,14 @@ class TrainTagger(Section):
     weight_decay: float = Field(ge=0)
     label_smoothing: Share
     balance: Share = Field(description="0: every label counts the same; 1: every value does, however rare")
+    own_opinion: Share = Field(description="how much of what is asked for is, in the end, what the tagger itself has said: labels may be wrong")
     views: Views
     brightness: Share
     min_labels: int = Field(ge=1, description="with fewer training labels than this, a tag is learned from the drawn sample's truth")
     drawn_share: Share = Field(description="of a batch, where tags are learned from the drawn sample beside other faces")
     drawn_held_out: float = Field(gt=0, lt=0.5, description="share of the drawn sample for val, and as much again for test, in that case")
+    weak_labels: bool = Field(description="hair and eye colour of faces without labels are also named by clustering their colours")
+    right: Share = Field(description="of the answers about held-out faces, for each tag: the tagger abstains from less sure ones")
     ema_kimg: float = Field(ge=0)
 
 

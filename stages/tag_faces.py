@@ -1,7 +1,8 @@
 """every prepared face -> a probability for every tag; where people or the data have spoken, their word stands.
 
 reads   data/faces/prepared/   store;   data/labels/;   weights/tagger/
-writes  data/faces/tagged/     tags.parquet: id, column, probability, origin (human, imported, drawn or model); a row per face and column
+writes  data/faces/tagged/     tags.parquet: id, column, probability, origin (human, imported, drawn or model), version (`tagger/` and the start of
+                               its weights' sha256, where the origin is the model); a row per face and column
 """
 
 import argparse
@@ -43,6 +44,7 @@ def tag_faces(params: TagFaces, prepared_dir: Path, labels_dir: Path, tagger_dir
             "column": _repeated(np.tile(np.arange(per_face), len(faces)), columns()),
             "probability": pa.array(found.ravel(), pa.float32()),
             "origin": _repeated(origins.ravel(), [*ORIGINS, "model"]),
+            "version": _repeated(np.zeros(origins.size, np.int64), [f"tagger/{card['weights_sha256'][:12]}"], origins.ravel() != MODEL),
         }
     )
     pq.write_table(table, out_dir / "tags.parquet")
@@ -59,9 +61,9 @@ def spoken_for(found: NDArray[np.float32], labelled: Labelled) -> tuple[NDArray[
     return found, origins
 
 
-def _repeated(idxs: NDArray[np.int64], words: list[str]) -> pa.Array:
+def _repeated(idxs: NDArray[np.int64], words: list[str], missing: NDArray[np.bool_] | None = None) -> pa.Array:
     """Words by number: a few megabytes where the words themselves would be hundreds."""
-    return pa.DictionaryArray.from_arrays(pa.array(idxs, pa.int32()), pa.array(words, pa.string()))
+    return pa.DictionaryArray.from_arrays(pa.array(idxs, pa.int32(), mask=missing), pa.array(words, pa.string()))
 
 
 def main() -> None:

@@ -26,7 +26,8 @@ from genga.store import Store
 from models.batches import Sampler
 from models.export import card_of, save_model
 from models.loop import Tracker, fingerprint_of, finish, fit
-from models.metrics.poses import NEAR, calibration_error, calibration_for, near, pose_metrics, read_poses, reliability_plot
+from models.metrics.calibration import calibration_error
+from models.metrics.poses import NEAR, calibration_for, near, pose_metrics, read_poses, reliability_plot
 from models.recipes.pose import Batch, PoseRecipe
 
 Kind = Literal["stick", "figure"]

@@ -1,15 +1,18 @@
 """prepared faces + labels -> the tagger, calibrated on the val split, measured on the test split.
 
-Tags for which the faces bring too few labels are learned from the drawn sample's truth; the card says which.
+Tags for which the faces bring too few labels are learned from the drawn sample's truth, hair and eye colour also from what their colours are
+called by rule (labeling/weak.py); the card says which.
 reads   data/faces/prepared/, data/faces/sample/   stores;   data/labels/
 writes  runs/tagger/      curves and sample grids
-        weights/tagger/   weights, card (with learned_from, measured_on, thresholds, temperatures), sheet
+        weights/tagger/   weights, card (with learned_from, measured_on, thresholds, temperatures, sure, baseline), sheet,
+                          curves.png (precision and recall), confusion.png, mistakes.png and doubtful.json (the surest mistakes)
 """
 
 import argparse
 import hashlib
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +20,36 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 from torch import nn
 
+from genga.documents import write_json
 from genga.door import run
 from genga.errors import DataError
 from genga.params import TrainTagger, load_params
+from genga.pictures import encode_png
 from genga.registry import Registry
 from genga.splits import split_of
 from genga.store import Store
 from genga.tags import columns
+from labeling.weak import weak_labels
+from models.baseline import Baseline, colours_and_edges
 from models.batches import Sampler
 from models.export import card_of, save_model
 from models.loop import Tracker, fingerprint_of, finish, fit
-from models.metrics.tags import Floats, tag_logits, tag_metrics, temperatures_for, thresholds_for
+from models.metrics.tag_sheets import Mistake, confusion_plot, curves_plot, mistake_sheet, surest_mistakes
+from models.metrics.tags import Floats, answer_metrics, decide, sure_from, tag_logits, tag_metrics, temperatures_for, thresholds_for
 from models.networks.tagger import probabilities
 from models.recipes.tagger import Batch, TaggerRecipe, tagged_sheet, value_weights
-from models.targets import ORIGINS, UNKNOWN, Labelled, Targets, names, read_labels, read_truth
+from models.targets import ORIGINS, UNKNOWN, Labelled, Targets, names, read_labels, read_truth, targets_of
 
 SPLITS = ("train", "val", "test")
 SHOWN = 24
+MISTAKES = 50
 JUDGE_BATCH = 256
+BASELINE_FACES = 10_000  # at most: it does not get better with more
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,18 +64,31 @@ class Pool:
         return self.targets[self.rows[split]]
 
 
+@dataclass(frozen=True)
+class Judged:
+    """What goes onto the card, and the test split's probabilities and targets, pool after pool."""
+
+    card: dict[str, Any]
+    found: Floats
+    targets: Targets
+
+
 def train_tagger(
     params: TrainTagger, prepared_dir: Path, sample_dir: Path, labels_dir: Path, run_dir: Path, weights_dir: Path, tracker: Tracker | None = None
 ) -> None:
     faces = Store(prepared_dir)
     labelled = read_labels(labels_dir, faces)
     own = Pool(faces.images(params.model.resolution), labelled.targets, {split: faces.indices(split) for split in SPLITS})
-    learned_from = _learned_from(labelled, own.rows["train"], params.min_labels)
     drawn_only = _too_few(own.targets_of("train"), params.min_labels)
+    learned_from = _learned_from(labelled, own.rows["train"], drawn_only)
+    if params.weak_labels and drawn_only:
+        own, weak = _with_weak_labels(own, drawn_only, params.min_labels)
+        learned_from |= dict.fromkeys(weak, "weak")
     pools = [own, _drawn_pool(params, Store(sample_dir), drawn_only)] if drawn_only else [own]
     shown = _shown(own)
 
-    recipe = TaggerRecipe(params, value_weights(np.concatenate([pool.targets_of("train") for pool in pools]), params.balance), shown)
+    weights = value_weights(np.concatenate([pool.targets_of("train") for pool in pools]), params.balance)
+    recipe = TaggerRecipe(params, weights, shown, sum(map(len, _rows_to_learn(pools))))
     fingerprint = fingerprint_of(params, faces.data_id, extra=_content_hash(pools))
     fit(recipe, _batches(params, pools), params.training, run_dir, what="train tagger", fingerprint=fingerprint, tracker=tracker)
 
@@ -75,13 +101,29 @@ def train_tagger(
         faces,
         count=sum(len(pool.rows["train"]) for pool in pools),
         kimg=params.training.total_kimg,
-        metrics=judged.pop("metrics"),
-        notes=_notes(drawn_only),
+        metrics=judged.card["metrics"],
+        notes=_notes(learned_from, drawn_only),
     )
+    card |= {**judged.card, "columns": columns(), "learned_from": learned_from, "baseline": _baseline(pools, judged.targets)}
     logits = _logits(tagger, params, Pool(shown, own.targets, {"shown": np.arange(len(shown))}), "shown")
-    sheet = tagged_sheet(shown, probabilities(logits, judged["temperatures"]).numpy(), judged["thresholds"])
-    save_model(weights_dir, tagger, card | {"columns": columns(), "learned_from": learned_from} | judged, sheet)
+    sheet = tagged_sheet(shown, probabilities(logits, card["temperatures"]).numpy(), card["thresholds"])
+    save_model(weights_dir, tagger, card, sheet)
+    _say(card)
+    _write_sheets(weights_dir, pools, judged, faces, labelled, tracker)
     finish(run_dir)
+
+
+def _with_weak_labels(own: Pool, wanted: list[str], min_labels: int) -> tuple[Pool, list[str]]:
+    """Training faces without a label get what their colours are called by rule; of which names there are then enough."""
+    rows = own.rows["train"]
+    weak = np.array([targets_of(labels) for labels in weak_labels(own.pictures[rows])], np.int64).reshape(len(rows), len(names()))
+    weak[:, [at for at, name in enumerate(names()) if name not in wanted]] = UNKNOWN
+    targets = own.targets.copy()
+    targets[rows] = np.where(targets[rows] == UNKNOWN, weak, targets[rows])
+    enough = set(wanted) - set(_too_few(targets[rows], min_labels))
+    unused = [at for at, name in enumerate(names()) if name in wanted and name not in enough]
+    targets[:, unused] = own.targets[:, unused]
+    return replace(own, targets=targets), sorted(enough)
 
 
 def _too_few(targets: Targets, min_labels: int) -> list[str]:
@@ -89,9 +131,8 @@ def _too_few(targets: Targets, min_labels: int) -> list[str]:
     return [name for name, count in zip(names(), known, strict=True) if count < min_labels]
 
 
-def _learned_from(labelled: Labelled, rows: NDArray[np.int64], min_labels: int) -> dict[str, str]:
+def _learned_from(labelled: Labelled, rows: NDArray[np.int64], drawn: list[str]) -> dict[str, str]:
     """Group or flag -> the origin of most of its training labels; "drawn" where the sample's truth takes their place."""
-    drawn = _too_few(labelled.targets[rows], min_labels)
     per_origin = [(labelled.origins[rows] == origin).sum(axis=0) for origin in range(len(ORIGINS))]
     most = np.argmax(per_origin, axis=0)
     return {name: "drawn" if name in drawn else ORIGINS[at] for name, at in zip(names(), most, strict=True)}
@@ -122,22 +163,27 @@ def _content_hash(pools: list[Pool]) -> str:
     return digest.hexdigest()
 
 
+def _rows_to_learn(pools: list[Pool]) -> list[NDArray[np.int64]]:
+    """Of each pool the training pictures of which anything is known."""
+    return [pool.rows["train"][(pool.targets_of("train") != UNKNOWN).any(axis=1)] for pool in pools]
+
+
 def _batches(params: TrainTagger, pools: list[Pool]) -> Callable[[int], Batch]:
-    """Batches with `drawn_share` of drawn faces, where some are needed. Faces of which nothing is known are left out."""
+    """Batches with `drawn_share` of drawn faces, where some are needed."""
     size = params.training.batch_size
     drawn = round(size * params.drawn_share) if len(pools) > 1 else 0
-    rows = [pool.rows["train"][(pool.targets_of("train") != UNKNOWN).any(axis=1)] for pool in pools]
+    rows = _rows_to_learn(pools)
+    starts = np.cumsum([0, *map(len, rows)])
     sizes = [size - drawn, drawn][: len(pools)] if len(rows[0]) else [0, size]
     samplers = [Sampler(max(1, len(some)), params.training.seed + at) for at, some in enumerate(rows)]
 
     def batch_at(cur_nimg: int) -> Batch:
         parts = [
-            (pool.pictures[chosen], pool.targets[chosen])
-            for pool, some, sampler, share in zip(pools, rows, samplers, sizes, strict=True)
-            if share and len(chosen := some[sampler.idxs_at(cur_nimg // size * share, share)])
+            (pool.pictures[some[idxs]], pool.targets[some[idxs]], start + idxs)
+            for pool, some, start, sampler, share in zip(pools, rows, starts, samplers, sizes, strict=False)
+            if share and len(some) and len(idxs := sampler.idxs_at(cur_nimg // size * share, share))
         ]
-        pictures, targets = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        return Batch(torch.from_numpy(pictures), torch.from_numpy(targets))
+        return Batch(*(torch.from_numpy(np.concatenate(arrays)) for arrays in zip(*parts, strict=True)))
 
     return batch_at
 
@@ -148,20 +194,79 @@ def _logits(tagger: nn.Module, params: TrainTagger, pool: Pool, split: str) -> t
     )
 
 
-def _judge(tagger: nn.Module, params: TrainTagger, pools: list[Pool], drawn_only: list[str]) -> dict[str, Any]:
+def _judge(tagger: nn.Module, params: TrainTagger, pools: list[Pool], drawn_only: list[str]) -> Judged:
     """Temperatures and thresholds from val, metrics from test; each tag on the pictures that it was learned from."""
     logits, targets = (
         {split: torch.cat([_logits(tagger, params, pool, split) for pool in pools]) for split in ("val", "test")},
         {split: np.concatenate([pool.targets_of(split) for pool in pools]) for split in ("val", "test")},
     )
     temperatures = temperatures_for(logits["val"], targets["val"])
-    thresholds = thresholds_for(probabilities(logits["val"], temperatures).numpy(), targets["val"])
-    found: Floats = probabilities(logits["test"], temperatures).numpy()
-    return {
+    val, test = (probabilities(logits[split], temperatures).numpy() for split in ("val", "test"))
+    thresholds = thresholds_for(val, targets["val"])
+    sure = sure_from(val, targets["val"], thresholds, params.right)
+    card = {
         "temperatures": temperatures,
         "thresholds": thresholds,
-        "metrics": tag_metrics(found, targets["test"], thresholds),
+        "sure": sure,
+        "metrics": tag_metrics(test, targets["test"], thresholds) | answer_metrics(test, targets["test"], thresholds, sure),
         "measured_on": {name: "drawn sample" if name in drawn_only else "these faces" for name in names()},
+    }
+    return Judged(card, test, targets["test"])
+
+
+def _baseline(pools: list[Pool], targets: Targets) -> dict[str, float]:
+    """The same metrics of a regression on plain colours and edges, learned and measured on the same faces. `targets`: of the test split."""
+    learned = [rows[:BASELINE_FACES] for rows in _rows_to_learn(pools)]
+    with threadpool_limits(1):  # its products are small
+        train = np.concatenate([colours_and_edges(pool.pictures[rows]) for pool, rows in zip(pools, learned, strict=True) if len(rows)])
+        baseline = Baseline(train, np.concatenate([pool.targets[rows] for pool, rows in zip(pools, learned, strict=True)]))
+        test = [colours_and_edges(pool.pictures[rows]) for pool in pools if len(rows := pool.rows["test"])]
+        found = baseline.probabilities(np.concatenate(test)) if test else np.empty((0, len(columns())), np.float32)
+    return tag_metrics(found, targets, dict.fromkeys(names(), 0.5))
+
+
+def _say(card: dict[str, Any]) -> None:
+    for name in names():
+        if f"{name}/macro_f1" in card["metrics"]:
+            mine, plain = ({score: one[f"{name}/{score}"] for score in ("accuracy", "macro_f1")} for one in (card["metrics"], card["baseline"]))
+            log.info(
+                f"{name}: accuracy {mine['accuracy']:.3f}, macro-F1 {mine['macro_f1']:.3f} held out; "
+                f"regression on colours and edges {plain['accuracy']:.3f}, {plain['macro_f1']:.3f}"
+            )
+
+
+def _write_sheets(weights_dir: Path, pools: list[Pool], judged: Judged, faces: Store, labelled: Labelled, tracker: Tracker | None) -> None:
+    decided = decide(judged.found, judged.card["thresholds"])
+    pictures = np.concatenate([pool.pictures[pool.rows["test"]] for pool in pools])
+    mistakes = surest_mistakes(judged.found, decided, judged.targets, MISTAKES)
+    sheets = {
+        "curves": curves_plot(judged.found, judged.targets),
+        "confusion": confusion_plot(decided, judged.targets),
+        "mistakes": mistake_sheet(pictures, mistakes),
+    }
+    for name, sheet in sheets.items():
+        (weights_dir / f"{name}.png").write_bytes(encode_png(sheet))
+        if tracker:
+            tracker.picture(weights_dir / f"{name}.png")
+    write_json(weights_dir / "doubtful.json", _doubtful(mistakes, pools[0].rows["test"], faces, labelled))
+
+
+def _doubtful(mistakes: list[Mistake], rows: NDArray[np.int64], faces: Store, labelled: Labelled) -> dict[str, Any]:
+    """The mistakes on the faces themselves, by the ids that labels are kept under; drawn faces are right by definition."""
+    ids = faces.column("imported_id" if "imported_id" in faces.manifest.column_names else "id")
+    mine = [(each, int(rows[each.row])) for each in mistakes if each.row < len(rows)]
+    return {
+        "pictures": [
+            {
+                "id": ids[row],
+                "name": each.name,
+                "label": each.label,
+                "guess": each.guess,
+                "confidence": each.confidence,
+                "origin": ORIGINS[labelled.origins[row, names().index(each.name)]],
+            }
+            for each, row in mine
+        ]
     }
 
 
@@ -171,11 +276,19 @@ def _shown(pool: Pool) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pool.pictures[rows[:SHOWN]])
 
 
-def _notes(drawn_only: list[str]) -> list[str]:
-    if not drawn_only:
-        return []
-    words = ", ".join(name.replace("_", " ") for name in drawn_only)
-    return [f"These tags were learned from drawn sample faces only, because the pictures bring no labels for them, and are often wrong: {words}."]
+def _notes(learned_from: dict[str, str], drawn_only: list[str]) -> list[str]:
+    weak = [name for name in drawn_only if learned_from[name] == "weak"]
+    rest = [name for name in drawn_only if name not in weak]
+    notes = []
+    if rest:
+        words = ", ".join(name.replace("_", " ") for name in rest)
+        notes.append(
+            f"These tags were learned from drawn sample faces only, because the pictures bring no labels for them, and are often wrong: {words}."
+        )
+    if weak:
+        words = ", ".join(name.replace("_", " ") for name in weak)
+        notes.append(f"These tags were learned without people, from drawn sample faces and colours that are named by rule: {words}.")
+    return notes
 
 
 def main() -> None:

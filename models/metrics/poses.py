@@ -1,7 +1,5 @@
 """How well joints are read, by the names of genga/skeleton.py, and how a network's confidence becomes a probability that means what it says."""
 
-from typing import Any
-
 import cv2
 import numpy as np
 import torch
@@ -10,16 +8,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genga.skeleton import JOINTS, pdj, reference_length, swap_limbs
+from models.metrics.calibration import BINS, Array, Flags, calibration_error, reliability
 from models.precision import channels_last
 from models.recipes.pose import ink_of
 
 JUDGE_BATCH = 128
-BINS = 10
 NEAR = 0.1  # of the longer side of the pose's box: how near a joint is to its place when it counts as found
 PLOT_SIDE, PLOT_EDGE = 360, 40
-
-Array = NDArray[Any]
-Flags = NDArray[np.bool_]
 
 
 @torch.no_grad()
@@ -75,17 +70,6 @@ def calibration_for(confidence: Array, hit: Flags) -> Tensor:
 
     optimizer.step(loss)  # type: ignore[no-untyped-call]
     return fit.detach().float()
-
-
-def reliability(confidence: Array, hit: Flags) -> list[tuple[float, float, int]]:
-    """Per bin of confidence that holds any joint: its mean confidence, the share of its joints that were found, and how many they are."""
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    return [(float(confidence[chosen].mean()), float(hit[chosen].mean()), int(chosen.sum())) for chosen in (bins == each for each in np.unique(bins))]
-
-
-def calibration_error(confidence: Array, hit: Flags) -> float:
-    """ECE: how far confidence lies from the share found, averaged over joints (Guo et al. 2017, https://arxiv.org/abs/1706.04599, eq. 3)."""
-    return sum(count * abs(sure - share) for sure, share, count in reliability(confidence, hit)) / confidence.size
 
 
 def reliability_plot(confidence: Array, hit: Flags) -> NDArray[np.uint8]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from genga.progress import progress
 from genga.tags import column_slices, columns, flags, groups
 from models.batches import to_signed
+from models.metrics.calibration import calibration_error
 from models.networks.tagger import probabilities
 from models.precision import Precision, autocast, channels_last
 from models.targets import UNKNOWN, Targets, names, value_names
@@ -18,22 +19,30 @@ Floats = NDArray[np.float32]
 
 TEMPERATURES = np.geomspace(0.25, 4.0, 33)
 THRESHOLDS = np.linspace(0.05, 0.95, 19)
+MIN_ANSWERS = 20  # held-out answers that say something about the next ones
 
 
-@torch.no_grad()
 def tag_logits(
     tagger: nn.Module, pictures: NDArray[np.uint8], rows: NDArray[np.int64], *, batch_size: int, precision: Precision, what: str
 ) -> Tensor:
     """(N, C) on the CPU, in the order of `rows`. `pictures`: uint8 (all, R, R, 3) at the tagger's resolution."""
     tagger = channels_last(tagger).eval()
-    device = next(tagger.parameters()).device
     found = [torch.empty(0, len(columns()))]
-    with progress(what=what, total=len(rows), unit="faces") as bar, autocast(precision):
+    with progress(what=what, total=len(rows), unit="faces") as bar:
         for start in range(0, len(rows), batch_size):
             chunk = rows[start : start + batch_size]
-            found.append(tagger(to_signed(torch.from_numpy(pictures[chunk]).to(device))).float().cpu())
+            found.append(batch_logits(tagger, pictures[chunk], precision))
             bar.update(len(chunk))
     return torch.cat(found)
+
+
+@torch.inference_mode()
+def batch_logits(tagger: nn.Module, pictures: NDArray[np.uint8], precision: Precision) -> Tensor:
+    """uint8 (N, R, R, 3) -> (N, C) on the CPU, by a tagger in eval mode."""
+    images = to_signed(torch.from_numpy(pictures).to(next(tagger.parameters()).device))
+    with autocast(precision):
+        logits: Tensor = tagger(images)
+    return logits.float().cpu()
 
 
 def temperatures_for(logits: Tensor, targets: Targets) -> dict[str, float]:
@@ -77,6 +86,56 @@ def decide(found: Floats, thresholds: Mapping[str, float]) -> Targets:
     return np.stack(parts, axis=1)
 
 
+def confidence_of(found: Floats, decided: Targets) -> Floats:
+    """(N, names): the probability of each decided value; UNKNOWN gets 0."""
+    parts = [_shares(found, name) for name in names()]
+    each = [np.take_along_axis(part, column.clip(0)[:, None], axis=1)[:, 0] for part, column in zip(parts, decided.T, strict=True)]
+    return np.where(decided == UNKNOWN, 0, np.stack(each, axis=1)).astype(np.float32)
+
+
+def _shares(found: Floats, name: str) -> Floats:
+    """The columns of a group; of a flag no and yes."""
+    part = found[:, column_slices()[name]]
+    return np.concatenate([1 - part, part], axis=1) if name in flags() else part
+
+
+def sure_from(found: Floats, targets: Targets, thresholds: Mapping[str, float], right: float) -> dict[str, dict[str, float]]:
+    """name -> value -> the least confidence from which on `right` of the held-out answers with that value are right; below it the tagger abstains.
+
+    A value that is answered too rarely goes by all answers about its name; names without labels are answered always.
+    """
+    decided = decide(found, thresholds)
+    confidence = confidence_of(found, decided)
+    sure = {}
+    for at, name in enumerate(names()):
+        known = targets[:, at] != UNKNOWN
+        said, sureness, hit = decided[known, at], confidence[known, at], decided[known, at] == targets[known, at]
+        every = _least_sure(sureness, hit, right)
+        by_value = {value: said == number for number, value in enumerate(value_names(name))}
+        sure[name] = {
+            value: _least_sure(sureness[these], hit[these], right) if these.sum() >= MIN_ANSWERS else every for value, these in by_value.items()
+        }
+    return sure
+
+
+def _least_sure(confidence: Floats, hit: NDArray[np.bool_], right: float) -> float:
+    order = np.argsort(-confidence, kind="stable")
+    shares = np.cumsum(hit[order]) / np.arange(1, len(hit) + 1)
+    enough = np.flatnonzero(shares[MIN_ANSWERS - 1 :] >= right) + MIN_ANSWERS  # so many of the surest
+    if len(hit) < MIN_ANSWERS or (len(enough) and enough[-1] == len(hit)):
+        return 0.0
+    return float(confidence[order[enough[-1] - 1]]) if len(enough) else 1.0
+
+
+def answers(found: Floats, thresholds: Mapping[str, float], sure: Mapping[str, Mapping[str, float]]) -> Targets:
+    """As `decide`, and UNKNOWN where the tagger abstains."""
+    decided = decide(found, thresholds)
+    least = np.stack(
+        [np.array([sure[name][value] for value in value_names(name)])[column] for name, column in zip(names(), decided.T, strict=True)], axis=1
+    )
+    return np.where(confidence_of(found, decided) >= least.astype(np.float32), decided, UNKNOWN)
+
+
 def macro_f1(found: Targets, truth: Targets) -> float:
     """Mean of the F1 of each value that occurs in either; 0 where nothing was asked."""
     scores = []
@@ -87,15 +146,34 @@ def macro_f1(found: Targets, truth: Targets) -> float:
 
 
 def tag_metrics(found: Floats, targets: Targets, thresholds: Mapping[str, float]) -> dict[str, float]:
-    """`<name>/accuracy` and `<name>/macro_f1` of each group and flag that has labels, and `macro_f1`, the mean of the latter."""
+    """`<name>/accuracy`, `<name>/macro_f1` and `<name>/ece` of each group and flag that has labels; `macro_f1` and `ece`, the means over them."""
     metrics: dict[str, float] = {}
-    for name, decided, truth in zip(names(), decide(found, thresholds).T, targets.T, strict=True):
+    decided = decide(found, thresholds)
+    for name, said, confidence, truth in zip(names(), decided.T, confidence_of(found, decided).T, targets.T, strict=True):
         known = truth != UNKNOWN
         if known.any():
-            metrics[f"{name}/accuracy"] = float((decided[known] == truth[known]).mean())
-            metrics[f"{name}/macro_f1"] = macro_f1(decided[known], truth[known])
-    scores = [value for name, value in metrics.items() if name.endswith("/macro_f1")]
-    return {"macro_f1": float(np.mean(scores)) if scores else 0.0, **metrics}
+            hit = said[known] == truth[known]
+            metrics[f"{name}/accuracy"] = float(hit.mean())
+            metrics[f"{name}/macro_f1"] = macro_f1(said[known], truth[known])
+            metrics[f"{name}/ece"] = float(calibration_error(confidence[known], hit))
+    return {"macro_f1": _mean_over_names(metrics, "macro_f1"), "ece": _mean_over_names(metrics, "ece"), **metrics}
+
+
+def _mean_over_names(metrics: Mapping[str, float], score: str) -> float:
+    scores = [value for name, value in metrics.items() if name.endswith(f"/{score}")]
+    return float(np.mean(scores)) if scores else 0.0
+
+
+def answer_metrics(found: Floats, targets: Targets, thresholds: Mapping[str, float], sure: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Of each group and flag that has labels: `<name>/answered`, how often the tagger does not abstain, and `<name>/right`, how often that is so."""
+    metrics: dict[str, float] = {}
+    for name, said, truth in zip(names(), answers(found, thresholds, sure).T, targets.T, strict=True):
+        known = truth != UNKNOWN
+        spoken = known & (said != UNKNOWN)
+        if known.any():
+            metrics[f"{name}/answered"] = float(spoken.sum() / known.sum())
+            metrics[f"{name}/right"] = float((said[spoken] == truth[spoken]).mean()) if spoken.any() else 0.0
+    return metrics
 
 
 def in_words(row: NDArray[np.int64]) -> list[str]:

@@ -33,7 +33,7 @@ def test_help_names_every_command_within_half_a_second() -> None:
         result = genga("--help")
         times.append(time.perf_counter() - started)
     assert result.returncode == 0
-    for command in ("import", "repro", "profile", "serve", "compare", "promote", "rollback", "doctor"):
+    for command in ("import", "repro", "profile", "serve", "tag", "compare", "promote", "rollback", "doctor"):
         assert command in result.stdout
     assert statistics.median(times) < 0.5
 

@@ -10,7 +10,8 @@ import torch
 from genga.params import TrainPose, Views, load_params
 from genga.skeleton import LIMBS, MIRRORED, STICKS, J, mirror, pck
 from models.loop import seed_step
-from models.metrics.poses import calibration_error, calibration_for, near, pose_metrics, read_poses, reliability, reliability_plot
+from models.metrics.calibration import calibration_error, reliability
+from models.metrics.poses import calibration_for, near, pose_metrics, read_poses, reliability_plot
 from models.networks import build
 from models.networks.pose import PoseNet, cell_centres, hints, nothing_seen, read_heat
 from models.recipes.pose import Batch, PoseRecipe, ink_of, pose_losses

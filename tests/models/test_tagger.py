@@ -10,12 +10,25 @@ import torch
 from genga.errors import DataError
 from genga.params import TrainTagger, load_params
 from genga.tags import column_slices, columns, flags, groups
+from models.baseline import Baseline, colours_and_edges
 from models.batches import to_signed
 from models.loop import seed_step
-from models.metrics.tags import TEMPERATURES, decide, macro_f1, tag_metrics, temperatures_for, thresholds_for
+from models.metrics.tag_sheets import confusion_plot, curves_plot, mistake_sheet, surest_mistakes
+from models.metrics.tags import (
+    TEMPERATURES,
+    answer_metrics,
+    answers,
+    confidence_of,
+    decide,
+    macro_f1,
+    sure_from,
+    tag_metrics,
+    temperatures_for,
+    thresholds_for,
+)
 from models.networks import build
 from models.networks.tagger import Tagger, probabilities
-from models.recipes.tagger import Batch, TaggerRecipe, tag_loss, value_weights
+from models.recipes.tagger import Batch, Opinions, TaggerRecipe, opinion_loss, tag_loss, value_weights
 from models.targets import UNKNOWN, counts, names, targets_of, value_names
 
 REPO = Path(__file__).parents[2]
@@ -96,9 +109,9 @@ def test_a_value_that_never_occurs_has_no_weight_rather_than_an_endless_one() ->
 
 def test_steps_on_one_batch_lower_its_loss_and_the_recipe_comes_back_from_its_state(params: TrainTagger) -> None:
     targets = some_targets(16)
-    batch = Batch(torch.from_numpy(rng.integers(0, 256, (16, 32, 32, 3), dtype=np.uint8)), torch.from_numpy(targets))
+    batch = Batch(torch.from_numpy(rng.integers(0, 256, (16, 32, 32, 3), dtype=np.uint8)), torch.from_numpy(targets), torch.arange(16))
     weights = value_weights(targets, params.balance)
-    recipe = TaggerRecipe(params, weights, batch.pictures.numpy()[:2])
+    recipe = TaggerRecipe(params, weights, batch.pictures.numpy()[:2], 16)
 
     def loss_now() -> float:
         with torch.no_grad():
@@ -110,7 +123,7 @@ def test_steps_on_one_batch_lower_its_loss_and_the_recipe_comes_back_from_its_st
         recipe.step(batch, 160 + step * 16)
     assert loss_now() < 0.9 * before
 
-    twin = TaggerRecipe(params, weights, batch.pictures.numpy()[:2])
+    twin = TaggerRecipe(params, weights, batch.pictures.numpy()[:2], 16)
     twin.load_state_dict(deepcopy(recipe.state_dict()))
     seed_step(0, 99)
     scalars = recipe.step(batch, 160)
@@ -122,7 +135,7 @@ def test_steps_on_one_batch_lower_its_loss_and_the_recipe_comes_back_from_its_st
 def test_the_colours_of_a_face_survive_augmentation(params: TrainTagger) -> None:
     red = torch.zeros(32, 3, 32, 32) - 0.5
     red[:, 0] = 0.5
-    recipe = TaggerRecipe(params, even_weights(), np.zeros((1, 32, 32, 3), np.uint8))
+    recipe = TaggerRecipe(params, even_weights(), np.zeros((1, 32, 32, 3), np.uint8), 1)
     seen = recipe._augment(red)
     assert (seen[:, 0] > seen[:, 1] + 0.5).all()
     assert torch.allclose(seen[:, 1], seen[:, 2])
@@ -172,5 +185,110 @@ def test_a_flag_gets_the_threshold_that_parts_it_best() -> None:
     thresholds = thresholds_for(found, targets)
     assert 0.1 < thresholds["glasses"] <= 0.3
     assert thresholds["smile"] == 0.5
-    assert tag_metrics(found, targets, thresholds) == {"macro_f1": 1, "glasses/accuracy": 1, "glasses/macro_f1": 1}
+    assert tag_metrics(found, targets, thresholds) == {
+        "macro_f1": 1,
+        "ece": pytest.approx(0.1, abs=0.2),
+        "glasses/accuracy": 1,
+        "glasses/macro_f1": 1,
+        "glasses/ece": pytest.approx(0.22, abs=1e-6),
+    }
     assert decide(found, dict.fromkeys(flags(), 0.5))[:, glasses].sum() == 0
+
+
+def test_opinions_are_averages_and_pull_towards_themselves_where_there_is_a_label() -> None:
+    opinions = Opinions(3)
+    for _ in range(6):
+        said = opinions.of(torch.tensor([1]), torch.full((1, len(columns())), 0.8))
+    assert torch.allclose(said, torch.full_like(said, 0.8))  # an average, from the first time on
+    assert (opinions.said[[0, 2]] == 0).all()
+    said = opinions.of(torch.tensor([1]), torch.full((1, len(columns())), 0.2))
+    assert 0.2 < said[0, 0] < 0.8
+
+    logits = torch.zeros(1, len(columns()), requires_grad=True)
+    targets = torch.full((1, len(names())), UNKNOWN)
+    targets[0, 0] = 1
+    spoken = torch.zeros(1, len(columns()))
+    spoken[0, 0] = 1
+    opinion_loss(logits, targets, spoken, even_weights()).backward()
+    assert logits.grad is not None and logits.grad[0, 0] < 0 < logits.grad[0, 1]
+    assert (logits.grad[0, column_slices()["glasses"]] == 0).all()  # no label, no say
+
+
+def test_opinions_are_not_heard_before_a_fifth_of_the_training(params: TrainTagger) -> None:
+    recipe = TaggerRecipe(params, even_weights(), np.zeros((1, 32, 32, 3), np.uint8), 1)
+    total = params.training.total_kimg * 1000
+    assert [round(recipe._opinions_count(int(total * done)), 2) for done in (0, 0.2, 0.35, 0.5, 1)] == [0, 0, 0.5, 1, 1]
+
+
+def calibrated_answers(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities of glasses, and labels that are drawn from them."""
+    found = np.zeros((count, len(columns())), np.float32)
+    found[:, [column_slices()[name].start for name in groups()]] = 1
+    found[:, column_slices()["glasses"].start] = rng.uniform(0, 1, count)
+    targets = np.full((count, len(names())), UNKNOWN)
+    targets[:, names().index("glasses")] = rng.uniform(0, 1, count) < found[:, column_slices()["glasses"].start]
+    return found, targets
+
+
+def test_the_tagger_abstains_where_held_out_answers_were_too_often_wrong() -> None:
+    found, targets = calibrated_answers(8000)
+    even = dict.fromkeys(flags(), 0.5)
+    sure = sure_from(found, targets, even, right=0.9)
+    # of answers from c on, (c + 1) / 2 are right: 0.9 where c is 0.8
+    assert sure["glasses"]["yes"] == pytest.approx(0.8, abs=0.05) == sure["glasses"]["no"]
+    assert set(sure["smile"].values()) == {0.0}  # no labels: always answered
+    metrics = answer_metrics(found, targets, even, sure)
+    assert metrics["glasses/answered"] == pytest.approx(0.4, abs=0.06) and metrics["glasses/right"] == pytest.approx(0.9, abs=0.01)
+    said = answers(found, even, sure)[:, names().index("glasses")]
+    assert ((said == UNKNOWN) == (confidence_of(found, decide(found, even))[:, names().index("glasses")] < sure["glasses"]["yes"])).mean() > 0.97
+    assert tag_metrics(found, targets, even)["glasses/ece"] < 0.03
+
+
+def test_a_tagger_that_is_always_right_enough_never_abstains_and_a_hopeless_one_always() -> None:
+    found, targets = calibrated_answers(400)
+    glasses, even = names().index("glasses"), dict.fromkeys(flags(), 0.5)
+    right = targets.copy()
+    right[:, glasses] = decide(found, even)[:, glasses]
+    assert sure_from(found, right, even, right=0.9)["glasses"] == {"no": 0.0, "yes": 0.0}
+    wrong = right.copy()
+    wrong[:, glasses] = 1 - right[:, glasses]
+    assert sure_from(found, wrong, even, right=0.9)["glasses"] == {"no": 1.0, "yes": 1.0}
+
+
+def test_the_baseline_reads_plain_colours_and_says_nothing_of_what_it_never_saw() -> None:
+    colours = rng.integers(0, 3, 90)
+    pictures = np.clip(rng.normal(np.eye(3)[colours][:, None, None] * 150 + 40, 20, (90, 16, 16, 3)), 0, 255).astype(np.uint8)
+    targets = np.full((90, len(names())), UNKNOWN)
+    targets[:, 0], targets[:, names().index("smile")] = colours, 1
+    features = colours_and_edges(pictures)
+    found = Baseline(features[:60], targets[:60]).probabilities(features[60:])
+    decided = decide(found, dict.fromkeys(flags(), 0.5))
+    assert (decided[:, 0] == colours[60:]).mean() > 0.95
+    assert (decided[:, names().index("smile")] == 1).all()
+    for name in groups():
+        assert np.allclose(found[:, column_slices()[name]].sum(axis=1), 1, atol=1e-5)
+    assert np.allclose(found[:, column_slices()["hair_length"]], 1 / 3) and np.allclose(found[:, column_slices()["glasses"]], 0.5)
+
+
+def test_the_surest_mistakes_come_first_and_right_answers_never() -> None:
+    found, targets = calibrated_answers(200)
+    decided = decide(found, dict.fromkeys(flags(), 0.5))
+    mistakes = surest_mistakes(found, decided, targets, 10)
+    assert [each.confidence for each in mistakes] == sorted((each.confidence for each in mistakes), reverse=True)
+    for each in mistakes:
+        assert each.name == "glasses" and each.label != each.guess
+        assert (each.label == "yes") == bool(targets[each.row, names().index("glasses")])
+    sheet = mistake_sheet(np.zeros((200, 16, 16, 3), np.uint8), mistakes[:3])
+    assert sheet.ndim == 3 and sheet.shape[1] > 3 * 100
+    assert mistake_sheet(np.zeros((200, 16, 16, 3), np.uint8), []).std() > 0  # says so
+
+
+@pytest.mark.parametrize("labels", ["none", "flags", "all"])
+def test_curves_and_confusion_are_drawn_whatever_labels_there_are(labels: str) -> None:
+    found, targets = calibrated_answers(50)
+    if labels == "none":
+        targets[:] = UNKNOWN
+    if labels == "all":
+        targets = some_targets(50)
+    for plot in (curves_plot(found, targets), confusion_plot(decide(found, dict.fromkeys(flags(), 0.5)), targets)):
+        assert plot.dtype == np.uint8 and plot.shape[2] == 3 and min(plot.shape[:2]) > 200

@@ -12,7 +12,7 @@ from genga.errors import CheckpointError, DataError
 from genga.params import TagFaces
 from genga.store import Store
 from genga.tags import column_slices, columns, groups
-from models.export import save_model
+from models.export import read_card, save_model
 from models.networks import build
 from models.targets import names
 from stages.tag_faces import tag_faces
@@ -77,6 +77,17 @@ def test_what_people_said_stands_then_what_came_along_then_the_model(world: Path
     assert [origins[row, hair.start] for row in (0, 1, 2)] == ["human", "imported", "model"]
     assert (origins[2, glasses], origins[0, glasses]) == ("human", "model")
     assert (origins[3:] == "model").all()
+
+
+def test_each_word_says_whose_it_is_and_the_models_which_model(world: Path) -> None:
+    ids = Store(world / "faces").column("id")
+    write_labels(world / "labels", [(ids[0], "glasses", "true", "human")])
+    tagged(world)
+    table = pq.read_table(world / "tagged" / "tags.parquet").to_pylist()
+    versions = {(row["id"], row["column"]): row["version"] for row in table}
+    sha256 = read_card(world / "tagger")["weights_sha256"]
+    assert versions.pop((ids[0], "glasses")) is None
+    assert set(versions.values()) == {f"tagger/{sha256[:12]}"}
 
 
 def test_a_tagger_of_another_vocabulary_is_refused(world: Path) -> None:

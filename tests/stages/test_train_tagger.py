@@ -22,7 +22,14 @@ def params() -> TrainTagger:
     model = stated.model.model_copy(update={"resolution": 32, "width": 8, "dropout": 0.0})
     short = {"batch_size": 16, "total_kimg": 0.5, "log_kimg": 0.1, "sample_kimg": 0.4, "checkpoint_kimg": 0.4, "precision": "fp32"}
     return stated.model_copy(
-        update={"model": model, "training": stated.training.model_copy(update=short), "lr": 0.01, "min_labels": 10, "drawn_held_out": 0.2}
+        update={
+            "model": model,
+            "training": stated.training.model_copy(update=short),
+            "lr": 0.01,
+            "min_labels": 10,
+            "drawn_held_out": 0.2,
+            "weak_labels": False,
+        }
     )
 
 
@@ -52,6 +59,34 @@ def test_labels_that_came_along_are_learned_and_the_rest_comes_from_the_drawn_sa
     assert not tagger.training
     assert (tmp_path / "tagger" / "sheet.png").stat().st_size > 1000
     assert not (tmp_path / "runs-tagger" / "checkpoints").exists()
+
+
+def test_hair_and_eyes_without_labels_start_from_what_their_colours_are_called(params: TrainTagger, tmp_path: Path) -> None:
+    write_faces(tmp_path / "faces", 120, seed=0)
+    write_faces(tmp_path / "sample", 60, seed=1)
+    write_labels(tmp_path / "labels", [])
+    card = read_card(train(briefly(params).model_copy(update={"weak_labels": True}), tmp_path))
+    assert card["learned_from"]["hair_color"] == "weak" and card["learned_from"]["glasses"] == "drawn"
+    assert card["measured_on"]["hair_color"] == "drawn sample"
+    assert any("named by rule" in note and "hair color" in note for note in card["notes"])
+
+
+def test_the_surest_mistakes_are_shown_and_listed_by_the_ids_that_labels_have(params: TrainTagger, tmp_path: Path) -> None:
+    faces = write_faces(tmp_path / "faces", 120, seed=0)
+    write_faces(tmp_path / "sample", 60, seed=1)
+    wrong, _ = faces[5]  # of the test split, and blue
+    told = dict(faces) | {wrong: "green"}
+    write_labels(tmp_path / "labels", [(f"came-as-{id_}", "hair_color", colour, "imported") for id_, colour in told.items()])
+    out = train(params, tmp_path)
+    (doubt,) = [each for each in json.loads((out / "doubtful.json").read_text())["pictures"] if each["id"] == f"came-as-{wrong}"]
+    assert doubt["label"] == told[wrong] and doubt["guess"] == dict(faces)[wrong]
+    assert (doubt["name"], doubt["origin"]) == ("hair_color", "imported") and 0.2 < doubt["confidence"] <= 1
+    for name in ("curves", "confusion", "mistakes"):
+        assert (out / f"{name}.png").stat().st_size > 1000
+    card = read_card(out)
+    assert card["baseline"]["hair_color/accuracy"] > 0.8
+    assert card["metrics"].keys() >= {"ece", "hair_color/ece", "hair_color/answered", "hair_color/right"}
+    assert card["sure"]["hair_color"].keys() >= {"red", "green", "blue"} and card["sure"]["glasses"].keys() == {"no", "yes"}
 
 
 def test_people_are_named_as_the_source_where_most_labels_are_theirs(params: TrainTagger, tmp_path: Path) -> None:
@@ -96,7 +131,7 @@ def test_the_same_inputs_give_the_same_bytes(params: TrainTagger, tmp_path: Path
     write_faces(tmp_path / "sample", 60, seed=1)
     write_labels(tmp_path / "labels", [(id_, "hair_color", colour, "imported") for id_, colour in faces])
     one, other = train(briefly(params), tmp_path, "one"), train(briefly(params), tmp_path, "other")
-    for name in ("weights.safetensors", "card.json", "sheet.png"):
+    for name in ("weights.safetensors", "card.json", "sheet.png", "curves.png", "confusion.png", "mistakes.png", "doubtful.json"):
         assert (one / name).read_bytes() == (other / name).read_bytes()
 
 

@@ -1,0 +1,258 @@
+"""`genga tag FOLDER`: the released tagger's words for pictures, as files that other people's tools read.
+
+    csv    file, tags, version, and the probability of every tag; `genga import` takes the column `tags` as labels
+    json   {file: {tags, version, probabilities}}
+    txt    beside each picture its tags, separated by commas, as trainers of image models read them
+
+Tags are Danbooru's words. One is written where the tagger is as sure as its card asks for, or as --threshold says.
+What stands is kept: --append adds what is missing, after what is there; only --overwrite replaces it.
+"""
+
+import csv
+import io
+import json
+import logging
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genga.errors import DataError, PictureError, ReleaseError
+from genga.pictures import SUFFIXES, decode
+from genga.progress import progress
+from genga.release import Release
+from genga.tags import columns, flags, groups, vocabularies
+from models.export import load_model
+from models.metrics.tags import answers, batch_logits
+from models.networks.tagger import probabilities
+from models.precision import channels_last
+from models.targets import UNKNOWN, names, value_names
+from serve.reading import fit_square
+from serve.schemas import PICTURE_LIMITS
+
+Format = Literal["csv", "json", "txt"]
+Existing = Literal["keep", "append", "overwrite"]
+
+BATCH = 256
+VOCABULARY = "danbooru"
+
+log = logging.getLogger(__name__)
+
+
+class Tagged(NamedTuple):
+    """What the tagger says of one file, by its path within the folder."""
+
+    file: str
+    tags: list[str]
+    version: str
+    probabilities: dict[str, float]
+
+
+class Tagger:
+    """The released tagger, with thresholds and exclusions of the caller's."""
+
+    def __init__(self, release_dir: Path, thresholds: Mapping[str | None, float], excluded: Sequence[str]) -> None:
+        """`thresholds`: by group or flag; None stands for all that are not named. `excluded`: groups, flags, columns or words."""
+        families = Release.open(release_dir).families
+        if "tagger" not in families:
+            raise ReleaseError(f"the release in {release_dir} has no tagger, it has {', '.join(families)}; train and deploy one with `genga repro`")
+        released = families["tagger"]
+        network, card = load_model(released.dir)
+        self._network = channels_last(network)
+        if card["columns"] != columns() or "sure" not in card:
+            raise ReleaseError(
+                f"the tagger in {release_dir} was trained for another list of tags or by older code; train and deploy it again with `genga repro`"
+            )
+        self.version = f"tagger/{released.version}"
+        self._temperatures = card["temperatures"]
+        self._thresholds, self._sure = _asked_for(card["thresholds"], card["sure"], thresholds)
+        self._words = {column: word for column, word in words().items() if not _is_excluded(column, word, excluded)}
+
+    @property
+    def resolution(self) -> int:
+        return int(cast(Any, self._network).resolution)
+
+    def read(self, files: Sequence[str], pictures: NDArray[np.uint8]) -> Iterator[Tagged]:
+        """`pictures`: uint8 (N, R, R, 3) at the tagger's resolution."""
+        found = probabilities(batch_logits(self._network, pictures, "auto"), self._temperatures).numpy()
+        for file, row, said in zip(files, found, answers(found, self._thresholds, self._sure), strict=True):
+            yield Tagged(file, self._tags(said), self.version, {column: round(float(p), 4) for column, p in zip(columns(), row, strict=True)})
+
+    def _tags(self, said: NDArray[np.int64]) -> list[str]:
+        spoken = [column for name, value in zip(names(), said.tolist(), strict=True) if (column := column_of(name, value))]
+        return [self._words[column] for column in spoken if column in self._words]
+
+
+def column_of(name: str, value: int) -> str | None:
+    """The tag that an answer is: none where the tagger abstains, or says no."""
+    if value == UNKNOWN:
+        return None
+    if name in flags():
+        return name if value else None
+    return f"{name}={value_names(name)[value]}"
+
+
+def words() -> dict[str, str]:
+    """Column -> the first of Danbooru's words that means just this. Columns that it has no word for are left out."""
+    found: dict[str, str] = {}
+    for word, column in vocabularies()[VOCABULARY].words.items():
+        found.setdefault(column, word)
+    return {column: found[column] for column in columns() if column in found}
+
+
+def _asked_for(
+    thresholds: Mapping[str, float], sure: Mapping[str, Mapping[str, float]], asked: Mapping[str | None, float]
+) -> tuple[dict[str, float], dict[str, Mapping[str, float]]]:
+    """The card's thresholds, where the caller has none of their own: the probability of a group's value, or of a flag's yes."""
+    mine = {name: asked.get(name, asked.get(None)) for name in names()}
+    yes = {flag: default if mine[flag] is None else mine[flag] for flag, default in thresholds.items()}
+    least = {
+        name: sure[name] if mine[name] is None else dict.fromkeys(value_names(name), mine[name] if name in groups() else 0.0) for name in names()
+    }
+    return cast(dict[str, float], yes), cast(dict[str, Mapping[str, float]], least)
+
+
+def parse_thresholds(texts: Iterable[str]) -> dict[str | None, float]:
+    """`0.8` for every tag, `hair_color=0.8` or `glasses=0.8` for one."""
+    found: dict[str | None, float] = {}
+    for text in texts:
+        name, _, number = text.rpartition("=")
+        if name and name not in names():
+            raise DataError(f"--threshold {text}: no tag {name!r}, expected one of {', '.join(names())}")
+        if not re.fullmatch(r"0?\.\d+|[01](\.0*)?", number):
+            raise DataError(f"--threshold {text}: expected a number from 0 to 1, or TAG=NUMBER")
+        found[name or None] = float(number)
+    return found
+
+
+def _plain(word: str) -> str:
+    return word.strip().lower().replace(" ", "_")
+
+
+def check_excluded(excluded: Sequence[str]) -> None:
+    known = {*groups(), *columns(), *words().values()}
+    for word in excluded:
+        if _plain(word) not in known:
+            raise DataError(f"--exclude {word}: no such tag, expected one such as hair_length, glasses or blue_hair")
+
+
+def _is_excluded(column: str, word: str, excluded: Sequence[str]) -> bool:
+    return bool({column, column.partition("=")[0], word} & {_plain(each) for each in excluded})
+
+
+def tag(
+    folder: Path,
+    *,
+    release_dir: Path,
+    form: Format,
+    out: Path | None,
+    thresholds: Sequence[str],
+    excluded: Sequence[str],
+    existing: Existing,
+    underscores: bool,
+) -> None:
+    if not folder.is_dir():
+        raise DataError(f"no folder {folder}; give the folder that holds the pictures")
+    if form == "txt" and out is not None:
+        raise DataError("--out names one file, and txt writes one beside each picture; leave it out, or choose --format csv or json")
+    check_excluded(excluded)
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not paths:
+        raise DataError(f"no pictures in {folder}, expected {', '.join(sorted(SUFFIXES))}; give the folder that holds them")
+    tagger = Tagger(release_dir, parse_thresholds(thresholds), excluded)
+    if form == "txt":
+        todo = [path for path in paths if existing != "keep" or not path.with_suffix(".txt").exists()]
+        tagged, unread = _read_all(tagger, folder, todo)
+        for each in tagged:
+            write_sidecar((folder / each.file).with_suffix(".txt"), each.tags if underscores else [_spaced(word) for word in each.tags], existing)
+        place, kept = "beside each", len(paths) - len(todo)
+    else:
+        path = out or folder / f"tags.{form}"
+        before = _standing(path, form, existing)
+        todo = [path for path in paths if path.relative_to(folder).as_posix() not in before]
+        tagged, unread = _read_all(tagger, folder, todo)
+        _replace(path, {"csv": as_csv, "json": as_json}[form](before, tagged))
+        place, kept = str(path), len(paths) - len(todo)
+    print(f"{len(tagged)} pictures tagged by {tagger.version}, {place}; {kept} had tags and keep them; {unread} could not be read")
+
+
+def _read_all(tagger: Tagger, folder: Path, paths: Sequence[Path]) -> tuple[list[Tagged], int]:
+    """What could be read, and how many could not: each of those is named in the log."""
+    tagged: list[Tagged] = []
+    with ThreadPoolExecutor() as pool, progress(what="tag", total=len(paths), unit="pictures") as bar:
+        for start in range(0, len(paths), BATCH):
+            chunk = paths[start : start + BATCH]
+            pictures = list(pool.map(lambda path: _face(path, tagger.resolution), chunk))
+            good = [(path.relative_to(folder).as_posix(), picture) for path, picture in zip(chunk, pictures, strict=True) if picture is not None]
+            if good:
+                files, faces = zip(*good, strict=True)
+                tagged += tagger.read(files, np.stack(faces))
+            bar.update(len(chunk))
+    return tagged, len(paths) - len(tagged)
+
+
+def _face(path: Path, side: int) -> NDArray[np.uint8] | None:
+    try:
+        return fit_square(decode(path.read_bytes(), PICTURE_LIMITS), side)
+    except (PictureError, OSError) as error:
+        log.warning("%s: %s", path, error)
+        return None
+
+
+# --- files
+
+
+def _spaced(word: str) -> str:
+    return word.replace("_", " ")
+
+
+def write_sidecar(path: Path, tags: Sequence[str], existing: Existing) -> None:
+    """Own tags stay first and as they are written; a tag counts as there with spaces or underscores alike."""
+    own = path.read_text(encoding="utf-8", errors="surrogateescape").rstrip().rstrip(",") if existing == "append" and path.exists() else ""
+    there = {_plain(word) for word in own.split(",")}
+    parts = [own] if own else []
+    text = ", ".join([*parts, *(word for word in tags if _plain(word) not in there)])
+    _replace(path, (text + "\n").encode(errors="surrogateescape"))
+
+
+def _standing(path: Path, form: Format, existing: Existing) -> dict[str, Any]:
+    """file -> what an earlier run, or a person, wrote of it."""
+    if not path.exists() or existing == "overwrite":
+        return {}
+    if existing == "keep":
+        raise DataError(f"{path} stands there already; give --append to add the pictures that it lacks, --overwrite to replace it, or another --out")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if form == "json":
+            return {str(file): entry for file, entry in dict(json.loads(text)).items()}
+        rows = list(csv.DictReader(io.StringIO(text)))
+        return {row["file"]: {name: value or "" for name, value in row.items() if name} for row in rows}
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is no {form} file with the files' names ({error!r}); give another --out, or --overwrite to replace it") from error
+
+
+def as_csv(before: Mapping[str, Mapping[str, str]], tagged: Iterable[Tagged]) -> bytes:
+    """Columns that a person added stay, at the end."""
+    header = dict.fromkeys(["file", "tags", "version", *columns()]) | dict.fromkeys(name for row in before.values() for name in row)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(header), restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(before.values())
+    writer.writerows({"file": each.file, "tags": " ".join(each.tags), "version": each.version, **each.probabilities} for each in tagged)
+    return text.getvalue().encode()
+
+
+def as_json(before: Mapping[str, Any], tagged: Iterable[Tagged]) -> bytes:
+    new = {each.file: {"tags": each.tags, "version": each.version, "probabilities": each.probabilities} for each in tagged}
+    return (json.dumps({**before, **new}, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(data)
+    partial.replace(path)

@@ -1,0 +1,205 @@
+"""`genga tag FOLDER` on a release of its own: what it writes, and what it leaves alone."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from cli.main import build_parser
+from cli.tag import column_of, parse_thresholds, words
+from genga.errors import DataError, ReleaseError
+from genga.params import load_params
+from genga.release import Entry, locked, write_release
+from genga.tags import columns, flags, groups, vocabulary_for
+from models.export import load_model, save_model
+from models.networks import build
+from models.targets import names, value_names
+
+MODEL = {"arch": "tagger", "resolution": 32, "width": 8, "dropout": 0.0}
+
+
+def write_tagger(root: Path, **more: Any) -> Path:
+    """A release whose tagger is sure of everything, however wrong."""
+    torch.manual_seed(0)
+    network = build(MODEL)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.add_(0.2 * torch.randn_like(weight))
+    card = {
+        "family": "tagger",
+        "model": MODEL,
+        "columns": columns(),
+        "temperatures": dict.fromkeys(names(), 2000.0),  # its logits are that large
+        "thresholds": dict.fromkeys(flags(), 0.5),
+        "sure": {name: dict.fromkeys(value_names(name), 0.0) for name in names()},
+    } | more
+    save_model(root / "weights", network, card)
+    entry = Entry("7", root / "weights", {}, ["CC0-1.0"], ["a test"], [], {}, "c0ffee")
+    (root / "release").mkdir(exist_ok=True)
+    with locked(root / "release" / ".lock"):
+        write_release(root / "release", {"tagger": entry}, 1, lambda _: None)
+    return root / "release"
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a release and pictures in `faces`, one of them in a folder within it, and we stand in it."""
+    write_tagger(tmp_path)
+    rng = np.random.default_rng(0)
+    (tmp_path / "faces" / "more").mkdir(parents=True)
+    for name in ("a.png", "b.jpg", "more/c.webp"):
+        coarse = rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)
+        cv2.imwrite(str(tmp_path / "faces" / name), cv2.resize(coarse, (80, 60), interpolation=cv2.INTER_CUBIC))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def genga_tag(*words: str) -> None:
+    args = build_parser().parse_args(["tag", "faces", *words])
+    args.do(args)
+
+
+def table(path: Path) -> dict[str, dict[str, str]]:
+    with path.open(newline="") as file:
+        return {row["file"]: row for row in csv.DictReader(file)}
+
+
+def test_the_table_holds_tags_probabilities_and_the_version_and_is_labels_to_the_import(here: Path) -> None:
+    genga_tag()
+    found = table(here / "faces" / "tags.csv")
+    assert sorted(found) == ["a.png", "b.jpg", "more/c.webp"]
+    for row in found.values():
+        assert row["version"] == "tagger/7"
+        hair = {value: float(row[f"hair_color={value}"]) for value in groups()["hair_color"]}
+        assert sum(hair.values()) == pytest.approx(1, abs=1e-3)
+        best = max(hair, key=lambda value: hair[value])
+        vocabulary = vocabulary_for(list(row))
+        assert vocabulary is not None and vocabulary.name == "danbooru"
+        labels = vocabulary.translate(row)
+        assert labels["hair_color"] == best
+        assert {flag for flag in flags() if float(row[flag]) >= 0.5} == {name for name in labels if name in flags()}
+
+
+def test_json_says_the_same(here: Path) -> None:
+    genga_tag()
+    genga_tag("--format", "json")
+    rows, document = table(here / "faces" / "tags.csv"), json.loads((here / "faces" / "tags.json").read_text())
+    assert {file: " ".join(entry["tags"]) for file, entry in document.items()} == {file: row["tags"] for file, row in rows.items()}
+    assert document["a.png"]["probabilities"].keys() == set(columns())
+
+
+def test_what_stands_is_kept_unless_asked_otherwise(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mine = here / "faces" / "a.txt"
+    mine.write_text("my girl, Blue Hair,\n")
+    genga_tag("--format", "txt")
+    assert mine.read_text() == "my girl, Blue Hair,\n"
+    assert "2 pictures tagged by tagger/7" in (said := capsys.readouterr().out) and "1 had tags and keep them" in said
+    others = (here / "faces" / "more" / "c.txt").read_text()
+    assert "_" not in others and others.endswith("\n") and len(others.split(", ")) >= 3
+
+    genga_tag("--format", "txt", "--append", "--threshold", "0")
+    words_ = mine.read_text().strip().split(", ")
+    assert words_[:2] == ["my girl", "Blue Hair"] and len(words_) > 3
+    assert [word.lower() for word in words_].count("blue hair") == 1
+    assert (here / "faces" / "more" / "c.txt").read_text().startswith(others.strip())
+    before = mine.read_text()
+    genga_tag("--format", "txt", "--append", "--threshold", "0")
+    assert mine.read_text() == before
+
+    genga_tag("--format", "txt", "--overwrite", "--underscores")
+    assert "my girl" not in mine.read_text() and "_hair" in mine.read_text()
+
+
+def test_a_table_gains_the_pictures_that_it_lacks_and_keeps_the_rest(here: Path) -> None:
+    path = here / "faces" / "tags.csv"
+    path.write_text("file,tags,mood\na.png,my own words,happy\n")
+    with pytest.raises(DataError, match="--append"):
+        genga_tag()
+    assert path.read_text() == "file,tags,mood\na.png,my own words,happy\n"
+    genga_tag("--append")
+    found = table(path)
+    assert (found["a.png"]["tags"], found["a.png"]["mood"]) == ("my own words", "happy")
+    assert found["b.jpg"]["version"] == "tagger/7" and found["b.jpg"]["mood"] == ""
+    genga_tag("--overwrite")
+    assert "my own words" not in path.read_text()
+
+
+def test_a_damaged_table_is_not_replaced_by_an_append(here: Path) -> None:
+    path = here / "faces" / "tags.json"
+    path.write_text("[1, 2")
+    with pytest.raises(DataError, match="is no json file"):
+        genga_tag("--format", "json", "--append")
+    assert path.read_text() == "[1, 2"
+
+
+def test_thresholds_and_exclusions_are_the_callers(here: Path) -> None:
+    genga_tag("--threshold", "1", "--threshold", "hair_color=0", "--exclude", "hair_length", "smile")
+    for row in table(here / "faces" / "tags.csv").values():
+        (tag,) = row["tags"].split()
+        assert tag.endswith("_hair")
+    genga_tag("--overwrite", "--threshold", "0", "--exclude", "hair_color", "blush", "blue eyes")
+    for row in table(here / "faces" / "tags.csv").values():
+        tags = row["tags"].split()
+        assert "glasses" in tags and "blush" not in tags and "blue_eyes" not in tags
+        assert not {word for column, word in words().items() if column.startswith("hair_color")} & set(tags)
+
+
+def test_where_the_tagger_is_not_sure_it_says_nothing(here: Path) -> None:
+    write_tagger(here, sure={name: dict.fromkeys(value_names(name), 1.0) for name in names()})
+    genga_tag()
+    assert {row["tags"] for row in table(here / "faces" / "tags.csv").values()} == {""}
+
+
+def test_a_picture_that_does_not_decode_is_named_and_the_rest_go_on(
+    here: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    (here / "faces" / "bad.png").write_bytes((here / "faces" / "a.png").read_bytes()[:60])
+    genga_tag()
+    assert "1 could not be read" in capsys.readouterr().out
+    assert "bad.png" in caplog.text
+    assert len(table(here / "faces" / "tags.csv")) == 3
+
+
+@pytest.mark.parametrize(
+    ("words_", "sentence"),
+    [
+        (["--threshold", "2"], "expected a number from 0 to 1"),
+        (["--threshold", "beauty=0.5"], "no tag 'beauty'"),
+        (["--exclude", "beauty"], "no such tag"),
+        (["--format", "txt", "--out", "x.txt"], "leave it out"),
+    ],
+)
+def test_a_wrong_request_stops_with_one_sentence_and_writes_nothing(here: Path, words_: list[str], sentence: str) -> None:
+    before = sorted(here.rglob("*"))
+    with pytest.raises(DataError, match=sentence):
+        genga_tag(*words_)
+    assert sorted(here.rglob("*")) == before
+
+
+def test_empty_folders_and_releases_without_a_fitting_tagger_are_said(here: Path) -> None:
+    (here / "none").mkdir()
+    args = build_parser().parse_args(["tag", "none"])
+    with pytest.raises(DataError, match="no pictures in none"):
+        args.do(args)
+    write_tagger(here, columns=columns()[::-1])
+    with pytest.raises(ReleaseError, match="another list of tags"):
+        genga_tag()
+
+
+def test_words_are_danbooru_s_own_and_mean_just_their_tag() -> None:
+    assert words()["hair_color=gray"] == "grey_hair" and words()["glasses"] == "glasses"
+    assert words()["open_mouth"] == "open_mouth"
+    assert column_of("hair_color", -1) is None and column_of("glasses", 0) is None
+    assert column_of("glasses", 1) == "glasses" and column_of("hair_color", 3) == f"hair_color={groups()['hair_color'][3]}"
+    assert parse_thresholds([]) == {}
+
+
+def test_the_released_tagger_is_the_trained_one(here: Path) -> None:
+    network, card = load_model(here / "weights")
+    assert card["columns"] == columns() and not network.training
+    assert load_params(Path(__file__).parents[2] / "params.yaml").train_tagger.model.arch == MODEL["arch"]

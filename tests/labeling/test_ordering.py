@@ -1,0 +1,100 @@
+"""The order in which people are asked: uncertain first, no two alike, the same for the same pictures."""
+
+import numpy as np
+import pytest
+
+from genga.errors import DataError
+from genga.tags import column_slices, columns, groups
+from labeling.ordering import tag_order, uncertainty
+
+rng = np.random.default_rng(0)
+
+
+def sure_of_all(count: int) -> np.ndarray:
+    """Probabilities of 1 for the first value of each group and of 0 for the flags."""
+    found = np.zeros((count, len(columns())), np.float32)
+    found[:, [column_slices()[group].start for group in groups()]] = 1
+    return found
+
+
+def unsure_of(found: np.ndarray, row: int, name: str, share: float = 1.0) -> None:
+    part = column_slices()[name]
+    even = 1 / (part.stop - part.start) if name in groups() else 0.5
+    found[row, part] = found[row, part] * (1 - share) + even * share
+
+
+def ids_of(count: int) -> list[str]:
+    return [f"{at:03d}" for at in range(count)]
+
+
+def test_uncertainty_is_the_mean_entropy_of_groups_and_flags() -> None:
+    found = sure_of_all(3)
+    unsure_of(found, 1, "hair_color")
+    unsure_of(found, 2, "hair_color")
+    unsure_of(found, 2, "glasses")
+    assert uncertainty(found) == pytest.approx(np.array([0, 1, 2]) / len(column_slices()), abs=1e-6)
+    everything = sure_of_all(1)
+    for name in column_slices():
+        unsure_of(everything, 0, name)
+    assert uncertainty(everything) == pytest.approx([1])
+
+
+def test_the_least_certain_come_first() -> None:
+    found, features = sure_of_all(30), rng.normal(size=(30, 8)).astype(np.float32)
+    unsure_of(found, 7, "eye_color")
+    unsure_of(found, 21, "eye_color", 0.5)
+    assert tag_order(found, features, ids_of(30), 1).tolist() == [7]
+    assert tag_order(found, features, ids_of(30), 2).tolist() == [7, 21]
+
+
+def test_of_equally_uncertain_pictures_the_farthest_from_what_is_chosen_comes_next() -> None:
+    found = sure_of_all(4)
+    for row in range(4):
+        unsure_of(found, row, "hair_color")
+    features = np.array([[0.0, 0], [1, 0], [5, 0], [2, 0]], np.float32)
+    order = tag_order(found, features, ids_of(4), 4).tolist()
+    assert order[:2] == [0, 2] and set(order) == {0, 1, 2, 3}
+
+
+def test_near_duplicates_are_passed_over() -> None:
+    found = sure_of_all(12)
+    for row in range(12):
+        unsure_of(found, row, "hair_color", 0.5)
+    features = rng.normal(size=(4, 6)).astype(np.float32).repeat(3, axis=0) + rng.normal(size=(12, 6)).astype(np.float32) * 0.01
+    order = tag_order(found, features, ids_of(12), 12)
+    assert sorted(order // 3) == [0, 1, 2, 3]
+
+
+def test_the_order_does_not_depend_on_how_the_rows_lie() -> None:
+    count = 60
+    found = rng.dirichlet(np.ones(len(columns())), count).astype(np.float32)
+    found[10:20] = found[0]
+    features, ids = rng.normal(size=(count, 5)).astype(np.float32), np.array(ids_of(count))
+    order = tag_order(found, features, ids.tolist(), 20)
+    shuffled = rng.permutation(count)
+    again = tag_order(found[shuffled], features[shuffled], ids[shuffled].tolist(), 20)
+    assert ids[order].tolist() == ids[shuffled][again].tolist()
+    assert order.dtype == np.int64 and len(set(order.tolist())) == 20
+
+
+def test_fewer_pictures_than_asked_for_are_all_given_and_none_of_none() -> None:
+    found, features = sure_of_all(3), rng.normal(size=(3, 4)).astype(np.float32)
+    assert sorted(tag_order(found, features, ids_of(3), 10).tolist()) == [0, 1, 2]
+    assert tag_order(found[:0], features[:0], [], 5).tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"count": 0}, "1 or more"),
+        ({"probabilities": np.zeros((3, 2), np.float32)}, "one for each tag"),
+        ({"features": np.zeros((2, 4), np.float32)}, "as many of each"),
+        ({"ids": ["a"]}, "as many of each"),
+        ({"features": np.full((3, 4), np.nan, np.float32)}, "no number"),
+        ({"probabilities": np.full((3, len(columns())), 1.5, np.float32)}, "outside 0 to 1"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_a_sentence(change: dict[str, object], sentence: str) -> None:
+    given: dict[str, object] = {"probabilities": sure_of_all(3), "features": np.zeros((3, 4), np.float32), "ids": ids_of(3), "count": 2}
+    with pytest.raises(DataError, match=sentence):
+        tag_order(**(given | change))  # type: ignore[arg-type]
