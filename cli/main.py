@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from cli.label import add_label_commands
 from genga.door import run
 
 
@@ -30,7 +31,7 @@ def repro(args: argparse.Namespace) -> None:
 def serve(args: argparse.Namespace) -> None:
     from serve.server import serve
 
-    serve(args.release, args.host, args.port)
+    serve(args.release, args.host, args.port, args.review)
 
 
 def compare(args: argparse.Namespace) -> None:
@@ -83,6 +84,9 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--release", type=Path, default=Path("release"))
     command.add_argument("--host", default="127.0.0.1")
     command.add_argument("--port", type=int, default=8000)
+    command.add_argument(
+        "--review", type=Path, metavar="FILE", help="take corrections from the page and append them to this file (annotations/review.jsonl)"
+    )
     command.set_defaults(do=serve)
 
     command = commands.add_parser("compare", help="the versions of a family side by side, with their numbers")
@@ -99,6 +103,8 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("family", metavar="FAMILY")
     command.add_argument("--why", required=True, help="one sentence for the promotion record")
     command.set_defaults(do=rollback)
+
+    add_label_commands(commands)
 
     command = commands.add_parser("doctor", help="check this machine and say what to do")
     command.add_argument(
