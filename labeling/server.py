@@ -3,6 +3,7 @@
 It runs from an environment of its own (`make label-studio` makes it from labeling/label-studio.lock), since its pins are not ours.
 """
 
+import logging
 import os
 import socket
 import subprocess
@@ -58,6 +59,7 @@ def running(home: Home, account: Account, port: int) -> Iterator[subprocess.Pope
     """The process, once it answers; it ends with the block. Its words go to `<home>/label-studio.log`."""
     if is_taken(port):
         raise LabelStudioError(f"port {port} is taken; end what runs there, or set another label_studio.port in params.yaml")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each time that one asks whether it is there
     executable, environment = program(), environment_of(home, account, port)
     home.pictures.mkdir(parents=True, exist_ok=True)
     log_path = home.dir / "label-studio.log"
