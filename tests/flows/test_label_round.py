@@ -26,7 +26,7 @@ from labeling.push import present
 from labeling.server import PROGRAM, running
 from labeling.tasks import pose_regions
 
-pytestmark = [pytest.mark.label_studio, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.label_studio, pytest.mark.timeout(900)]
 
 REPO = Path(__file__).parents[2]
 Shell = Callable[..., subprocess.CompletedProcess[str]]
@@ -116,9 +116,9 @@ def test_a_round_goes_on_after_everything_went_away(
             first_worker = worker(project, clients)
             first = start()
             round_file = home.dir / "round.json"
-            wait_for(lambda: round_file.is_file() and json.loads(round_file.read_text())["queues"] is not None, "the queue", 120)
+            wait_for(lambda: round_file.is_file() and json.loads(round_file.read_text())["queues"] is not None, "the queue", 300)
             label(1)
-            wait_for(lambda: bool(list((project / "annotations").glob("project-*.json"))), "the first reminder", 60)
+            wait_for(lambda: bool(list((project / "annotations").glob("project-*.json"))), "the first reminder", 200)
             time.sleep(2)
             kill(first_worker)
         queue = json.loads(round_file.read_text())["queues"]
@@ -128,7 +128,7 @@ def test_a_round_goes_on_after_everything_went_away(
             second_worker = worker(project, clients)
             try:
                 second = start()
-                wait_for(lambda: state(second) in ("COMPLETED", "FAILED", "CRASHED"), "the round's end", 200)
+                wait_for(lambda: state(second) in ("COMPLETED", "FAILED", "CRASHED"), "the round's end", 500)
                 assert state(second) == "COMPLETED"
                 assert state(first) == "CRASHED"
                 shown = httpx.post(f"{address}/artifacts/filter", json={"artifacts": {"key": {"any_": ["label-round"]}}}).json()
