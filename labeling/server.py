@@ -17,7 +17,7 @@ import httpx
 from labeling.account import Account, Home, LabelStudioError
 
 PROGRAM = Path(".venv-label-studio/bin/label-studio")
-FIRST_START_S, POLL_S, GRACE_S = 180, 0.3, 15
+FIRST_START_S, POLL_S, GRACE_S = 600, 0.3, 15
 
 
 def program() -> Path:

@@ -149,6 +149,7 @@ def test_without_an_open_round_nothing_happens(
     fresh_project: Callable[[str], Path], shell: Shell, environment: dict[str, str], tmp_path: Path
 ) -> None:
     project = fresh_project("no-round")
-    done = shell(sys.executable, "-m", "flows.labeling", cwd=project, PREFECT_HOME=str(tmp_path / "prefect"), PREFECT_LOGGING_LEVEL="INFO")
+    patient = {"PREFECT_HOME": str(tmp_path / "prefect"), "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120", "PREFECT_LOGGING_LEVEL": "INFO"}
+    done = shell(sys.executable, "-m", "flows.labeling", cwd=project, **patient)
     assert "no label round is open" in done.stderr
     assert not (project / ".label-studio" / "round.json").exists()
