@@ -1,16 +1,19 @@
 # One command each; every one sets up what it needs by itself.
 #   make run [FACES=path]   set up, run the whole graph, serve the page        make test   set up, run the tests
+#   make label-studio       set up Label Studio in an environment of its own and start it
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+LABEL_VENV := .venv-label-studio
+LABEL_READY := $(LABEL_VENV)/.ready
 PORT ?= 8000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup run test lint browser bench bench-quality
+.PHONY: setup run label-studio label-studio-ready test test-labels lint browser bench bench-quality
 
 setup: $(READY)
 
@@ -28,13 +31,27 @@ ifdef FACES
 	@genga import "$(FACES)"
 endif
 	@genga repro
-	@genga serve --port $(PORT)
+	@genga serve --port $(PORT) --review annotations/review.jsonl
+
+label-studio-ready: $(LABEL_READY)
+
+label-studio: setup $(LABEL_READY)
+	@genga label up
+
+$(LABEL_READY): labeling/label-studio.lock
+	@test -x $(LABEL_VENV)/bin/python || $(PYTHON) -m venv $(LABEL_VENV)
+	@echo "setup: installing Label Studio into $(LABEL_VENV) (about a minute)"
+	@$(LABEL_VENV)/bin/python -m pip install -q --no-deps -r labeling/label-studio.lock
+	@touch $(LABEL_READY)
 
 browser: setup
 	@genga doctor --browser
 
 test: setup browser
 	@pytest
+
+test-labels: setup browser $(LABEL_READY)
+	@pytest -m label_studio tests/labeling tests/flows
 
 lint: setup
 	@ruff check .

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from cli.label import add_label_commands
 from genga.door import run
 
 
@@ -30,7 +31,7 @@ def repro(args: argparse.Namespace) -> None:
 def serve(args: argparse.Namespace) -> None:
     from serve.server import serve
 
-    serve(args.release, args.host, args.port)
+    serve(args.release, args.host, args.port, args.review)
 
 
 def tag(args: argparse.Namespace) -> None:
@@ -104,6 +105,9 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--release", type=Path, default=Path("release"))
     command.add_argument("--host", default="127.0.0.1")
     command.add_argument("--port", type=int, default=8000)
+    command.add_argument(
+        "--review", type=Path, metavar="FILE", help="take corrections from the page and append them to this file (annotations/review.jsonl)"
+    )
     command.set_defaults(do=serve)
 
     command = commands.add_parser("tag", help="write the released tagger's tags for a folder of face pictures, for other tools")
@@ -147,6 +151,8 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("family", metavar="FAMILY")
     command.add_argument("--why", required=True, help="one sentence for the promotion record")
     command.set_defaults(do=rollback)
+
+    add_label_commands(commands)
 
     command = commands.add_parser("doctor", help="check this machine and say what to do")
     command.add_argument(

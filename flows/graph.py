@@ -15,6 +15,7 @@ from prefect import flow, get_run_logger, task
 
 from genga.errors import GengaError
 from genga.params import load_params
+from labeling.account import HOME, Home
 from labeling.pull import pull_labels
 
 NETWORK_RETRIES, NETWORK_DELAY_S = 3, 30
@@ -76,8 +77,8 @@ def import_faces() -> None:
 @flow(name="pull-labels")
 def pull_and_merge() -> None:
     """New labels from Label Studio -> annotations/ -> the labels stage; the nightly run trains on them."""
-    if "LABEL_STUDIO_URL" not in os.environ:
-        get_run_logger().info("LABEL_STUDIO_URL is not set: nothing to pull from")
+    if "LABEL_STUDIO_URL" not in os.environ and not Home(HOME).account.is_file():
+        get_run_logger().info("LABEL_STUDIO_URL is not set and no Label Studio was started here: nothing to pull from")
         return
     pull()
     run_graph("labels")

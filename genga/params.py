@@ -92,6 +92,16 @@ class LabelFaces(Section):
 
     human_only: bool = Field(description="leave out labels that came with the data")
     pose_tolerance: float = Field(gt=0, description="people agree on a joint within this share of the longer side of the pose's box")
+    ties: Literal["newest", "leave_out"] = Field(description="what counts where as many people say one thing as another; see labeling/agreement.py")
+
+
+class LabelStudioParams(Section):
+    """Label Studio on this machine: where it and the models that guess for it answer, and how people share the work."""
+
+    port: int = Field(ge=1024, le=65535)
+    backend_port: int = Field(ge=1024, le=65535)
+    batch_size: int = Field(ge=1, description="tasks in one request")
+    annotators_per_task: int = Field(ge=1, description="people who are asked the same question; 2 or more show how far they agree")
 
 
 # --- training
@@ -447,6 +457,7 @@ class Params(Section):
     import_faces: ImportFaces
     prepare_faces: PrepareFaces
     labels: LabelFaces
+    label_studio: LabelStudioParams
     train_tagger: TrainTagger
     tag_faces: TagFaces
     draw_figures: DrawFigures

@@ -17,6 +17,9 @@ from genga.skeleton import JOINTS, reference_length
 Pose = NDArray[np.float64]
 JsonObject = dict[str, Any]
 
+SIGHT, VERDICT = "sight", "verdict"  # questions beside those for joints and tags
+VERDICTS = ("unsure", "bad picture")
+
 
 class Problem(NamedTuple):
     """An answer that cannot be used: listed for people to mend in Label Studio, kept out of the labels."""
@@ -48,13 +51,13 @@ def read_poses(paths: Sequence[Path]) -> PosedExports:
     found = PosedExports([], [])
     for path in paths:
         for task in read_tasks(path):
-            where = f"{path.name} task {task.get('id')}"
+            where = where_of(task, path)
             try:
                 picture = picture_of(task.get("data"))
                 for annotation in task["annotations"]:
                     points = [region for region in annotation["result"] if region["type"] == "keypointlabels"]
                     if points and not annotation.get("was_cancelled"):
-                        if fault := pose_fault(points):
+                        if fault := verdict_of(annotation["result"]) or pose_fault(points):
                             found.problems.append(Problem(where, picture, fault))
                         else:
                             found.poses.append(Posed(picture, where, annotator(annotation), time_of(annotation), read_pose(points), size_of(points)))
@@ -85,6 +88,26 @@ def picture_of(data: Any) -> str:
         raise DataError("no picture is named, expected a path in data.image; label with labeling/configs/poses.xml")
     name = unquote(re.sub(r"^\w+://[^/]*/", "", image)).replace("\\", "/")
     return re.sub(r"^/?data/upload/\d+/(?:[0-9a-f]{8}-)?", "", name.rpartition("?d=")[2]).lstrip("/")
+
+
+def where_of(task: JsonObject, path: Path) -> str:
+    """The link to the task where the export has one (labeling/pull.py writes it), else the file and the task's number."""
+    return str(task.get("url") or f"{path.name} task {task.get('id')}")
+
+
+def hidden_joints(result: Sequence[JsonObject]) -> frozenset[str]:
+    """The joints that one does not see: the choice `hidden` has the id of its keypoint."""
+    hidden = {region.get("id") for region in result if region.get("from_name") == SIGHT and region["value"]["choices"] == ["hidden"]}
+    points = [region for region in result if region["type"] == "keypointlabels"]
+    return frozenset(point["value"]["keypointlabels"][0] for point in points if point.get("id") in hidden - {None})
+
+
+def verdict_of(result: Sequence[JsonObject]) -> str:
+    """Why the annotator does not want the answer to count, in words, "" where it does."""
+    verdicts = [verdict for region in result if region.get("from_name") == VERDICT for verdict in region["value"]["choices"]]
+    if unknown := set(verdicts) - set(VERDICTS):
+        raise DataError(f"unknown verdict {unknown.pop()!r}, expected {' or '.join(VERDICTS)}; label with the screens that Genga makes")
+    return f"the annotator says: {', '.join(verdicts)}" if verdicts else ""
 
 
 def annotator(annotation: JsonObject) -> str:

@@ -1,41 +1,185 @@
-"""Label Studio -> annotations/: one export snapshot per project, exactly the JSON that Label Studio gives.
+"""Label Studio -> annotations/: what people have said so far, as one snapshot for each project, in Label Studio's own JSON.
 
-Where and who come from the environment: LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY (a personal access token).
+    annotations/project-<id>.json          the tasks that have annotations: their data, annotations, and a link to each
+    annotations/review.json                corrections made on the page of `genga serve`; see labeling/review.py
+    annotations/revisions/                 every snapshot that ever was, by its sha256, and `revisions.jsonl`, one line for each change
+    annotations/revisions/seen-<id>.json   task -> when it was last changed, as of the last pull: only what is newer is asked for again
+
+Label Studio moves a task's time on whenever an annotation in it is made, changed or deleted. A pull that is killed has kept what it had
+got (`got-<id>.jsonl`); the next one asks only for the rest. A pull that finds nothing new writes nothing, so that DVC reruns nothing.
 """
 
+import hashlib
 import json
-import os
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from genga.errors import GengaError
+from genga.release import locked
+from labeling.account import HOME, Home, connect, one_sentence, url_of
+from labeling.exports import read_exports
+from labeling.keypoints import JsonObject, Problem
+from labeling.projects import Project, our_projects
+from labeling.review import snapshot_of_reviews
 
-ALL_PROJECTS = 1000  # on one page: the SDK's pager asks for pages until one is empty, Label Studio answers 404 there
+log = logging.getLogger(__name__)
+
+CHUNK = 200  # tasks in one request
+PAGE = 1000
+WITH_ANSWERS = {"filter": "filter:tasks:total_annotations", "operator": "greater", "type": "Number", "value": 0}
+KEPT = ("id", "result", "was_cancelled", "ground_truth", "created_at", "updated_at", "lead_time", "parent_prediction")
+
+Seen = dict[str, str]  # task id -> its time of change
 
 
-def pull_labels(annotations_dir: Path) -> int:
-    """Writes `project-<id>.json` for every project where it changed; gives the number of files written."""
-    try:
-        url, api_key = os.environ["LABEL_STUDIO_URL"], os.environ["LABEL_STUDIO_API_KEY"]
-    except KeyError as missing:
-        raise GengaError(f"{missing.args[0]} is not set, it tells which Label Studio to pull from; export it and run again") from missing
-    from label_studio_sdk import LabelStudio
-    from label_studio_sdk.core.api_error import ApiError
+@dataclass(frozen=True)
+class Pulled:
+    """`revision`: its number; that of the last one where nothing is new. `tasks`: with annotations, in all projects together."""
 
-    try:
-        label_studio = LabelStudio(base_url=url, api_key=api_key)
-        projects = label_studio.projects.list(page_size=ALL_PROJECTS).items or []
-        exports = {project.id: label_studio.projects.exports.as_json(project.id) for project in projects}
-    except ApiError as error:
-        raise GengaError(f"Label Studio at {url} answered {error.status_code}: {error.body}; check LABEL_STUDIO_API_KEY and run again") from error
-    annotations_dir.mkdir(exist_ok=True)
-    num_written = 0
-    for project_id, tasks in exports.items():
-        labeled = sorted((task for task in tasks if task["annotations"]), key=lambda task: task["id"])
-        text = json.dumps(labeled, indent=1, sort_keys=True, ensure_ascii=False)
-        path = annotations_dir / f"project-{project_id}.json"
-        if labeled and not (path.is_file() and path.read_text(encoding="utf-8") == text):
-            partial = path.with_suffix(".partial")
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(path)
-            num_written += 1
-    return num_written
+    revision: int
+    is_new: bool
+    files: dict[str, str]
+    tasks: int
+    added: int
+    changed: int
+    removed: int
+    problems: list[Problem]
+
+
+def pull_labels(annotations_dir: Path, home: Home | None = None) -> int:
+    """Writes the snapshots that changed; gives their number."""
+    return len(pull(annotations_dir, home or Home(HOME)).files)
+
+
+def pull(annotations_dir: Path, home: Home, *, offline: bool = False) -> Pulled:
+    """`offline`: only the corrections made on the page, without a Label Studio."""
+    revisions_dir = annotations_dir / "revisions"
+    revisions_dir.mkdir(parents=True, exist_ok=True)
+    with locked(revisions_dir / ".lock"):
+        changes = [0, 0, 0]
+        snapshots: dict[str, str] = {}
+        if not offline:
+            url = url_of(home)
+            with one_sentence(url):
+                client = connect(home)
+                emails = {user.id: user.email for user in client.users.list()}
+                for project in our_projects(client, url):
+                    name = f"project-{project.id}.json"
+                    text, counts = _snapshot(client, project, annotations_dir / name, revisions_dir, emails)
+                    changes = [a + b for a, b in zip(changes, counts, strict=True)]
+                    if (annotations_dir / name).is_file():
+                        snapshots[name] = text
+        snapshots |= snapshot_of_reviews(annotations_dir)
+        return _keep(annotations_dir, revisions_dir, snapshots, changes)
+
+
+def _snapshot(client: Any, project: Project, path: Path, revisions_dir: Path, emails: Mapping[int, str]) -> tuple[str, tuple[int, int, int]]:
+    """The whole project as it is now, and how many tasks were added, changed and removed since the last pull."""
+    seen_path, got_path = (revisions_dir / f"{name}-{project.id}.{kind}" for name, kind in (("seen", "json"), ("got", "jsonl")))
+    before = {str(task["id"]): task for task in _read_json(path, [])}
+    seen: Seen = _read_json(seen_path, {}) if before else {}
+    now = _times(client, project)
+    got = {str(task["id"]): (task, time) for task, time in _read_lines(got_path)}
+    wanted = [id_ for id_, time in now.items() if seen.get(id_) != time and (id_ not in got or got[id_][1] != time)]
+    with got_path.open("a", encoding="utf-8") as journal:
+        for start in range(0, len(wanted), CHUNK):
+            for task in _export(client, project, wanted[start : start + CHUNK]):
+                id_ = str(task["id"])
+                got[id_] = (_kept(task, project, emails), now[id_])
+                journal.write(json.dumps(got[id_], ensure_ascii=False) + "\n")
+            journal.flush()
+            log.info("%s: %d of %d changed tasks pulled", project.kind.name, min(start + CHUNK, len(wanted)), len(wanted))
+    tasks = {id_: got[id_][0] if id_ in got and seen.get(id_) != time else before[id_] for id_, time in now.items() if id_ in got or id_ in before}
+    answered = {id_: task for id_, task in tasks.items() if task["annotations"]}
+    changed = sum(id_ in before and before[id_] != task for id_, task in answered.items())
+    counts = (len(answered.keys() - before.keys()), changed, len(before.keys() - answered.keys()))
+    text = _text([answered[id_] for id_ in sorted(answered, key=int)])
+    if answered or path.is_file():
+        _write(path, text)
+    _write(seen_path, json.dumps({id_: now[id_] for id_ in tasks}, indent=0))
+    got_path.unlink()
+    return text, counts
+
+
+def _times(client: Any, project: Project) -> Seen:
+    """Every task that has an annotation -> when it was last changed."""
+    query = json.dumps({"filters": {"conjunction": "and", "items": [WITH_ANSWERS]}})
+    tasks = client.tasks.list(project=project.id, fields="task_only", include="id,updated_at", page_size=PAGE, query=query)
+    return {str(task.id): task.updated_at.isoformat() for task in tasks}
+
+
+def _export(client: Any, project: Project, ids: Sequence[str]) -> list[JsonObject]:
+    query = {"additional_query_parameters": {"ids[]": list(ids)}}
+    parts = client.projects.exports.download_sync(project.id, export_type="JSON", download_all_tasks=True, request_options=query)
+    tasks: list[JsonObject] = json.loads(b"".join(parts))
+    return tasks
+
+
+def _kept(task: JsonObject, project: Project, emails: Mapping[int, str]) -> JsonObject:
+    """What was said, by whom and when. What changes without anybody saying something is left out."""
+    data = {name: value for name, value in task["data"].items() if name != "queue"}
+    annotations = [_signed(annotation, emails) for annotation in sorted(task["annotations"], key=lambda annotation: annotation["id"])]
+    return {"id": task["id"], "project": project.id, "url": project.task_url(task["id"]), "data": data, "annotations": annotations}
+
+
+def _signed(annotation: JsonObject, emails: Mapping[int, str]) -> JsonObject:
+    who = annotation["completed_by"]
+    number = int(who["id"] if isinstance(who, dict) else who)
+    return {name: annotation.get(name) for name in KEPT} | {"completed_by": {"id": number, "email": emails.get(number)}}
+
+
+def _keep(annotations_dir: Path, revisions_dir: Path, snapshots: Mapping[str, str], changes: Sequence[int]) -> Pulled:
+    """A new revision where a snapshot is not that of the last one."""
+    log_path = revisions_dir / "revisions.jsonl"
+    lines = [line for line in (log_path.read_text(encoding="utf-8").splitlines() if log_path.is_file() else []) if line]
+    last: JsonObject = json.loads(lines[-1]) if lines else {"revision": 0, "files": {}}
+    hashes = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in snapshots.items()}
+    new = {name: found for name, found in hashes.items() if last["files"].get(name) != found}
+    for name in new:
+        _write(revisions_dir / f"{Path(name).stem}-{hashes[name][:12]}.json", snapshots[name])
+    exports = read_exports(sorted(annotations_dir.glob("*.json")))
+    revision = last["revision"] + bool(new)
+    if new:
+        record = {
+            "revision": revision,
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "files": last["files"] | hashes,
+            "annotations": len(exports.annotations),
+            "problems": len(exports.problems),
+        }
+        with log_path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+    num_tasks = sum(len(json.loads(text)) for text in snapshots.values())
+    added, changed, removed = changes
+    return Pulled(revision, bool(new), new, num_tasks, added, changed, removed, exports.problems)
+
+
+def _text(tasks: Sequence[JsonObject]) -> str:
+    return json.dumps(tasks, indent=1, sort_keys=True, ensure_ascii=False)
+
+
+def _write(path: Path, text: str) -> None:
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def _read_json(path: Path, otherwise: Any) -> Any:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else otherwise
+
+
+def _read_lines(path: Path) -> list[tuple[JsonObject, str]]:
+    """What an interrupted pull had got; its last line may be cut."""
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            task, time = json.loads(line)
+        except ValueError:
+            break
+        found.append((task, time))
+    return found

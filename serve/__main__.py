@@ -12,8 +12,9 @@ def main() -> None:
     parser.add_argument("--release", type=Path, default=Path("release"))
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--review", type=Path)
     args = parser.parse_args()
-    serve(args.release, args.host, args.port)
+    serve(args.release, args.host, args.port, args.review)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, FastAPI, Request, Response, UploadFile
+from fastapi import APIRouter, Depends, FastAPI, Form, Header, HTTPException, Request, Response, UploadFile
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 
 from genga.pictures import decode, decode_rgba, encode_png
 from serve.current import Current
 from serve.doors import BodyLimit, Counted, answer_errors
 from serve.engine import Engine, data_url
 from serve.metrics import Metrics
+from serve.review import Correction, Review
 from serve.schemas import (
     MAX_JSON_BYTES,
     MULTIPART_ROOM,
@@ -25,6 +28,7 @@ from serve.schemas import (
     Error,
     PoseReading,
     ReleaseInfo,
+    Reviewed,
     Sketches,
     SketchRequest,
     Tags,
@@ -33,15 +37,15 @@ from serve.turns import Turns
 
 PAGE_DIR = Path(__file__).parent / "page"
 VERSION_HEADER = "X-Genga-Version"
-BODY_LIMITS = {f"/api/{name}": PICTURE_LIMITS.max_bytes + MULTIPART_ROOM for name in ("tags", "pose")} | {
+BODY_LIMITS = {f"/api/{name}": PICTURE_LIMITS.max_bytes + MULTIPART_ROOM for name in ("tags", "pose", "review")} | {
     "/api/upscale": UPSCALE_LIMITS.max_bytes + MULTIPART_ROOM
 }
 
 api = APIRouter(responses={code: {"model": Error} for code in (413, 415, 422, 503)})
 
 
-def create_app(release_dir: Path) -> FastAPI:
-    """Raises where the release cannot be served: before any port answers."""
+def create_app(release_dir: Path, review_path: Path | None = None) -> FastAPI:
+    """Raises where the release cannot be served: before any port answers. Without `review_path` no corrections are taken."""
     metrics = Metrics()
     current = Current(release_dir, metrics)
 
@@ -56,7 +60,7 @@ def create_app(release_dir: Path) -> FastAPI:
         app.state.turns.close()
 
     app = FastAPI(title="Genga", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json", redirect_slashes=False)
-    app.state.current, app.state.metrics = current, metrics
+    app.state.current, app.state.metrics, app.state.review = current, metrics, Review(review_path)
     app.add_middleware(BodyLimit, limits=BODY_LIMITS, otherwise=MAX_JSON_BYTES)
     app.add_middleware(Counted, metrics=metrics)
     answer_errors(app)
@@ -129,6 +133,25 @@ async def read_pose(file: UploadFile, request: Request, response: Response, engi
     reading = await turns.take(request, lambda: engine.read_pose(decode(data, PICTURE_LIMITS)))
     response.headers[VERSION_HEADER] = reading.version
     return reading
+
+
+@api.post("/api/review")
+async def review(
+    file: UploadFile,
+    said: Annotated[str, Form(description="a Correction as JSON")],
+    request: Request,
+    turns: InTurn,
+    x_genga_review: Annotated[str, Header()] = "",
+) -> Reviewed:
+    """The header keeps out forms on other sites: browsers ask before they send it across origins, and are not let."""
+    if not x_genga_review:
+        raise HTTPException(403, "a correction comes with the header X-Genga-Review; use the page, or set it to any word")
+    try:
+        correction = Correction.model_validate_json(said)
+    except ValidationError as error:
+        raise RequestValidationError([{**fault, "loc": ("said", *fault["loc"])} for fault in error.errors()]) from error
+    data, notes = await file.read(), request.app.state.review
+    return Reviewed(id=await turns.take(request, lambda: notes.add(decode(data, PICTURE_LIMITS), correction)))
 
 
 @api.post("/api/sketch")

@@ -26,14 +26,18 @@ class Current:
     async def watch(self) -> None:
         while True:
             await asyncio.sleep(POLL_SECONDS)
-            identity = _identity(self._release_dir)
-            if identity is not None and identity != self._seen:
-                self._seen = identity
-                await self._take_over()
+            await asyncio.to_thread(self.refresh)
 
-    async def _take_over(self) -> None:
+    def refresh(self) -> None:
+        """Takes over a release that was written since."""
+        identity = _identity(self._release_dir)
+        if identity is not None and identity != self._seen:
+            self._seen = identity
+            self._take_over()
+
+    def _take_over(self) -> None:
         try:
-            engine = await asyncio.to_thread(self._open_other)
+            engine = self._open_other()
         except Exception as error:  # whatever is wrong with the new release, the old one goes on
             log.error("the new release in %s is refused and %s goes on: %s", self._release_dir, self.engine.release.id[:12], error)
             self._metrics.refusals.inc()

@@ -74,6 +74,10 @@ class PoseReading(BaseModel):
     version: str
 
 
+class Reviewed(BaseModel):
+    id: str = Field(description="sha256 of the decoded picture, by which the labels know it")
+
+
 class Neighbour(BaseModel):
     id: str
     image: str = Field(description="PNG data URL")

@@ -24,9 +24,9 @@ class Server(uvicorn.Server):
             sys.stdout.flush()
 
 
-def serve(release_dir: Path, host: str, port: int) -> None:
+def serve(release_dir: Path, host: str, port: int, review_path: Path | None = None) -> None:
     """Returns when the process is told to end. Port 0 takes a free one."""
-    app = create_app(release_dir)
+    app = create_app(release_dir, review_path)
     config = uvicorn.Config(app, log_level="warning", server_header=False, ws="none", timeout_graceful_shutdown=GRACE_SECONDS)
     with _bound(host, port) as listening:
         # uvicorn ends its work on these signals, then raises them once more: that is no failure

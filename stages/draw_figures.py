@@ -2,6 +2,7 @@
 
 reads   poses/                     pose files and motion (drawing/pose_files.py, drawing/bvh.py); may hold none
         own-figures/               drawings with Label Studio exports of their joints (stages/own_figures.py); may hold none
+        data/labels/poses.parquet  joints that people placed on these drawings in Label Studio
 writes  data/figures/sticks/       store: gray, as people draw them; then the user's own
         data/figures/mannequins/   store: thresholded and blurred projections of a posed 3D body, and line art of the same; then the user's own
         data/figures/rejected.csv  which of the user's own drawings are not in, and why
@@ -38,7 +39,7 @@ from genga.progress import progress
 from genga.skeleton import J, reference_length, to_vector
 from genga.splits import split_of
 from genga.store import StoreWriter, picture_id
-from stages.own_figures import Own, labeled_poses, on_paper, read_own, write_rejected
+from stages.own_figures import Own, labeled_poses, on_paper, read_own, read_placed, write_rejected
 from stages.processes import in_order
 from stages.threads import CHUNK
 
@@ -54,11 +55,11 @@ OWN = "own"  # kind and style of the user's own drawings
 STICK, MANNEQUIN, POSE = range(3)
 
 
-def draw_figures(params: DrawFigures, poses_path: Path, own_path: Path, out_dir: Path) -> None:
+def draw_figures(params: DrawFigures, poses_path: Path, own_path: Path, out_dir: Path, labels_path: Path | None = None) -> None:
     check_styles(params.held_out_styles)
     partial_dir = out_dir.with_name(out_dir.name + ".partial")
     shutil.rmtree(partial_dir, ignore_errors=True)
-    own = read_own(params.own, own_path)
+    own = read_own(params.own, own_path, read_placed(labels_path) if labels_path else {})
     poses = read_poses(params.poses, poses_path, labeled_poses)
     pool = PosePool(poses, params.poses.share)
 
@@ -207,10 +208,10 @@ def own_figure(params: DrawFigures, drawing: Own, sizes: Sequence[int]) -> Figur
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("poses_path", "own_path", "out_dir"):
+    for name in ("poses_path", "own_path", "labels_path", "out_dir"):
         parser.add_argument(name, type=Path)
     args = parser.parse_args()
-    draw_figures(load_params().draw_figures, args.poses_path, args.own_path, args.out_dir)
+    draw_figures(load_params().draw_figures, args.poses_path, args.own_path, args.out_dir, args.labels_path)
 
 
 if __name__ == "__main__":

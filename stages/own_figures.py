@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from drawing.pose_files import PoseFile, whole
@@ -27,6 +28,7 @@ from stages.threads import in_order
 
 Array = NDArray[Any]
 
+WAITS = "waits for its joints: `genga label push` puts it into Label Studio"
 KINDS = ("sticks/", "figures/")
 SIDE_SUFFIXES = frozenset({".json", ".csv", ".md", ".txt", ".pdf", ".html", ".xml", ""})  # what lies beside pictures
 
@@ -67,8 +69,15 @@ def labeled_poses(path: Path) -> PoseFile:
     return whole(np.array(poses).reshape(-1, len(JOINTS), 2), ["labeled"] * len(poses), [problem.reason for problem in exports.problems])
 
 
-def read_own(params: OwnFigures, path: Path) -> OwnSet:
-    """Every drawing with one pose on which people agree."""
+def read_placed(labels_path: Path) -> dict[str, Array]:
+    """data/labels/poses.parquet: picture id -> the pose (11, 2) that people placed."""
+    table = pq.read_table(labels_path, filters=[("origin", "==", "human")])
+    poses = np.array([table[name].to_numpy() for name in table.column_names if name[0] in "xy"]).T.reshape(-1, len(JOINTS), 2)
+    return dict(zip(table["id"].to_pylist(), poses, strict=True))
+
+
+def read_own(params: OwnFigures, path: Path, placed: Mapping[str, Array] | None = None) -> OwnSet:
+    """Every drawing with one pose on which people agree. `placed`: picture id -> what was settled in Label Studio, which counts more."""
     if not path.is_dir():
         raise DataError(f"no folder at {path}, expected one with sticks/ and figures/; correct draw_figures.own.path in params.yaml")
     files = sorted(file for file in path.rglob("*") if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts))
@@ -80,10 +89,11 @@ def read_own(params: OwnFigures, path: Path) -> OwnSet:
     first = {picture.id: picture for picture in reversed(opened)}
     rejected += [Rejected(name, f"duplicate of {first[id_].name}", counts=False) for name, id_, *_ in opened if first[id_].name != name]
     poses, faults = _poses(params, [file for file in files if file.suffix.lower() == ".json"], opened, first)
+    poses |= {picture.name: placed[picture.id] for picture in first.values() if placed and picture.id in placed}
     taken = sorted(picture.name for picture in first.values() if picture.name in poses)
     rejected += [Rejected(name, fault, counts=name in names) for name, fault in faults.items() if name not in poses]
     known = {*taken, *(row.name for row in rejected)}
-    rejected += [Rejected(name, "no joints: no export names it", counts=True) for name in names if name not in known]
+    rejected += [Rejected(name, WAITS, counts=False) for name in names if name not in known]
     _check(params, path, len(taken), rejected)
     sticks, figures = ([Own(path / name, poses[name]) for name in taken if name.startswith(kind)] for kind in KINDS)
     return OwnSet(sticks, figures, sorted(rejected))

@@ -34,16 +34,21 @@ async function postJson(path, body, signal) {
   return (await ask(path, { method: "POST", headers, body: JSON.stringify(body), signal })).json();
 }
 
-function postFile(path, file, name, signal) {
+function postFile(path, file, name, signal, said) {
   const body = new FormData();
   body.append("file", file, name);
-  return ask(path, { method: "POST", body, signal });
+  if (!said) return ask(path, { method: "POST", body, signal });
+  body.append("said", JSON.stringify(said));
+  return ask(path, { method: "POST", body, signal, headers: { "X-Genga-Review": "page" } });
 }
 
 export const release = async () => (await ask("api/release", { cache: "no-store" })).json();
 export const characters = (body, signal) => postJson("api/characters", body, signal);
 export const sketch = (body, signal) => postJson("api/sketch", body, signal);
 export const readPose = async (file, name, signal) => (await postFile("api/pose", file, name, signal)).json();
+
+export const readTags = async (file, name, signal) => (await postFile("api/tags", file, name, signal)).json();
+export const review = async (file, said, signal) => (await postFile("api/review", file, file.name, signal, said)).json();
 
 export async function upscale(file, name, signal) {
   const reply = await postFile("api/upscale", file, name, signal);

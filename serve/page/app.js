@@ -1,19 +1,20 @@
-// The page: tabs, the release that is served, and the three tools.
+// The page: tabs, the release that is served, and the four tools.
 
 import { ApiError, release as getRelease } from "./api.js";
 import { Character } from "./character.js";
 import { byId, h, say } from "./dom.js";
 import { Enlarge } from "./enlarge.js";
 import { PoseTool } from "./pose.js";
+import { TagTool } from "./tags.js";
 
 const RETRY_MS = 2000;
-const TABS = ["character", "pose", "enlarge"];
+const TABS = ["character", "pose", "tags", "enlarge"];
 
 let release = null;
 let opening = null;
 
 const enlarge = new Enlarge({ onanswer });
-const tools = [new Character({ onanswer, onenlarge }), new PoseTool({ onanswer }), enlarge];
+const tools = [new Character({ onanswer, onenlarge }), new PoseTool({ onanswer }), new TagTool({ onanswer }), enlarge];
 
 /** Reads what is served and hands it to the tools, if it is news to them; where nothing is served, says so and tries again. */
 async function open() {

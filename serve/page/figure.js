@@ -62,3 +62,9 @@ export function letterbox(width, height) {
   const longer = Math.max(width, height);
   return ([x, y]) => [0.5 + ((x - 0.5) * width) / longer, 0.5 + ((y - 0.5) * height) / longer];
 }
+
+/** From there back into shares of the picture's own width and height. */
+export function unletterbox(width, height) {
+  const longer = Math.max(width, height);
+  return ([x, y]) => [0.5 + ((x - 0.5) * longer) / width, 0.5 + ((y - 0.5) * longer) / height];
+}

@@ -1,12 +1,13 @@
 // The pose tool: joints, strokes, pictures or presets -> a pose -> sketches and the nearest figures, live.
 
-import { Latest, readPose, settled, sketch } from "./api.js";
+import { Latest, readPose, review, settled, sketch } from "./api.js";
 import { byId, h, icon, press, randomSeed, save, saveText, say, show } from "./dom.js";
-import { letterbox, thumbnail } from "./figure.js";
+import { letterbox, thumbnail, unletterbox } from "./figure.js";
 import { recall, remember } from "./memory.js";
 import { openPoseJson, ourJson, poseOf } from "./posefiles.js";
 import { presets } from "./presets.js";
 import { Stage, UNSURE } from "./stage.js";
+import { reviewer } from "./tags.js";
 import { Timeline } from "./timeline.js";
 import { megabytes, provenance } from "./words.js";
 
@@ -23,6 +24,8 @@ export class PoseTool {
   #timeline;
   #seed = 1;
   #traced = null; // object URL of the picture behind the joints
+  #shown = null; // that picture's file, width and height
+  #keeper;
   #lastKey = { joint: -1, time: 0 };
   #sketches;
   #reader;
@@ -41,6 +44,11 @@ export class PoseTool {
       done: (answer, wish) => this.#take(answer, wish),
       failed: (error) => this.#fail("pose-message", error),
       busy: (busy) => byId("stage").setAttribute("aria-busy", busy),
+    });
+    this.#keeper = new Latest({
+      work: ({ file, said }, signal) => review(file, said, signal),
+      done: () => (byId("stage-help").textContent = "Kept. `genga label pull` takes these joints into the labels."),
+      failed: (error) => this.#fail("pose-message", error),
     });
     byId("sketches").replaceChildren(...Array.from({ length: NUM_SKETCHES }, () => h("li", { class: "empty" })));
     byId("nearest").replaceChildren(...Array.from({ length: 6 }, () => h("li", {}, h("div", { class: "empty" }), h("small", {}, " "))));
@@ -84,6 +92,7 @@ export class PoseTool {
     byId("keep-lengths").addEventListener("change", () => this.#setKeeping(byId("keep-lengths").checked));
     this.#setKeeping(byId("keep-lengths").checked);
     byId("trace-clear").addEventListener("click", () => this.#trace(null));
+    byId("pose-keep").addEventListener("click", () => this.#keep());
     byId("sketch-seeds").addEventListener("click", () => {
       this.#seed = randomSeed();
       this.#askSketches();
@@ -211,6 +220,8 @@ export class PoseTool {
     const picture = new Image();
     const readable = await show(picture, url);
     this.#trace(readable ? url : null);
+    this.#shown = readable ? { file, width: picture.naturalWidth, height: picture.naturalHeight } : null;
+    byId("pose-keep").hidden = !readable;
     this.#reader.ask({ file, place: readable ? letterbox(picture.naturalWidth, picture.naturalHeight) : undefined });
   }
 
@@ -230,11 +241,22 @@ export class PoseTool {
     saveText(write(pose, confidence, this.#release.joints), filename);
   }
 
+  /** The joints as a label of the picture behind them, in shares of its own width and height. */
+  #keep() {
+    const { file, width, height } = this.#shown;
+    const within = (value) => Math.min(1, Math.max(0, value));
+    const pose = this.#timeline.now.pose.map(unletterbox(width, height)).map((place) => place.map(within));
+    say(byId("pose-message"));
+    this.#keeper.ask({ file, said: { by: reviewer(), pose } });
+  }
+
   #trace(url) {
     if (this.#traced) URL.revokeObjectURL(this.#traced);
     this.#traced = url;
     this.#stage.setPicture(url);
     byId("trace-clear").hidden = !url;
+    this.#shown = null;
+    byId("pose-keep").hidden = true;
   }
 
   // --- answers

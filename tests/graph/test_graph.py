@@ -20,6 +20,7 @@ import yaml
 from genga.pictures import encode_png
 from genga.release import Release
 from genga.store import Store
+from labeling.tasks import label_regions, pose_regions
 from models.networks import NETWORKS
 
 REPO = Path(__file__).parents[2]
@@ -120,6 +121,27 @@ def test_a_changed_value_reruns_what_reads_it_and_what_follows(copied: Path, she
     ran = stages_run(shell(*GENGA, "repro", cwd=copied).stdout)
     assert {"evaluate", "register", "gate"} <= ran
     assert ran <= {"evaluate", "register", "gate", "deploy"}
+
+
+@pytest.mark.parametrize(
+    ("regions", "stale", "spared"),
+    [
+        (pose_regions(np.random.default_rng(0).uniform(0.1, 0.9, (11, 2)), 100, 100), "draw_figures", "train_tagger"),
+        (label_regions({"hair_color": "blue"}), "train_tagger", "draw_figures"),
+    ],
+)
+def test_a_new_label_reruns_exactly_what_reads_its_kind(
+    copied: Path, shell: Shell, regions: list[dict[str, object]], stale: str, spared: str
+) -> None:
+    task = {"id": 1, "data": {"image": "x", "id": "0" * 64}, "annotations": [{"id": 1, "completed_by": 1, "result": regions}]}
+    (copied / "annotations" / "project-1.json").write_text(json.dumps([task]))
+    assert changed_stages(copied, shell) == {"labels"}
+    shell(*DVC, "repro", "labels", cwd=copied)
+    changed = changed_stages(copied, shell)
+    assert stale in changed and spared not in changed
+    (copied / "annotations" / "revisions").mkdir()
+    (copied / "annotations" / "revisions" / "revisions.jsonl").write_text("{}")
+    assert "labels" not in changed_stages(copied, shell)
 
 
 def test_a_changed_folder_is_taken_in_again(copied: Path, shell: Shell, tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ import pytest
 from genga import tags
 from genga.errors import DataError
 from genga.skeleton import JOINTS
-from labeling.exports import read_exports, tags_config, write_tasks
+from labeling.configs import poses_config, tags_config
+from labeling.exports import read_exports, write_tasks
 from labeling.keypoints import Problem
 
 POSE = np.random.default_rng(0).uniform(0.05, 0.95, (11, 2))
-POSES_XML = Path(__file__).parents[2] / "labeling" / "configs" / "poses.xml"
 
 
 def choice(name: str, *choices: str) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def test_what_is_written_reads_back_the_same(tmp_path: Path) -> None:
 def test_tasks_are_written_as_label_studio_wants_them(tmp_path: Path) -> None:
     write_tasks(tmp_path / "tasks.json", [{"id": "one", "name": "1.png", "width": 200, "height": 100, "labels": None, "pose": POSE.reshape(22)}])
     (task,) = json.loads((tmp_path / "tasks.json").read_text())
-    assert task["data"] == {"image": "1.png", "id": "one"}
+    assert task["data"] == {"image": "1.png", "id": "one", "asks": []}
     first = task["annotations"][0]["result"][0]
     assert (first["type"], first["from_name"], first["to_name"]) == ("keypointlabels", "joints", "image")
     assert (first["original_width"], first["original_height"]) == (200, 100)
@@ -177,25 +177,26 @@ def test_half_a_file_is_refused(tmp_path: Path) -> None:
         read_exports([tmp_path / "a.json"])
 
 
-def test_the_interface_for_tags_asks_for_every_tag() -> None:
+def test_the_screen_for_tags_asks_for_every_tag() -> None:
     root = ET.fromstring(tags_config())
     asked = {choices.attrib["name"]: [choice.attrib["value"] for choice in choices] for choices in root.iter("Choices")}
-    assert asked == {**tags.groups(), **{flag: ["yes", "no"] for flag in tags.flags()}}
+    assert asked == {**tags.groups(), "flags": tags.flags(), "verdict": ["unsure", "bad picture"]}
     assert [image.attrib["value"] for image in root.iter("Image")] == ["$image"]
+    assert {choices.attrib["name"] for choices in root.iter("Choices") if choices.attrib["choice"] == "multiple"} == {"flags", "verdict"}
 
 
-def test_every_answer_to_the_interface_for_tags_is_understood(tmp_path: Path) -> None:
+def test_every_answer_to_the_screen_for_tags_is_understood(tmp_path: Path) -> None:
     root = ET.fromstring(tags_config())
-    for choices in root.iter("Choices"):
+    for choices in (choices for choices in root.iter("Choices") if choices.attrib["name"] != "verdict"):
         for value in choices:
             document = [task("a", [choice(choices.attrib["name"], value.attrib["value"])])]
             (annotation,) = read_exports([written(tmp_path, document)]).annotations
-            assert list(annotation.labels) == [choices.attrib["name"]]
+            assert list(annotation.labels) == [value.attrib["value"] if choices.attrib["name"] == "flags" else choices.attrib["name"]]
 
 
 def test_the_interface_for_poses_asks_for_the_11_joints_in_order() -> None:
-    root = ET.parse(POSES_XML).getroot()
-    labels = list(root.iter("Label"))
+    root = ET.fromstring(poses_config())
+    labels = list(next(root.iter("KeyPointLabels")))
     assert [label.attrib["value"] for label in labels] == list(JOINTS)
     assert len({label.attrib["background"] for label in labels}) == len({label.attrib["hotkey"] for label in labels}) == 11
     assert next(root.iter("KeyPointLabels")).attrib["name"] == "joints"

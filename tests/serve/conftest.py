@@ -41,9 +41,15 @@ def page_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def page_server(page_release: Path) -> Iterator[str]:
+def page_review(page_release: Path) -> Path:
+    """Where the page's corrections go."""
+    return page_release.parent / "annotations" / "review.jsonl"
+
+
+@pytest.fixture(scope="session")
+def page_server(page_release: Path, page_review: Path) -> Iterator[str]:
     """The address of a server process of its own."""
-    command = [sys.executable, "-m", "serve", "--release", str(page_release), "--port", "0"]
+    command = [sys.executable, "-m", "serve", "--release", str(page_release), "--port", "0", "--review", str(page_review)]
     with subprocess.Popen(command, cwd=REPO, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()

@@ -2,7 +2,7 @@ import csv
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -53,8 +53,8 @@ class Project:
             tasks.append({"id": number, "data": {"image": "x", "id": picture_id}, "annotations": [annotation]})
         (self.root / "annotations" / f"{name}.json").write_text(json.dumps(tasks))
 
-    def run(self, human_only: bool = False) -> None:
-        section = LabelFaces(human_only=human_only, pose_tolerance=0.1)
+    def run(self, human_only: bool = False, ties: Literal["newest", "leave_out"] = "leave_out") -> None:
+        section = LabelFaces(human_only=human_only, pose_tolerance=0.1, ties=ties)
         labels(section, self.root / "imported", self.root / "sample", self.root / "annotations", self.root / "labels")
 
     def tags(self) -> dict[tuple[str, str], tuple[str, str]]:
@@ -126,7 +126,15 @@ def test_a_tie_is_listed_and_left_out_even_where_the_data_has_a_label(project: P
     project.export("p", ("ann", "a", {"hair_color": "blue"}), ("ben", "a", {"hair_color": "aqua"}))
     project.run()
     assert project.tags() == {("a", "eye_color"): ("red", "imported")}
-    assert project.problems() == [("several people", "a", "hair_color: a tie, 1 say aqua and 1 say blue")]
+    assert project.problems() == [("p.json task 2", "a", "hair_color: a tie, 1 say aqua and 1 say blue; left out")]
+
+
+def test_or_the_newest_answer_counts_and_the_tie_is_listed_all_the_same(project: Project) -> None:
+    project.export("p", ("ann", "a", {"hair_color": "blue"}), at="2026-01-02")
+    project.export("q", ("ben", "a", {"hair_color": "aqua"}), at="2026-01-01")
+    project.run(ties="newest")
+    assert project.tags() == {("a", "hair_color"): ("blue", "human")}
+    assert project.problems() == [("p.json task 1", "a", "hair_color: a tie, 1 say aqua and 1 say blue; the newest answer counts")]
 
 
 def test_of_one_person_the_newest_answer_counts_wherever_it_was_exported(project: Project) -> None:
@@ -140,7 +148,7 @@ def test_agreement_is_the_share_of_equal_pairs(project: Project) -> None:
     answers = [("ann", "a", "blue"), ("ben", "a", "blue"), ("cat", "a", "red"), ("ann", "b", "red"), ("ben", "b", "red"), ("ann", "c", "red")]
     project.export("p", *((who, picture, {"hair_color": colour}) for who, picture, colour in answers))
     project.run()
-    assert project.revision()["agreement"] == {"hair_color": {"pairs": 4, "equal": 0.5}}
+    assert project.revision()["agreement"] == {"hair_color": {"pairs": 4, "equal": 0.5, "kappa": pytest.approx(0.5)}}
 
 
 def test_people_who_agree_on_a_pose_give_its_median(project: Project) -> None:
@@ -161,7 +169,18 @@ def test_people_who_differ_on_a_joint_leave_the_pose_out(project: Project) -> No
     project.export("p", ("ann", "a", {"pose": POSE}), ("ben", "a", {"pose": swapped}))
     project.run()
     assert project.poses() == {}
-    assert project.problems() == [("several people", "a", "pose: people differ on l_elbow, r_elbow")]
+    assert project.problems() == [("p.json task 2", "a", "pose: people differ on l_elbow, r_elbow; left out")]
+
+
+def test_or_the_newest_answer_counts_for_the_joints_on_which_they_differ(project: Project) -> None:
+    moved = POSE + 0.01
+    moved[[2, 3]] = moved[[3, 2]]
+    project.export("p", ("ann", "a", {"pose": POSE}), at="2026-01-01")
+    project.export("q", ("ben", "a", {"pose": moved}), at="2026-01-02")
+    project.run(ties="newest")
+    expected = POSE + 0.005
+    expected[[2, 3]] = moved[[2, 3]]
+    np.testing.assert_allclose(project.poses()["a"][0], expected, atol=1e-9)
 
 
 def test_one_of_three_who_differs_is_outvoted(project: Project) -> None:

@@ -1,0 +1,61 @@
+"""How long 1,000 tasks with a guess take into a real Label Studio, and a pull that finds nothing new, against their promises.
+
+python -m bench.label_studio        installs Label Studio beside the checkout on first use
+"""
+
+import socket
+import subprocess
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from genga import tags
+from genga.params import LabelStudioParams
+from genga.store import picture_id
+from labeling.account import Home, account_at, connect
+from labeling.pictures import Entry
+from labeling.projects import KINDS, ensure_project
+from labeling.pull import pull
+from labeling.push import Guesses, push
+from labeling.server import running
+from labeling.tasks import TagGuess
+
+COUNT, PUSH_S = 1000, 60.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def main() -> None:
+    subprocess.run(["make", "-s", "label-studio-ready"], check=True)
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (64, 64, 3), dtype=np.uint8) for _ in range(COUNT)]
+    entries = [Entry(picture_id(picture), partial(np.asarray, picture)) for picture in pictures]
+    probabilities = dict.fromkeys(tags.columns(), 0.1)
+    guesses = Guesses("bench/1", lambda shown: [TagGuess(probabilities, {"hair_color": "blue"}) for _ in shown])
+    with tempfile.TemporaryDirectory() as folder:
+        home, port = Home(Path(folder) / ".label-studio"), free_port()
+        params = LabelStudioParams(port=port, backend_port=free_port(), batch_size=500, annotators_per_task=1)
+        account = account_at(home, port)
+        with running(home, account, port):
+            client = connect(home)
+            project = ensure_project(client, account.url, KINDS["tags"], home, params)
+            started = time.perf_counter()
+            push(client, project, home, entries, guesses, params, queue=True)
+            pushed = time.perf_counter() - started
+            annotations = Path(folder) / "annotations"
+            annotations.mkdir()
+            started = time.perf_counter()
+            pull(annotations, home)
+            pulled = time.perf_counter() - started
+    print(f"push of {COUNT} tasks: {pushed:.1f} s, {pushed / PUSH_S:.2f} of the {PUSH_S:.0f} s promised; a pull without news: {pulled:.1f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+"""`genga label ...`: labeling with people. Each subcommand imports what it needs when it runs."""
+
+import argparse
+import os
+import sys
+import webbrowser
+from pathlib import Path
+from typing import Any
+
+from genga.errors import GengaError
+
+RELEASE, ANNOTATIONS, FIGURES, FACES = Path("release"), Path("annotations"), Path("data/figures"), Path("data/faces/prepared")
+DESCRIPTION = """Labeling with people, in a Label Studio on this machine.
+
+One round, from the project's folder:
+    make label-studio            install and start it; leave it running, go on in another shell
+    genga label queue 100        choose the 100 pictures that help most, and put them there in that order
+    genga label open             where to log in, and the address that shows the first of them
+    genga label pull             what people have saved -> annotations/, a new label revision
+    genga repro                  train again what depends on it
+"""
+
+
+def add_label_commands(commands: Any) -> None:
+    label = commands.add_parser(
+        "label", help="label pictures with people in Label Studio", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    actions = label.add_subparsers(required=True, metavar="ACTION")
+
+    action = actions.add_parser(
+        "up",
+        help="start Label Studio and the models that guess for it",
+        description="Starts Label Studio on this machine, reachable from this machine only, makes or migrates the two projects (poses, tags), and "
+        "lets the deployed models fill in their guess whenever a task without one is opened. Runs until Ctrl-C. The password is random and lies "
+        "in .label-studio/account.json, which only you may read. `make label-studio` installs it first.",
+    )
+    action.set_defaults(do=up)
+
+    action = actions.add_parser(
+        "push",
+        help="put pictures into Label Studio, with the models' guess",
+        description="Puts pictures into Label Studio: drawings of own-figures/ for poses, prepared faces for tags. A picture that is there is not "
+        "put there twice; where nobody has labeled yet, a newer model's guess replaces the older one. Run it as often as you like.",
+    )
+    _kinds(action)
+    action.add_argument("--limit", type=int, metavar="N", help="at most N pictures of each kind (default: all)")
+    action.add_argument("--no-guess", action="store_true", help="leave the guess to the moment when a task is opened, by the models deployed then")
+    action.set_defaults(do=push)
+
+    action = actions.add_parser(
+        "queue",
+        help="order what is to be labeled, the most helpful pictures first",
+        description="Chooses the N unlabeled pictures of each kind that should help the models most, and writes that order into Label Studio: tags "
+        "by how unsure the tagger is and how different the pictures are, joints by how unsure the pose networks are. Pictures that are not there "
+        "yet are put there. The view `Queue` of each project shows them in this order.",
+    )
+    action.add_argument("count", type=int, metavar="N", help="how many pictures of each kind")
+    _kinds(action)
+    action.set_defaults(do=queue)
+
+    action = actions.add_parser(
+        "pull",
+        help="take what people saved into annotations/, as a new label revision",
+        description="Asks Label Studio for what was made, changed or deleted since the last pull and writes it into annotations/; with it the "
+        "corrections made on the page of `genga serve`. Incomplete or impossible poses are listed with a link to each and kept out of the "
+        "labels. Where something is new, that is a new label revision; then `genga repro` trains again what depends on it.",
+    )
+    action.add_argument("--offline", action="store_true", help="only corrections made on the page; asks no Label Studio")
+    action.set_defaults(do=pull)
+
+    action = actions.add_parser(
+        "agreement",
+        help="how far people agree, what they differ on, and what then counts",
+        description="Compares what several people said about the same pictures: joints by OKS and PCK, every tag by Cohen's kappa. Lists each "
+        "disagreement with a link and the value that counts. Reads what was pulled; asks no server.",
+    )
+    action.add_argument("--csv", type=Path, metavar="FILE", help="write every disagreement into this file")
+    action.set_defaults(do=agreement)
+
+    action = actions.add_parser(
+        "import",
+        help="take labels from a COCO or CVAT file, without a server",
+        description="Turns COCO keypoints (the 11 joints, in any order) or CVAT's XML (points or skeletons of the 11 joints, image tags) into "
+        "annotations/<format>-<name>.json, which the labels stage reads. A picture is known by its file name without suffix, which must be its "
+        "sha256 as `genga label export` writes it. Label Studio's own JSON needs no import: put it into annotations/.",
+    )
+    action.add_argument("format", choices=("coco", "cvat"))
+    action.add_argument("file", type=Path, metavar="FILE")
+    action.set_defaults(do=import_)
+
+    action = actions.add_parser(
+        "export",
+        help="write what was pulled as Label Studio JSON, COCO keypoints or CVAT XML",
+        description="Writes every answer in annotations/ into one file: Label Studio's JSON and CVAT's XML hold joints and tags, COCO joints only.",
+    )
+    action.add_argument("format", choices=("label-studio", "coco", "cvat"))
+    action.add_argument("file", type=Path, metavar="FILE")
+    action.set_defaults(do=export)
+
+    action = actions.add_parser(
+        "open", help="where to log in and label", description="Prints where to log in and the address that shows the first task of each queue."
+    )
+    _kinds(action)
+    action.add_argument("--invite", action="store_true", help="print an address at which another annotator makes an account")
+    action.set_defaults(do=open_)
+
+
+def _kinds(action: argparse.ArgumentParser) -> None:
+    action.add_argument("--only", choices=("poses", "tags"), help="one kind of labels (default: both)")
+
+
+def _chosen(args: argparse.Namespace) -> list[Any]:
+    from labeling.projects import KINDS
+
+    return [kind for kind in KINDS.values() if args.only in (None, kind.name)]
+
+
+def up(_: argparse.Namespace) -> None:
+    from cli.label_up import up
+
+    up(RELEASE)
+
+
+def push(args: argparse.Namespace) -> None:
+    _push(args, lambda _kind, found, _engine: found[: args.limit], queue=False, guess=not args.no_guess)
+
+
+def queue(args: argparse.Namespace) -> None:
+    from cli.queueing import order
+
+    if args.count < 1:
+        raise GengaError(f"a queue of {args.count} pictures was asked for, expected at least 1; give a larger N")
+    _push(args, lambda kind, found, engine: order(kind.name, found, engine, FACES, args.count), queue=True, guess=True)
+
+
+def _push(args: argparse.Namespace, choose: Any, *, queue: bool, guess: bool) -> None:
+    from cli.guessing import guesses_for, open_engine
+    from genga.params import load_params
+    from labeling.account import HOME, Home, connect, one_sentence, url_of
+    from labeling.pictures import entries, labeled, unlabeled
+    from labeling.projects import ensure_project
+    from labeling.push import push
+
+    params, home = load_params(), Home(HOME)
+    url, engine = url_of(home), open_engine(RELEASE)
+    for kind in _chosen(args):
+        found = unlabeled(entries(kind.name, params, FIGURES, FACES), labeled(kind.name, ANNOTATIONS))
+        with one_sentence(url):
+            client = connect(home)
+            project = ensure_project(client, url, kind, home, params.label_studio)
+            guesses = guesses_for(engine, kind) if guess else None
+            done = push(client, project, home, choose(kind, found, engine), guesses, params.label_studio, queue=queue)
+        print(f"{kind.name}: {done.created} new tasks, {done.reguessed} with a newer guess, {done.requeued} moved in the queue", flush=True)
+        if guess and guesses is None:
+            print(f"{kind.name}: without a guess, since {' and '.join(kind.families)} are not deployed yet; `genga repro` deploys them")
+
+
+def pull(args: argparse.Namespace) -> None:
+    from labeling.account import HOME, Home
+    from labeling.pull import pull
+
+    pulled = pull(ANNOTATIONS, Home(HOME), offline=args.offline)
+    for problem in pulled.problems:
+        print(f"kept out: {problem.task}  {problem.reason}")
+    print(f"{pulled.added} tasks new, {pulled.changed} changed, {pulled.removed} no longer labeled; {len(pulled.problems)} answers kept out")
+    if pulled.is_new:
+        print(f"label revision {pulled.revision}; `genga repro` trains again what depends on it")
+    else:
+        print(f"nothing new since label revision {pulled.revision}")
+
+
+def agreement(args: argparse.Namespace) -> None:
+    from genga.params import load_params
+    from labeling.agreement import compare, write_disagreements
+    from labeling.exports import read_exports
+
+    found = compare(read_exports(sorted(ANNOTATIONS.glob("*.json"))).annotations, load_params().labels)
+    print("\n".join(found.lines()))
+    if args.csv:
+        write_disagreements(args.csv, found.disagreements)
+
+
+def import_(args: argparse.Namespace) -> None:
+    from labeling.formats import import_labels
+
+    print(f"{import_labels(args.file, args.format, ANNOTATIONS)} is written; `genga repro` reads it")
+
+
+def export(args: argparse.Namespace) -> None:
+    from labeling.exports import read_exports
+    from labeling.formats import WRITERS, labeled_of
+
+    found = labeled_of(read_exports(sorted(ANNOTATIONS.glob("*.json"))).annotations)
+    args.file.write_text(WRITERS[args.format](found), encoding="utf-8")
+    print(f"{len(found)} answers written to {args.file}")
+
+
+def open_(args: argparse.Namespace) -> None:
+    from labeling.account import HOME, Home, connect, one_sentence, read_account, url_of
+    from labeling.projects import labeling_url, project_of
+
+    home = Home(HOME)
+    url = url_of(home)
+    with one_sentence(url):
+        client = connect(home)
+        addresses = {kind.name: labeling_url(client, project_of(client, url, kind)) for kind in _chosen(args)}
+        invitation = f"{url}{client.organizations.invites.get_invite_link().invite_url}" if args.invite else None
+    if "LABEL_STUDIO_URL" not in os.environ:
+        print(f"log in at {url} as {read_account(home).username}, the password stands in {home.account}")
+    for name, address in addresses.items():
+        print(f"{name}: {address}")
+    if invitation:
+        print(f"another annotator makes an account at {invitation}")
+    if sys.stdout.isatty() and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform == "darwin"):
+        webbrowser.open(next(iter(addresses.values())))

@@ -1,0 +1,59 @@
+"""Which unlabeled pictures people should see first: the order comes from labeling/, what it is computed from out of the deployed models."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cli.guessing import guess_each, needs_engine
+from genga.progress import progress
+from genga.store import Store
+from labeling.pictures import Entry
+from labeling.projects import KindName
+from labeling.queue import pose_order
+from labeling.tasks import PoseGuess
+
+BATCH = 256
+
+
+def order(kind: KindName, unlabeled: Sequence[Entry], engine: Any, faces_dir: Path, count: int) -> list[Entry]:
+    """At most `count` of the unlabeled pictures, the most helpful first."""
+    needs_engine(engine, kind)
+    if not unlabeled:
+        return []
+    rows = _pose_rows(unlabeled, engine, count) if kind == "poses" else _tag_rows(unlabeled, engine, faces_dir, count)
+    return [unlabeled[int(row)] for row in rows]
+
+
+def _pose_rows(unlabeled: Sequence[Entry], engine: Any, count: int) -> Any:
+    """A picture in which the networks see nothing is the least sure of all."""
+    confidences = []
+    with progress(what="read joints", total=len(unlabeled), unit="figures") as bar:
+        for start in range(0, len(unlabeled), BATCH):
+            batch = unlabeled[start : start + BATCH]
+            guesses = guess_each(engine, "poses", [entry.read() for entry in batch])
+            confidences += [guess.confidence if isinstance(guess, PoseGuess) else np.zeros(11) for guess in guesses]
+            bar.update(len(batch))
+    return pose_order(np.stack(confidences), count)
+
+
+def _tag_rows(unlabeled: Sequence[Entry], engine: Any, faces_dir: Path, count: int) -> Any:
+    import torch
+
+    from labeling.ordering import tag_order
+    from models.batches import to_signed
+    from models.networks.tagger import probabilities
+
+    tagger, temperatures = engine.network("tagger"), engine.released("tagger").card["temperatures"]
+    store = Store(faces_dir)
+    at = {id_: row for row, id_ in enumerate(store.column("id"))}
+    rows, pictures = np.array([at[entry.id] for entry in unlabeled]), store.images(tagger.resolution)
+    found, features = [], []
+    with progress(what="look at faces", total=len(rows), unit="faces") as bar, torch.inference_mode():
+        for start in range(0, len(rows), BATCH):
+            batch = to_signed(torch.from_numpy(pictures[rows[start : start + BATCH]]))
+            features.append(tagger.features(batch).numpy())
+            found.append(probabilities(tagger(batch), temperatures).numpy())
+            bar.update(len(batch))
+    return tag_order(np.concatenate(found), np.concatenate(features), [entry.id for entry in unlabeled], count)

@@ -1,0 +1,214 @@
+"""A label round: queue -> push -> wait until enough is labeled or the deadline has come -> pull -> the graph, with its gate.
+
+    prefect deployment run label-round/label-round -p count=100 -p enough=80 -p hours=48
+    python -m flows.labeling 100 80 48              the same without a server
+
+What a round has done stands in `.label-studio/round.json`, so it outlives the worker and the server: whoever runs the flow next goes on where
+it stopped; the deployment `label-round-goes-on` does so every ten minutes. One process at a time works on a round.
+The reminder is an artifact of the flow run and a run in MLflow (experiment `labeling`): labeled, left, agreement.
+"""
+
+import fcntl
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact
+
+from flows.graph import NETWORK_DELAY_S, NETWORK_RETRIES, run_graph
+from genga.errors import GengaError
+from genga.params import load_params
+from genga.registry import Registry
+from labeling.account import HOME, Home
+from labeling.agreement import compare
+from labeling.exports import read_exports
+from labeling.progress import Progress, Queues, newest_queues, progress_of
+from labeling.pull import pull
+
+ANNOTATIONS = Path("annotations")
+ARTIFACT, EXPERIMENT = "label-round", "labeling"
+
+
+@dataclass(frozen=True)
+class Round:
+    """`started` and `deadline` in seconds since 1970; `queues` once the queue stands in Label Studio; `waited`, `pulled`: that much is done."""
+
+    count: int
+    enough: int
+    started: float
+    deadline: float
+    only: str | None
+    target: str
+    queues: Queues | None = None
+    waited: bool = False
+    pulled: bool = False
+
+    @property
+    def name(self) -> str:
+        return time.strftime("%Y-%m-%d-%H%M%S", time.gmtime(self.started))
+
+
+def round_path(home: Home) -> Path:
+    return home.dir / "round.json"
+
+
+def read_round(home: Home) -> Round | None:
+    """The round that is open."""
+    path = round_path(home)
+    return Round(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+
+def keep(home: Home, now: Round) -> Round:
+    partial = round_path(home).with_suffix(".partial")
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    partial.write_text(json.dumps(asdict(now), indent=1), encoding="utf-8")
+    partial.replace(round_path(home))
+    return now
+
+
+@contextmanager
+def alone(home: Home) -> Iterator[bool]:
+    """Whether nobody else works on the round; the lock goes with the process, however that ends."""
+    home.dir.mkdir(parents=True, exist_ok=True)
+    with (home.dir / "round.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+@task(retries=NETWORK_RETRIES, retry_delay_seconds=NETWORK_DELAY_S)
+def queue_and_push(count: int, only: str | None) -> Queues:
+    """Through the command line: the order needs the deployed models, which flows do not import."""
+    command = [sys.executable, "-m", "cli.main", "label", "queue", str(count), *(["--only", only] if only else [])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    get_run_logger().info(done.stdout.strip())
+    if done.returncode:
+        raise GengaError(f"the queue was not written: {done.stderr.strip().splitlines()[-1]}")
+    return newest_queues(Home(HOME))
+
+
+@task(retries=NETWORK_RETRIES, retry_delay_seconds=NETWORK_DELAY_S)
+def look(queues: Queues) -> Progress:
+    return progress_of(Home(HOME), queues)
+
+
+@task(retries=NETWORK_RETRIES, retry_delay_seconds=NETWORK_DELAY_S)
+def take(annotations_dir: Path) -> int:
+    """The label revision."""
+    pulled = pull(annotations_dir, Home(HOME))
+    for problem in pulled.problems:
+        get_run_logger().warning("kept out: %s  %s", problem.task, problem.reason)
+    return pulled.revision
+
+
+@task
+def remind(now: Round, progress: Progress, agreement: dict[str, float]) -> None:
+    """The same numbers for people in Prefect and in MLflow, as one run for the whole round."""
+    numbers = {"labeled": float(progress.labeled), "left": float(progress.left), **agreement}
+    hours = max(0.0, (now.deadline - time.time()) / 3600)
+    rows = "\n".join(f"| {name} | {value:g} |" for name, value in numbers.items())
+    text = f"# Label round {now.name}\n\n| | |\n|---|---|\n{rows}\n\n{now.enough} are enough; {hours:.1f} hours until the deadline."
+    create_markdown_artifact(key=ARTIFACT, markdown=text, description="How far the label round is")
+    params = {"count": now.count, "enough": now.enough, "only": now.only or "both"}
+    with Registry().tracking(EXPERIMENT, params, Home(HOME).dir / "rounds" / now.name, data_id=now.name) as run:
+        run.log(numbers, int(time.time() - now.started))
+
+
+def bury_the_dead() -> None:
+    """Who holds the lock is the only one alive: other runs of this flow that Prefect believes running were killed."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
+    from prefect.runtime import flow_run
+    from prefect.states import Crashed
+
+    running = FlowRunFilter.model_validate({"state": {"type": {"any_": ["RUNNING"]}}})
+    ours = FlowFilter.model_validate({"name": {"any_": ["label-round"]}})
+    with get_client(sync_client=True) as client:
+        for run in client.read_flow_runs(flow_filter=ours, flow_run_filter=running):
+            if str(run.id) != flow_run.id:
+                client.set_flow_run_state(run.id, Crashed(message="its process went away; a later run goes on with the round"), force=True)
+
+
+def agreement_so_far() -> dict[str, float]:
+    """Means over tags of Cohen's kappa, over poses of OKS, as far as the last pull knows."""
+    found = compare(read_exports(sorted(ANNOTATIONS.glob("*.json"))).annotations, load_params().labels).scores
+    kappas = [row["kappa"] for name, row in found.items() if name not in ("pose", "hidden")]
+    tags = {"kappa": sum(kappas) / len(kappas)} if kappas else {}
+    return tags | ({"oks": found["pose"]["oks"]} if "pose" in found else {})
+
+
+@flow(name="label-round")
+def label_round(
+    count: int | None = None,
+    enough: int | None = None,
+    hours: float = 48.0,
+    only: str | None = None,
+    target: str = "deploy",
+    poll_seconds: float = 60.0,
+) -> None:
+    """A new round of `count` pictures of each kind (or of `only` poses or tags), or, without `count`, the one that is open. `enough`: how many
+    labeled ones end the wait, all where it is not said. Then the graph runs up to `target`; its gate decides what is deployed."""
+    home, log = Home(HOME), get_run_logger()
+    with alone(home) as free:
+        if not free:
+            log.info("another process works on the label round")
+            return
+        bury_the_dead()
+        now = read_round(home)
+        if now is None and count is None:
+            log.info("no label round is open; start one with count=N")
+            return
+        if now is None:
+            assert count is not None
+            started = time.time()
+            now = keep(home, Round(count, enough or count, started, started + 3600 * hours, only, target))
+        else:
+            log.info("going on with the label round %s", now.name)
+        _go_on(home, now, poll_seconds)
+
+
+def _go_on(home: Home, now: Round, poll_seconds: float) -> None:
+    if now.queues is None:
+        now = keep(home, replace(now, queues=queue_and_push(now.count, now.only)))
+    assert now.queues is not None
+    if not now.waited:
+        _wait(now, now.queues, poll_seconds)
+        now = keep(home, replace(now, waited=True))
+    if not now.pulled:
+        get_run_logger().info("label revision %d", take(ANNOTATIONS))
+        now = keep(home, replace(now, pulled=True))
+    run_graph(now.target)
+    round_path(home).rename(home.dir / "rounds" / f"{now.name}.json")
+
+
+def _wait(now: Round, queues: Queues, poll_seconds: float) -> None:
+    shown = None
+    while True:
+        progress = look(queues)
+        if progress != shown:
+            take(ANNOTATIONS)
+            remind(now, progress, agreement_so_far())
+            shown = progress
+        if progress.labeled >= min(now.enough, progress.total) or time.time() >= now.deadline:
+            return
+        time.sleep(min(poll_seconds, max(0.0, now.deadline - time.time())))
+
+
+def main() -> None:
+    words: list[Any] = sys.argv[1:]
+    count, enough, hours = (*words, None, None, None)[:3]
+    label_round(count and int(count), enough and int(enough), float(hours or 48))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""Labels in other people's formats, without a server: Label Studio's JSON, COCO keypoints, CVAT's XML ("CVAT for images 1.1").
+
+Each reads and writes `Labeled`: one person's word on one picture. Pictures are named by their id (sha256) where it is known, else by file name;
+a name is what stands in `file_name` (COCO) or `name` (CVAT) without its suffix.
+COCO holds joints only: v = 2 visible, 1 hidden, 0 not placed. CVAT holds joints as points of one `figure` skeleton or as single points, with the
+attribute `hidden`, and tags as image tags: a group with the attribute `value`, a flag with `value` true or false.
+"""
+
+import json
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from defusedxml.ElementTree import fromstring
+
+from genga import tags
+from genga.errors import DataError
+from genga.skeleton import JOINTS, STICKS
+from genga.tags import Labels
+from labeling.exports import Annotation
+from labeling.keypoints import JsonObject, Pose
+from labeling.tasks import label_regions, pose_regions, sight_regions
+
+CATEGORY = {
+    "id": 1,
+    "name": "figure",
+    "supercategory": "person",
+    "keypoints": list(JOINTS),
+    "skeleton": [[start + 1, end + 1] for start, end in STICKS],
+}
+
+
+@dataclass(frozen=True)
+class Labeled:
+    """`size`: the picture's width and height; a pose (11, 2) is in shares of it."""
+
+    picture: str
+    by: str
+    size: tuple[int, int]
+    labels: Labels
+    pose: Pose | None
+    hidden: frozenset[str] = field(default=frozenset())
+
+
+def labeled_of(annotations: Sequence[Annotation]) -> list[Labeled]:
+    return [Labeled(said.picture_id, said.annotator, said.size, said.labels, said.pose, said.hidden) for said in annotations]
+
+
+# --- Label Studio
+
+
+def to_label_studio(found: Sequence[Labeled]) -> str:
+    """Tasks with annotations: what Label Studio imports, and what the labels stage reads."""
+    return json.dumps([_task(number, said) for number, said in enumerate(found, start=1)], indent=1, ensure_ascii=False)
+
+
+def _task(number: int, said: Labeled) -> JsonObject:
+    points = [] if said.pose is None else pose_regions(said.pose, *said.size)
+    result = [*points, *sight_regions(said.hidden, points), *label_regions(said.labels)]
+    data = {"image": f"{said.picture}.png", "id": said.picture, "asks": [flag for flag in tags.flags() if flag in said.labels]}
+    annotation = {"id": number, "completed_by": {"email": said.by}, "result": result, "was_cancelled": False}
+    return {"id": number, "data": data, "annotations": [annotation]}
+
+
+# --- COCO keypoints
+
+
+def to_coco(found: Sequence[Labeled]) -> str:
+    """Poses only; joints in pixels of the picture."""
+    posed = [said for said in found if said.pose is not None]
+    images: dict[str, JsonObject] = {}
+    for said in posed:
+        images.setdefault(said.picture, {"id": len(images) + 1, "file_name": f"{said.picture}.png", "width": said.size[0], "height": said.size[1]})
+    annotations = [_coco_annotation(number, said, images[said.picture]["id"]) for number, said in enumerate(posed, start=1)]
+    return json.dumps({"images": list(images.values()), "annotations": annotations, "categories": [CATEGORY]}, indent=1)
+
+
+def _coco_annotation(number: int, said: Labeled, image: int) -> JsonObject:
+    assert said.pose is not None
+    pixels = said.pose * said.size
+    low, high = pixels.min(axis=0), pixels.max(axis=0)
+    width, height = (high - low).tolist()
+    sights = [1 if joint in said.hidden else 2 for joint in JOINTS]
+    return {
+        "id": number, "image_id": image, "category_id": 1, "iscrowd": 0, "num_keypoints": len(JOINTS), "annotator": said.by,
+        "keypoints": [value for (x, y), sight in zip(pixels.tolist(), sights, strict=True) for value in (x, y, sight)],
+        "bbox": [*low.tolist(), width, height], "area": width * height,
+    }  # fmt: skip
+
+
+def from_coco(text: str) -> list[Labeled]:
+    """Figures whose category names our 11 joints, in any order."""
+    document = json.loads(text)
+    images = {image["id"]: image for image in document["images"]}
+    orders = {category["id"]: category["keypoints"] for category in document["categories"] if set(JOINTS) <= set(category.get("keypoints", []))}
+    if not orders:
+        raise DataError(f"no category has the joints {', '.join(JOINTS)}; pose files with other joints go into poses/")
+    return [_from_coco(annotation, images, orders[annotation["category_id"]]) for annotation in document["annotations"]]
+
+
+def _from_coco(annotation: JsonObject, images: Mapping[Any, JsonObject], order: Sequence[str]) -> Labeled:
+    image = images[annotation["image_id"]]
+    size = (int(image["width"]), int(image["height"]))
+    points = dict(zip(order, np.array(annotation["keypoints"], dtype=np.float64).reshape(-1, 3), strict=True))
+    missing = [joint for joint in JOINTS if points[joint][2] == 0]
+    if missing:
+        raise DataError(
+            f"figure {annotation.get('id')} on {image['file_name']} lacks {', '.join(missing)}; place every joint, hidden ones with v = 1"
+        )
+    pose = np.array([points[joint][:2] for joint in JOINTS]) / size
+    hidden = frozenset(joint for joint in JOINTS if points[joint][2] == 1)
+    return Labeled(_stem(image["file_name"]), str(annotation.get("annotator", "coco")), size, {}, pose, hidden)
+
+
+# --- CVAT
+
+
+def to_cvat(found: Sequence[Labeled]) -> str:
+    root = ET.Element("annotations")
+    ET.SubElement(root, "version").text = "1.1"
+    for number, said in enumerate(found):
+        width, height = map(str, said.size)
+        image = ET.SubElement(
+            root, "image", {"id": str(number), "name": f"{said.picture}.png", "width": width, "height": height, "annotator": said.by}
+        )
+        if said.pose is not None:
+            skeleton = ET.SubElement(image, "skeleton", {"label": "figure", "source": "manual", "z_order": "0"})
+            for joint, (x, y) in zip(JOINTS, (said.pose * said.size).tolist(), strict=True):
+                occluded = str(int(joint in said.hidden))
+                ET.SubElement(skeleton, "points", {"label": joint, "outside": "0", "occluded": occluded, "points": f"{x:.6f},{y:.6f}"})
+        for name, value in said.labels.items():
+            tag = ET.SubElement(image, "tag", {"label": name, "source": "manual"})
+            ET.SubElement(tag, "attribute", {"name": "value"}).text = str(value).lower() if isinstance(value, bool) else value
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def from_cvat(text: str) -> list[Labeled]:
+    """Images that hold a pose or a tag."""
+    found = (_from_cvat(image) for image in fromstring(text, forbid_dtd=True).iter("image"))
+    return [said for said in found if said.labels or said.pose is not None]
+
+
+def _from_cvat(image: ET.Element) -> Labeled:
+    size = (int(image.attrib["width"]), int(image.attrib["height"]))
+    points = [element for element in image.iter("points") if element.get("label") in JOINTS and element.get("outside") != "1"]
+    labels = {element.attrib["label"]: _cvat_value(element) for element in image.findall("tag")}
+    pose, hidden = None, frozenset[str]()
+    if points:
+        names = [element.attrib["label"] for element in points]
+        if sorted(names) != sorted(JOINTS):
+            raise DataError(f"{image.attrib['name']} has the joints {', '.join(names)}, expected each of {', '.join(JOINTS)} once; mend it in CVAT")
+        placed = {element.attrib["label"]: [float(value) for value in element.attrib["points"].split(",")] for element in points}
+        pose = np.array([placed[joint] for joint in JOINTS]) / size
+        hidden = frozenset(element.attrib["label"] for element in points if element.get("occluded") == "1")
+    return Labeled(_stem(image.attrib["name"]), image.get("annotator", "cvat"), size, tags.check(labels), pose, hidden)
+
+
+def _cvat_value(tag: ET.Element) -> str | bool:
+    """A flag without the attribute is a yes."""
+    told = next((attribute.text or "" for attribute in tag.findall("attribute") if attribute.get("name") == "value"), "true")
+    return told == "true" if tag.attrib["label"] in tags.flags() else told
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(name.replace("\\", "/")).stem
+
+
+# --- files
+
+WRITERS: dict[str, Callable[[Sequence[Labeled]], str]] = {"label-studio": to_label_studio, "coco": to_coco, "cvat": to_cvat}
+READERS: dict[str, Callable[[str], list[Labeled]]] = {"coco": from_coco, "cvat": from_cvat}
+
+
+def read_labeled(path: Path, form: str) -> list[Labeled]:
+    """DataError where the file is not of this form."""
+    try:
+        return READERS[form](path.read_text(encoding="utf-8"))
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    except (OSError, ValueError, KeyError, TypeError, IndexError, ET.ParseError) as error:
+        raise DataError(f"{path} is no {form} file that we read ({error!r}); export it again") from error
+
+
+def import_labels(path: Path, form: str, annotations_dir: Path) -> Path:
+    """The file's labels as a Label Studio export in annotations/, where the labels stage reads them."""
+    found = read_labeled(path, form)
+    if not found:
+        raise DataError(f"{path} holds no pose and no tag that we know; see `genga label import --help`")
+    out = annotations_dir / f"{form}-{path.stem}.json"
+    partial = out.with_name(out.name + ".partial")
+    partial.write_text(to_label_studio(found), encoding="utf-8")
+    partial.replace(out)
+    return out

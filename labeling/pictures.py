@@ -1,0 +1,89 @@
+"""The pictures that people may label: figures for poses, prepared faces for tags.
+
+Figures are the user's own drawings in `own-figures/`; while there are none, drawn figures held out for test stand in, so that there is
+something to try. Nobody learns from those labels: the drawing knows its joints.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genga.errors import DataError, PictureError
+from genga.params import Params
+from genga.pictures import SUFFIXES, Limits, decode
+from genga.store import Store, picture_id
+from labeling.exports import Annotation, read_exports
+from labeling.projects import KindName
+
+Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One picture by its id; `read` gives it as uint8 (H, W, 3) or, where gray, (H, W)."""
+
+    id: str
+    read: Callable[[], Picture]
+
+
+def entries(kind: KindName, params: Params, figures_dir: Path, faces_dir: Path) -> list[Entry]:
+    """Every picture of this kind, or DataError where there is none."""
+    if kind == "tags":
+        return _faces(faces_dir)
+    section = params.draw_figures.own
+    limits = Limits(section.max_picture_bytes, section.max_picture_pixels, section.min_side)
+    return _own(Path(section.path), limits) or _drawn(figures_dir)
+
+
+def _faces(faces_dir: Path) -> list[Entry]:
+    store = Store(faces_dir)
+    pictures = store.images(max(store.sizes, key=int))
+    return [Entry(id_, partial(_row, pictures, row)) for row, id_ in enumerate(store.column("id"))]
+
+
+def _own(folder: Path, limits: Limits) -> list[Entry]:
+    """Those that cannot be read are left to the stage draw_figures, which lists them."""
+    found: dict[str, Entry] = {}
+    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()):
+        read = partial(_decoded, path, limits)
+        try:
+            found.setdefault(id_ := picture_id(read()), Entry(id_, read))
+        except PictureError:
+            continue
+    return list(found.values())
+
+
+def _drawn(figures_dir: Path) -> list[Entry]:
+    found = []
+    for name in ("mannequins", "sticks"):
+        store = Store(figures_dir / name)
+        ids, pictures = store.column("id"), store.images(max(store.sizes, key=int))
+        found += [Entry(ids[row], partial(_row, pictures, int(row))) for row in store.indices("test")]
+    if not found:
+        raise DataError(f"no figures to label: own-figures/ is empty and {figures_dir} holds none for test; put drawings into own-figures/figures/")
+    return found
+
+
+def _decoded(path: Path, limits: Limits) -> Picture:
+    return decode(path.read_bytes(), limits)
+
+
+def _row(pictures: Picture, row: int) -> Picture:
+    return np.asarray(pictures[row])
+
+
+def labeled(kind: KindName, annotations_dir: Path) -> set[str]:
+    """Ids of the pictures that people have labeled, as far as the last pull knows."""
+    return {said.picture_id for said in read_exports(sorted(annotations_dir.glob("*.json"))).annotations if _answers(kind, said)}
+
+
+def _answers(kind: KindName, said: Annotation) -> bool:
+    return said.pose is not None if kind == "poses" else bool(said.labels)
+
+
+def unlabeled(found: Sequence[Entry], done: Collection[str]) -> list[Entry]:
+    return [entry for entry in found if entry.id not in done]

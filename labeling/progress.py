@@ -1,0 +1,46 @@
+"""How far a queue is labeled."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from labeling.account import Home, connect, one_sentence, url_of
+from labeling.projects import KindName, Project, our_projects
+from labeling.push import present, queue_number
+
+Queues = dict[str, int]  # kind -> the number of its queue
+
+
+@dataclass(frozen=True)
+class Progress:
+    labeled: int
+    total: int
+
+    @property
+    def left(self) -> int:
+        return self.total - self.labeled
+
+
+def newest_queues(home: Home) -> Queues:
+    """The queue that `genga label queue` wrote last, of each project that has one."""
+    found: Queues = {}
+    for project, tasks in _tasks(home):
+        number = max((queue_number(task.data) for task in tasks), default=0)
+        if number:
+            found.setdefault(project.kind.name, number)
+    return found
+
+
+def progress_of(home: Home, queues: Queues) -> Progress:
+    """Of all tasks in these queues, how many somebody has labeled. A task that was deleted is no longer asked."""
+    asked = [task for project, tasks in _tasks(home) for task in tasks if queue_number(task.data) == queues.get(project.kind.name, -1)]
+    return Progress(sum(task.labeled for task in asked), len(asked))
+
+
+def _tasks(home: Home) -> list[tuple[Project, list[Any]]]:
+    url = url_of(home)
+    with one_sentence(url):
+        client = connect(home)
+        first: dict[KindName, Project] = {}
+        for project in our_projects(client, url):
+            first.setdefault(project.kind.name, project)
+        return [(project, list(present(client, project).values())) for project in first.values()]

@@ -1,0 +1,117 @@
+"""What goes into Label Studio: a picture as a task, and the models' guess as its prediction, with a score for every region.
+
+A task's data: `image` (where Label Studio finds it), `id` (sha256 of the decoded picture), `asks` (the yes/no tags that the screen offered,
+so that a box left empty is a no and a tag added later stays unknown), `queue` (its place; see labeling/push.py).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genga import tags
+from genga.skeleton import JOINTS, STICKS
+from genga.tags import Labels
+from labeling.keypoints import SIGHT, JsonObject
+
+FLAGS = "flags"  # the question that holds every yes/no tag
+KEYPOINT_WIDTH = 0.8  # percent of the picture's width
+
+
+@dataclass(frozen=True)
+class PoseGuess:
+    """`pose` (11, 2) in [0, 1], `confidence` (11,)."""
+
+    pose: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TagGuess:
+    """`probabilities`: by column of genga.tags; `values`: what is ticked, a group's value or a flag's yes or no."""
+
+    probabilities: Mapping[str, float]
+    values: Labels
+
+
+Guess = PoseGuess | TagGuess
+
+
+def prediction(guess: Guess, width: int, height: int, model_version: str) -> JsonObject:
+    """`score` is that of the least sure region."""
+    regions = pose_regions(guess.pose, width, height, guess.confidence) if isinstance(guess, PoseGuess) else tag_regions(guess)
+    scores = [region["score"] for region in regions if "score" in region]
+    sticks = [stick_region(guess.pose, width, height)] if isinstance(guess, PoseGuess) else []
+    return {"model_version": model_version, "score": min(scores, default=0.0), "result": [*regions, *sticks]}
+
+
+def pose_regions(pose: NDArray[np.float64], width: int, height: int, scores: NDArray[np.float64] | None = None) -> list[JsonObject]:
+    """One keypoint for each joint; a joint outside the picture comes to its edge, since it could not be dragged back."""
+    percent = (np.clip(pose, 0, 1) * 100).tolist()
+    regions = [
+        _on_picture(joint, "joints", "keypointlabels", {"x": x, "y": y, "width": KEYPOINT_WIDTH, "keypointlabels": [joint]}, width, height)
+        for joint, (x, y) in zip(JOINTS, percent, strict=True)
+    ]
+    if scores is None:
+        return regions
+    return [region | {"score": float(score)} for region, score in zip(regions, scores, strict=True)]
+
+
+def sight_regions(hidden: frozenset[str], regions: list[JsonObject]) -> list[JsonObject]:
+    """For each hidden joint the choice that belongs to its keypoint: Label Studio joins the two by their id."""
+    by_joint = {region["value"]["keypointlabels"][0]: region for region in regions}
+    return [
+        {**by_joint[joint], "from_name": SIGHT, "type": "choices", "value": {**_place(by_joint[joint]), "choices": ["hidden"]}}
+        for joint in JOINTS
+        if joint in hidden
+    ]
+
+
+def _place(region: JsonObject) -> JsonObject:
+    return {name: region["value"][name] for name in ("x", "y", "width")}
+
+
+def stick_region(pose: NDArray[np.float64], width: int, height: int) -> JsonObject:
+    """The guess's sticks: lines under the joints that cannot be moved, a region that nobody reads back."""
+    percent = (np.clip(pose, 0, 1) * 100).tolist()
+    before = {end: start for start, end in STICKS}
+    vertices = [
+        {"id": JOINTS[joint], "prevPointId": JOINTS[before[joint]] if joint in before else None, "x": percent[joint][0], "y": percent[joint][1],
+         "isBezier": False, "disconnected": False, "isBranching": False}
+        for joint in (STICKS[0][0], *(end for _, end in STICKS))
+    ]  # fmt: skip
+    value = {"vertices": vertices, "closed": False, "vectorlabels": ["guess"]}
+    return _on_picture("sticks", "sticks", "vectorlabels", value, width, height) | {"readonly": True}
+
+
+def tag_regions(guess: TagGuess) -> list[JsonObject]:
+    """One region for each group, one for all boxes that are ticked."""
+    groups = [
+        _choices(group, [str(value)]) | {"score": float(guess.probabilities[f"{group}={value}"])}
+        for group, value in guess.values.items()
+        if group in tags.groups()
+    ]
+    ticked = [flag for flag in tags.flags() if guess.values.get(flag)]
+    return [*groups, *([_choices(FLAGS, ticked) | {"score": _flag_score(guess)}] if ticked else [])]
+
+
+def _flag_score(guess: TagGuess) -> float:
+    """How sure the least sure box is."""
+    return min(max(guess.probabilities[flag], 1 - guess.probabilities[flag]) for flag in tags.flags())
+
+
+def label_regions(labels: Labels) -> list[JsonObject]:
+    """What is known of a picture's tags, as the tags screen would hold it."""
+    ticked = [flag for flag in tags.flags() if labels.get(flag)]
+    groups = [_choices(group, [str(labels[group])]) for group in tags.groups() if group in labels]
+    return [*groups, *([_choices(FLAGS, ticked)] if ticked else [])]
+
+
+def _choices(name: str, values: list[str]) -> JsonObject:
+    return {"id": name, "from_name": name, "to_name": "image", "type": "choices", "value": {"choices": values}}
+
+
+def _on_picture(region_id: str, name: str, kind: str, value: JsonObject, width: int, height: int) -> JsonObject:
+    size = {"original_width": width, "original_height": height, "image_rotation": 0}
+    return {"id": region_id, "from_name": name, "to_name": "image", "type": kind, "value": value, **size}

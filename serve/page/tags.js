@@ -1,0 +1,94 @@
+// The tag tool: a picture -> what the tagger sees in it, corrected by a person -> a line for the next training.
+
+import { Latest, readTags, review } from "./api.js";
+import { byId, h, say, show } from "./dom.js";
+import { recall, remember } from "./memory.js";
+import { megabytes, words } from "./words.js";
+
+const WHO = "genga.reviewer"; // what the browser remembers it under
+
+export class TagTool {
+  #release = null;
+  #file = null;
+  #reader;
+  #keeper;
+
+  constructor({ onanswer }) {
+    this.onanswer = onanswer;
+    this.#reader = new Latest({
+      work: (file, signal) => readTags(file, file.name, signal),
+      done: (answer) => this.#showGuess(answer),
+      failed: (error) => this.#fail(error),
+    });
+    this.#keeper = new Latest({
+      work: ({ file, said }, signal) => review(file, said, signal),
+      done: () => this.#kept(),
+      failed: (error) => this.#fail(error),
+    });
+    byId("tags-open").addEventListener("click", () => byId("tags-file").click());
+    byId("tags-file").addEventListener("change", () => this.#open());
+    byId("tags-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#keep();
+    });
+    byId("tags-who").value = reviewer();
+    byId("tags-who").addEventListener("change", () => remember(WHO, byId("tags-who").value.trim()));
+  }
+
+  open(release) {
+    this.#release = release;
+    const groups = Object.entries(release.groups).map(([name, values]) => group(name, "radio", values));
+    byId("tags-questions").replaceChildren(...groups, group("flags", "checkbox", release.flags));
+  }
+
+  async #open() {
+    const [file] = byId("tags-file").files;
+    byId("tags-file").value = "";
+    if (!file) return;
+    say(byId("tags-message"));
+    if (file.size > this.#release.limits.upload_bytes) {
+      say(byId("tags-message"), `The picture has ${megabytes(file.size)}; at most ${megabytes(this.#release.limits.upload_bytes)} are read.`);
+      return;
+    }
+    this.#file = file;
+    const url = URL.createObjectURL(file);
+    await show(byId("tags-picture"), url);
+    byId("tags-keep").disabled = false;
+    this.#reader.ask(file);
+  }
+
+  #showGuess({ groups, flags, version }) {
+    for (const input of byId("tags-questions").querySelectorAll("input")) {
+      input.checked = input.type === "radio" ? groups[input.name.slice(4)] === input.value : flags[input.value] === true;
+    }
+    byId("tags-made").textContent = `Tags guessed by ${version}. Correct what is wrong, then keep them.`;
+    this.onanswer(version);
+  }
+
+  #keep() {
+    const labels = {};
+    for (const input of byId("tags-questions").querySelectorAll("input")) {
+      if (input.type === "checkbox") labels[input.value] = input.checked;
+      else if (input.checked) labels[input.name.slice(4)] = input.value;
+    }
+    this.#keeper.ask({ file: this.#file, said: { by: reviewer(), labels } });
+  }
+
+  #kept() {
+    say(byId("tags-message"));
+    byId("tags-made").textContent = "Kept. `genga label pull` takes it into the labels.";
+  }
+
+  #fail(error) {
+    say(byId("tags-message"), error.message);
+    this.onanswer();
+  }
+}
+
+/** The name under which this browser's corrections are kept. */
+export const reviewer = () => recall(WHO, (value) => typeof value === "string" && value.trim() !== "", "page");
+
+function group(name, type, values) {
+  const options = values.map((value) => h("label", { class: "check" }, h("input", { type, name: `tag-${name}`, value }), words(value)));
+  return h("fieldset", { class: "question" }, h("legend", {}, name === "flags" ? "Tick what is there" : words(name)), ...options);
+}

@@ -1,0 +1,64 @@
+"""Corrections from the page: a line for each, appended to a file that `genga label pull` reads. A line is written whole or not at all."""
+
+import fcntl
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from genga.errors import GengaError
+from genga.skeleton import JOINTS
+from genga.store import picture_id
+from genga.tags import Labels, check
+from serve.engine import Picture
+from serve.schemas import Point, Request
+
+
+class NoReviewError(GengaError):
+    """This server takes no corrections."""
+
+    status = 503
+
+
+class Correction(Request):
+    """What a person says about one picture: its joints, or its tags; a tag that is not named stays unknown."""
+
+    by: Annotated[str, Field(min_length=1, max_length=100, description="who says so")]
+    pose: Annotated[list[Point], Field(min_length=11, max_length=11, description="x, y of each joint, as /api/pose gives them")] | None = None
+    hidden: list[str] = Field(default=[], description="names of joints that one does not see")
+    labels: Labels | None = Field(default=None, description='such as {"hair_color": "blue", "glasses": false}')
+
+    @model_validator(mode="after")
+    def one_thing(self) -> "Correction":
+        if (self.pose is None) == (not self.labels):
+            raise ValueError("a correction holds either a pose or labels")
+        if unknown := sorted(set(self.hidden) - set(JOINTS)):
+            raise ValueError(f"hidden names {unknown[0]!r}, which is no joint")
+        return self
+
+
+class Review:
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+
+    def add(self, picture: Picture, said: Correction) -> str:
+        """The id of the picture that the correction is about."""
+        if self._path is None:
+            raise NoReviewError("this server takes no corrections; start it with `genga serve --review annotations/review.jsonl`")
+        told: dict[str, Any] = {"labels": check(said.labels)} if said.labels else {"pose": said.pose, "hidden": sorted(said.hidden)}
+        id_, (height, width) = picture_id(picture), picture.shape[:2]
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = json.dumps({"id": id_, "at": at, "by": said.by, "width": width, "height": height, **told}, ensure_ascii=False)
+        self._append(self._path, line)
+        return id_
+
+    def _append(self, path: Path, line: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.write(line.encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())

@@ -1,0 +1,75 @@
+"""How far people agree, and what counts where they do not."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import cohen_kappa_score
+
+from genga.params import LabelFaces
+from labeling.agreement import Answer, compare, kappa, oks, settle, write_disagreements
+from labeling.exports import Annotation
+
+POSE = np.random.default_rng(0).uniform(0.1, 0.9, (11, 2))
+SECTION = LabelFaces(human_only=True, pose_tolerance=0.1, ties="newest")
+
+
+def answer(who: str, value: object, *, decides: bool = False) -> Answer:
+    return Answer(who, "2026-01-01", value, decides, "task", (100, 100))
+
+
+def said(who: str, picture: str, at: str = "1", **labels: str | bool) -> Annotation:
+    return Annotation(picture, f"task {picture}", who, at, labels, None)
+
+
+def test_the_same_pose_has_an_oks_of_one_and_it_falls_with_the_distance() -> None:
+    near, far = POSE + 0.01, POSE + 0.1
+    assert oks(POSE, POSE, (200, 100)) == 1
+    assert 1 > oks(POSE, near, (200, 100)) > oks(POSE, far, (200, 100)) > 0
+    assert oks(POSE, near, (200, 100)) == pytest.approx(oks(POSE, near, (400, 200)))
+
+
+def test_oks_is_cocos() -> None:
+    """One joint off by its own spread: exp(-1/8) for it, where COCO's k is twice the spread."""
+    square = np.zeros((11, 2))
+    square[1] = [1, 1]
+    moved = square.copy()
+    moved[6] += [0.107 * 100 / 100, 0]
+    assert oks(square, moved, (100, 100)) == pytest.approx((10 + np.exp(-1 / 8)) / 11)
+
+
+def test_kappa_is_cohens_and_says_one_for_people_who_know_one_word() -> None:
+    pairs = [("a", "a"), ("a", "b"), ("b", "b"), ("b", "b")]
+    assert kappa(pairs) == pytest.approx(cohen_kappa_score(["a", "a", "b", "b"], ["a", "b", "b", "b"])) == pytest.approx(0.5)
+    assert kappa([(True, True), (True, True)]) == 1
+
+
+def test_a_reviewer_counts_over_the_majority_and_the_majority_over_the_newest() -> None:
+    answers = [answer("ann", "blue", decides=True), answer("ben", "red"), answer("cat", "red")]
+    assert settle("hair_color", answers, 0.1, "newest")[:3:2] == ("blue", "a reviewer decided")
+    assert settle("hair_color", [answer("dan", "red"), *answers[1:], answer("eve", "blue")], 0.1, "newest").value == "red"
+    assert settle("hair_color", [answer("ann", "blue"), answer("ben", "red")], 0.1, "newest").value == "red"
+    assert settle("hair_color", [answer("ann", "blue"), answer("ben", "red")], 0.1, "leave_out").value is None
+
+
+def test_most_people_say_which_joints_are_hidden() -> None:
+    answers = [answer("ann", frozenset({"hip", "head"})), answer("ben", frozenset({"hip"})), answer("cat", frozenset())]
+    assert settle("hidden", answers, 0.1, "newest").value == frozenset({"hip"})
+
+
+def test_every_disagreement_is_listed_with_what_counts(tmp_path: object) -> None:
+    found = compare(
+        [said("ann", "a", hair_color="blue", glasses=True), said("ben", "a", "2", hair_color="red", glasses=True), said("ann", "b", glasses=False)],
+        SECTION,
+    )
+    assert (found.people, found.pictures) == (2, 2)
+    (row,) = found.disagreements
+    assert (row.task, row.name, row.dispute, row.counts) == ("task a", "hair_color", "a tie, 1 say blue and 1 say red", "red")
+    assert found.scores["glasses"] == {"pairs": 1, "equal": 1.0, "kappa": 1.0}
+    assert "1 disagreements" in "\n".join(found.lines())
+    path = tmp_path / "d.csv"  # type: ignore[operator]
+    write_disagreements(path, found.disagreements)
+    assert path.read_text().splitlines()[0] == "task,picture_id,name,dispute,counts,rule"
+
+
+def test_one_person_alone_agrees_with_nobody() -> None:
+    found = compare([said("ann", "a", glasses=True)], SECTION)
+    assert found.scores == {} and "annotators_per_task" in found.lines()[0]

@@ -1,0 +1,95 @@
+"""Labels go out and come back in other people's formats unchanged."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genga.errors import DataError
+from genga.skeleton import JOINTS
+from labeling.exports import read_exports
+from labeling.formats import READERS, WRITERS, Labeled, import_labels, labeled_of
+
+RNG = np.random.default_rng(0)
+POSED = [
+    Labeled("a" * 64, "ann@example.com", (300, 200), {}, RNG.uniform(0.1, 0.9, (11, 2)), frozenset({"r_wrist", "head"})),
+    Labeled("a" * 64, "ben", (300, 200), {}, RNG.uniform(0.1, 0.9, (11, 2))),
+]
+TAGGED = [Labeled("b" * 64, "ann@example.com", (96, 96), {"hair_color": "blue", "glasses": True, "smile": False}, None)]
+
+
+def same(found: list[Labeled], expected: list[Labeled]) -> None:
+    assert [(each.picture, each.by, each.labels, each.hidden) for each in found] == [
+        (each.picture, each.by, each.labels, each.hidden) for each in expected
+    ]
+    for one, other in zip(found, expected, strict=True):
+        assert (one.pose is None) == (other.pose is None)
+        if one.pose is not None and other.pose is not None:
+            np.testing.assert_allclose(one.pose, other.pose, atol=1e-7)
+            assert one.size == other.size
+
+
+@pytest.mark.parametrize(("form", "expected"), [("coco", POSED), ("cvat", [*POSED, *TAGGED])])
+def test_what_is_written_reads_back(form: str, expected: list[Labeled]) -> None:
+    same(READERS[form](WRITERS[form]([*POSED, *TAGGED])), expected)
+
+
+def test_label_studios_json_is_what_the_labels_stage_reads(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text(WRITERS["label-studio"]([*POSED, *TAGGED]))
+    exports = read_exports([tmp_path / "x.json"])
+    assert exports.problems == []
+    same(labeled_of(exports.annotations), [*POSED, *TAGGED])
+
+
+@pytest.mark.parametrize("form", ["coco", "cvat"])
+def test_an_import_lands_among_the_annotations(tmp_path: Path, form: str) -> None:
+    (tmp_path / "in").write_text(WRITERS[form](POSED))
+    (tmp_path / "annotations").mkdir()
+    out = import_labels(tmp_path / "in", form, tmp_path / "annotations")
+    assert out.name == f"{form}-in.json"
+    same(labeled_of(read_exports([out]).annotations), POSED)
+
+
+def test_coco_is_in_pixels_with_visibility_and_one_based_sticks() -> None:
+    document = json.loads(WRITERS["coco"](POSED))
+    assert document["categories"][0]["keypoints"] == list(JOINTS)
+    assert document["categories"][0]["skeleton"][0] == [1, 2]
+    first = document["annotations"][0]
+    assert POSED[0].pose is not None
+    assert first["keypoints"][:3] == pytest.approx([*(POSED[0].pose[0] * (300, 200)), 1])
+    assert first["keypoints"][5] == 2 and first["num_keypoints"] == 11
+    assert [image["id"] for image in document["images"]] == [1]
+
+
+def test_coco_joints_may_come_in_another_order_and_a_missing_one_is_named() -> None:
+    document = json.loads(WRITERS["coco"](POSED[:1]))
+    turned = np.array(document["annotations"][0]["keypoints"]).reshape(11, 3)[::-1]
+    document["categories"][0]["keypoints"] = list(JOINTS[::-1])
+    document["annotations"][0]["keypoints"] = turned.ravel().tolist()
+    same(READERS["coco"](json.dumps(document)), POSED[:1])
+    document["annotations"][0]["keypoints"][2] = 0
+    with pytest.raises(DataError, match="lacks r_ankle"):
+        READERS["coco"](json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "message"),
+    [
+        ("coco", "{", "is no coco file that we read"),
+        ("coco", '{"images": [], "annotations": [], "categories": [{"id": 1, "keypoints": ["nose"]}]}', "no category has the joints head"),
+        ("cvat", "<annotations><image", "is no cvat file that we read"),
+        ("cvat", '<!DOCTYPE a [<!ENTITY b "c">]><annotations>&b;</annotations>', "is no cvat file that we read"),
+        (
+            "cvat",
+            '<annotations><image name="a.png" width="9" height="9"><points label="head" points="1,2"/></image></annotations>',
+            "joints head, exp",
+        ),
+        ("cvat", '<annotations><image name="a.png" width="9" height="9"><tag label="wings"/></image></annotations>', "unknown tag 'wings'"),
+        ("cvat", "<annotations/>", "holds no pose and no tag"),
+    ],
+)
+def test_what_is_no_such_file_is_refused_with_its_name(tmp_path: Path, form: str, text: str, message: str) -> None:
+    (tmp_path / "file").write_text(text)
+    with pytest.raises(DataError, match=message):
+        import_labels(tmp_path / "file", form, tmp_path)

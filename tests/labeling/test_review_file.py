@@ -1,0 +1,57 @@
+"""Corrections from the page become answers like those of Label Studio."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from genga import tags
+from genga.errors import DataError
+from labeling.account import Home
+from labeling.exports import read_exports
+from labeling.pull import pull
+
+POSE = np.random.default_rng(0).uniform(0.1, 0.9, (11, 2)).tolist()
+
+
+def line(**said: Any) -> str:
+    return json.dumps({"id": "a" * 64, "at": "2026-01-01T10:00:00Z", "by": "ann", "width": 30, "height": 20, **said}) + "\n"
+
+
+def pulled(annotations: Path) -> Any:
+    return pull(annotations, Home(annotations / "none"), offline=True)
+
+
+def test_a_pull_without_a_server_takes_the_newest_correction_of_each_person(tmp_path: Path) -> None:
+    review = tmp_path / "review.jsonl"
+    no = dict.fromkeys(tags.flags(), False)
+    review.write_text(
+        line(labels={"hair_color": "red"}) + line(labels={"hair_color": "blue", **no}) + line(pose=POSE, hidden=["hip"]) + line(by="ben", pose=POSE)
+    )
+    done = pulled(tmp_path)
+    assert (done.revision, done.is_new, done.problems) == (1, True, [])
+    said = {(each.annotator, each.pose is None): each for each in read_exports([tmp_path / "review.json"]).annotations}
+    assert set(said) == {("ann", True), ("ann", False), ("ben", False)}
+    assert said["ann", True].labels == {"hair_color": "blue", **no}
+    assert said["ann", False].hidden == frozenset({"hip"}) and said["ann", False].size == (30, 20)
+    np.testing.assert_allclose(said["ben", False].pose, POSE)  # type: ignore[arg-type]
+    assert not pulled(tmp_path).is_new
+    with review.open("a") as file:
+        file.write(line(by="cat", labels={"glasses": True}) + '{"id": "cut')
+    assert pulled(tmp_path).revision == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nonsense\n", "review.jsonl line 1 is no correction"),
+        (line(labels={"wings": True}), "unknown tag 'wings'"),
+        (line(pose=[[1, 2]]), "a pose of shape"),
+    ],
+)
+def test_a_damaged_review_stops_with_its_line(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "review.jsonl").write_text(text)
+    with pytest.raises(DataError, match=message):
+        pulled(tmp_path)

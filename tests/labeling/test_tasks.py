@@ -1,0 +1,83 @@
+"""A guess goes in as Label Studio wants it, and reads back as the labels that it is when nobody changes it."""
+
+import numpy as np
+import pytest
+
+from genga import tags
+from genga.skeleton import JOINTS, STICKS
+from labeling.configs import KEYBOARD, hotkeys
+from labeling.exports import read_result
+from labeling.tasks import PoseGuess, TagGuess, pose_regions, prediction, sight_regions
+
+POSE = np.random.default_rng(0).uniform(0.05, 0.95, (11, 2))
+CONFIDENCE = np.linspace(0.3, 0.9, 11)
+
+
+def tag_guess(values: tags.Labels) -> TagGuess:
+    probabilities = dict.fromkeys(tags.columns(), 0.1) | {"hair_color=blue": 0.7, "glasses": 0.8}
+    return TagGuess(probabilities, values)
+
+
+def test_an_accepted_pose_reads_back_and_its_sticks_are_no_joints() -> None:
+    predicted = prediction(PoseGuess(POSE, CONFIDENCE), 200, 100, "figure-pose/3")
+    said = read_result(predicted["result"])
+    assert said.fault == "" and said.hidden == frozenset() and said.size == (200, 100) and said.pose is not None
+    np.testing.assert_allclose(said.pose, POSE, atol=1e-12)
+    assert (predicted["model_version"], predicted["score"]) == ("figure-pose/3", pytest.approx(0.3))
+    assert [region.get("score") for region in predicted["result"]] == [*CONFIDENCE.tolist(), None]
+
+
+def test_the_sticks_join_the_joints_and_cannot_be_moved() -> None:
+    *_, sticks = prediction(PoseGuess(POSE, CONFIDENCE), 200, 100, "figure-pose/3")["result"]
+    assert sticks["readonly"] is True
+    vertices = {vertex["id"]: vertex for vertex in sticks["value"]["vertices"]}
+    assert {(vertex["prevPointId"], name) for name, vertex in vertices.items() if vertex["prevPointId"]} == {
+        (JOINTS[start], JOINTS[end]) for start, end in STICKS
+    }
+    assert [vertices[joint]["x"] for joint in JOINTS] == pytest.approx(100 * POSE[:, 0])
+
+
+def test_a_joint_outside_the_picture_is_brought_to_its_edge() -> None:
+    pose = POSE.copy()
+    pose[0] = [-0.2, 1.3]
+    head = pose_regions(pose, 200, 100)[0]["value"]
+    assert (head["x"], head["y"]) == (0, 100)
+
+
+def test_hidden_joints_read_back() -> None:
+    points = pose_regions(POSE, 200, 100)
+    hidden = frozenset({"r_wrist", "l_ankle"})
+    assert read_result([*points, *sight_regions(hidden, points)]).hidden == hidden
+
+
+def test_accepted_tags_read_back_with_a_no_for_every_empty_box() -> None:
+    values: tags.Labels = {"hair_color": "blue", "glasses": True}
+    predicted = prediction(tag_guess(values), 128, 128, "tagger/2")
+    assert read_result(predicted["result"], tags.flags()).labels == {**dict.fromkeys(tags.flags(), False), **values}
+    assert read_result(predicted["result"]).labels == values  # a screen that offered no boxes says nothing about them
+    assert {region["from_name"]: region["score"] for region in predicted["result"]} == {"hair_color": 0.7, "flags": pytest.approx(0.8)}
+    assert predicted["score"] == pytest.approx(0.7)
+
+
+def test_an_empty_answer_is_no_answer() -> None:
+    assert read_result([], tags.flags()).labels == {}
+
+
+@pytest.mark.parametrize("verdict", ["unsure", "bad picture"])
+def test_an_answer_that_the_annotator_doubts_is_listed_and_kept_out(verdict: str) -> None:
+    doubt = {"id": "v", "from_name": "verdict", "to_name": "image", "type": "choices", "value": {"choices": [verdict]}}
+    said = read_result([*prediction(tag_guess({"hair_color": "blue"}), 9, 9, "t")["result"], doubt, *pose_regions(POSE, 9, 9)], tags.flags())
+    assert (said.labels, said.pose, said.fault) == ({}, None, f"the annotator says: {verdict}")
+
+
+def test_every_choice_has_a_key_of_its_own_and_neighbours_lie_side_by_side() -> None:
+    questions = {**tags.groups(), "flags": tags.flags(), "verdict": ["unsure", "bad picture"]}
+    given = hotkeys(questions)
+    keys = [key for name, values in questions.items() for key in (given[name][value] for value in values)]
+    assert len(keys) == len(set(keys)) == sum(map(len, questions.values()))
+    for name, values in questions.items():
+        assert any("".join(given[name][value] for value in values) in row for row in KEYBOARD), name
+
+
+def test_a_question_longer_than_any_row_has_no_keys() -> None:
+    assert hotkeys({"many": [str(n) for n in range(20)], "few": ["a"]})["many"] == {}

@@ -1,0 +1,118 @@
+"""A correction on the page becomes a line that the labels can read."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from browsing import png, upload
+from fastapi.testclient import TestClient
+from playwright.sync_api import Page, expect
+from tiny_release import make_release
+
+from drawing.stick import draw_stick, sample_style
+from genga.pictures import Limits, decode, encode_png
+from genga.store import picture_id
+from genga.tags import flags
+from labeling.account import Home
+from labeling.exports import read_exports
+from labeling.pull import pull
+from serve.app import create_app
+
+POSE = np.random.default_rng(1).uniform(0.2, 0.8, (11, 2)).round(3).tolist()
+PNG = png(20, 30)
+ID = picture_id(decode(PNG, Limits(10**6, 10**6, 1)))
+
+
+@pytest.fixture(scope="module")
+def release_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    release_dir = tmp_path_factory.mktemp("review") / "release"
+    make_release(release_dir, families=["tagger"])
+    return release_dir
+
+
+@pytest.fixture
+def client(release_dir: Path, tmp_path: Path) -> Iterator[TestClient]:
+    with TestClient(create_app(release_dir, tmp_path / "annotations" / "review.jsonl")) as client:
+        yield client
+
+
+def send(client: TestClient, said: Any, data: bytes = PNG, **headers: str) -> Any:
+    form = {"said": said if isinstance(said, str) else json.dumps(said)}
+    return client.post("/api/review", files={"file": ("a.png", data)}, data=form, headers={"X-Genga-Review": "test"} | headers)
+
+
+def test_corrections_reach_the_labels_by_the_pictures_id(client: TestClient, tmp_path: Path) -> None:
+    assert send(client, {"by": "ann", "labels": {"hair_color": "blue", "glasses": False}}).json() == {"id": ID}
+    assert send(client, {"by": "ann", "pose": POSE, "hidden": ["l_wrist"]}).status_code == 200
+    assert pull(tmp_path / "annotations", Home(tmp_path), offline=True).is_new
+    tagged, posed = sorted(read_exports([tmp_path / "annotations" / "review.json"]).annotations, key=lambda said: said.pose is not None)
+    assert (tagged.picture_id, tagged.annotator, tagged.labels) == (ID, "ann", {"hair_color": "blue", "glasses": False})
+    assert (posed.size, posed.hidden) == ((30, 20), frozenset({"l_wrist"}))
+    np.testing.assert_allclose(posed.pose, POSE)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"by": "ann"}, "either a pose or labels"),
+        ({"by": "ann", "pose": POSE, "labels": {"glasses": True}}, "either a pose or labels"),
+        ({"by": "ann", "pose": POSE[:10]}, "pose"),
+        ({"by": "ann", "pose": [[1.2, 0], *POSE[1:]]}, "pose"),
+        ({"by": "ann", "pose": POSE, "hidden": ["tail"]}, "tail"),
+        ({"by": "ann", "labels": {"wings": True}}, "unknown tag 'wings'"),
+        ({"by": "ann", "labels": {"hair_color": "rainbow"}}, "hair_color is 'rainbow'"),
+        ({"by": "", "labels": {"glasses": True}}, "by"),
+        ("{", "JSON"),
+    ],
+)
+def test_what_is_no_correction_is_refused_and_nothing_is_written(client: TestClient, tmp_path: Path, said: Any, message: str) -> None:
+    answer = send(client, said)
+    assert answer.status_code == 422 and message in answer.json()["error"]
+    assert not (tmp_path / "annotations" / "review.jsonl").exists()
+
+
+def test_only_a_page_of_ours_may_correct_and_only_pictures(client: TestClient, release_dir: Path) -> None:
+    said = {"by": "ann", "labels": {"glasses": True}}
+    assert send(client, said, **{"X-Genga-Review": ""}).status_code == 403
+    assert send(client, said, b"no picture").status_code == 415
+    with TestClient(create_app(release_dir)) as closed:
+        answer = send(closed, said)
+    assert answer.status_code == 503 and "--review" in answer.json()["error"]
+
+
+def test_tags_are_corrected_on_the_page(genga: Page, page_review: Path) -> None:
+    genga.get_by_role("tab", name="Tags").click()
+    upload(genga, "#tags-file", "face.png", PNG)
+    expect(genga.locator("#tags-made")).to_contain_text("tagger/")
+    genga.get_by_label("Your name").fill("ann")
+    genga.get_by_label("Your name").blur()
+    genga.get_by_role("group", name="Hair colour").get_by_label("Aqua").check()
+    genga.get_by_role("checkbox", name="Glasses").check()
+    genga.get_by_role("checkbox", name="Smile").uncheck()
+    genga.get_by_role("button", name="Keep as a correction").last.click()
+    expect(genga.locator("#tags-made")).to_contain_text("Kept")
+    said = json.loads(page_review.read_text().splitlines()[-1])
+    assert (said["id"], said["by"]) == (ID, "ann")
+    assert (said["labels"]["hair_color"], said["labels"]["glasses"], said["labels"]["smile"]) == ("aqua", True, False)
+    assert set(flags()) <= set(said["labels"])
+
+
+def test_a_pose_is_corrected_on_the_page_in_shares_of_its_own_picture(posing: Page, page_review: Path) -> None:
+    """A wide picture stands in the middle of the square stage; what is kept is in the picture's own width and height."""
+    expect(posing.get_by_role("button", name="Keep as a correction")).to_have_count(0)
+    square = draw_stick(np.array(POSE), 200, sample_style(("bold-filled",), np.random.default_rng(0)), np.random.default_rng(0))
+    wide = cv2.copyMakeBorder(square, 0, 0, 100, 100, cv2.BORDER_CONSTANT, value=255)
+    with posing.expect_response(lambda response: response.url.endswith("/api/pose")) as told:
+        upload(posing, "#pose-file", "wide.png", encode_png(wide))
+    keep = posing.get_by_role("button", name="Keep as a correction")
+    expect(keep).to_be_visible()
+    expect(posing.locator("#stage-help")).to_contain_text("Joints read by")
+    keep.click()
+    expect(posing.locator("#stage-help")).to_contain_text("Kept")
+    said = json.loads(page_review.read_text().splitlines()[-1])
+    assert (said["width"], said["height"]) == (400, 200)
+    np.testing.assert_allclose(said["pose"], told.value.json()["pose"], atol=1e-9)
