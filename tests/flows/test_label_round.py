@@ -150,6 +150,6 @@ def test_without_an_open_round_nothing_happens(
 ) -> None:
     project = fresh_project("no-round")
     patient = {"PREFECT_HOME": str(tmp_path / "prefect"), "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120", "PREFECT_LOGGING_LEVEL": "INFO"}
-    done = shell(sys.executable, "-m", "flows.labeling", cwd=project, **patient)
+    done = shell(sys.executable, "-m", "flows.label_round", cwd=project, **patient)
     assert "no label round is open" in done.stderr
     assert not (project / ".label-studio" / "round.json").exists()

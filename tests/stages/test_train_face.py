@@ -22,6 +22,7 @@ REPO = Path(__file__).parents[2]
 PARAMS: dict[str, Any] = {
     "model": {"arch": "stylegan2", "resolution": 32, "z_dim": 6, "w_dim": 8, "mapping_layers": 2, "channel_base": 256, "channel_max": 16},
     "training": {"batch_size": 4, "total_kimg": 0.6, "log_kimg": 0.02, "sample_kimg": 0.2, "checkpoint_kimg": 0.1, "precision": "bf16", "seed": 0},
+    "began": None,
     "warm_up": {"kimg": 0.15, "lr": 0.005, "kl_weight": 0.0001},
     "growth": [{"side": 16, "until_kimg": 0.3}],
     "g_lr": 0.002,

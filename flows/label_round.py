@@ -1,7 +1,7 @@
 """A label round: queue -> push -> wait until enough is labeled or the deadline has come -> pull -> the graph, with its gate.
 
     prefect deployment run label-round/label-round -p count=100 -p enough=80 -p hours=48
-    python -m flows.labeling 100 80 48              the same without a server
+    python -m flows.label_round 100 80 48              the same without a server
 
 What a round has done stands in `.label-studio/round.json`, so it outlives the worker and the server: whoever runs the flow next goes on where
 it stopped; the deployment `label-round-goes-on` does so every ten minutes. One process at a time works on a round.
