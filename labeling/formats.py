@@ -35,7 +35,7 @@ CATEGORY = {
 
 @dataclass(frozen=True)
 class Labeled:
-    """`size`: the picture's width and height; a pose (11, 2) is in shares of it."""
+    """`size`: the picture's width and height; a pose (11, 2) is in shares of it. `at`: when it was said, where that is known."""
 
     picture: str
     by: str
@@ -43,6 +43,7 @@ class Labeled:
     labels: Labels
     pose: Pose | None
     hidden: frozenset[str] = field(default=frozenset())
+    at: str = ""
 
 
 def labeled_of(annotations: Sequence[Annotation]) -> list[Labeled]:
@@ -62,7 +63,7 @@ def _task(number: int, said: Labeled) -> JsonObject:
     result = [*points, *sight_regions(said.hidden, points), *label_regions(said.labels)]
     data = {"image": f"{said.picture}.png", "id": said.picture, "asks": [flag for flag in tags.flags() if flag in said.labels]}
     annotation = {"id": number, "completed_by": {"email": said.by}, "result": result, "was_cancelled": False}
-    return {"id": number, "data": data, "annotations": [annotation]}
+    return {"id": number, "data": data, "annotations": [annotation | ({"updated_at": said.at} if said.at else {})]}
 
 
 # --- COCO keypoints

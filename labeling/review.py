@@ -14,8 +14,8 @@ import numpy as np
 from genga import tags
 from genga.errors import DataError
 from genga.skeleton import to_vector
+from labeling.formats import Labeled, to_label_studio
 from labeling.keypoints import JsonObject
-from labeling.tasks import label_regions, pose_regions, sight_regions
 
 REVIEW = "review.jsonl"
 
@@ -25,8 +25,7 @@ def snapshot_of_reviews(annotations_dir: Path) -> dict[str, str]:
     source = annotations_dir / REVIEW
     if not source.is_file():
         return {}
-    tasks = [_task(number, line) for number, line in enumerate(_newest(source), start=1)]
-    text = json.dumps(tasks, indent=1, sort_keys=True, ensure_ascii=False)
+    text = to_label_studio([_labeled(said) for said in _newest(source)])
     partial = annotations_dir / "review.json.partial"
     partial.write_text(text, encoding="utf-8")
     partial.replace(annotations_dir / "review.json")
@@ -45,15 +44,12 @@ def _newest(source: Path) -> list[JsonObject]:
     return [found[key] for key in sorted(found)]
 
 
-def _task(number: int, said: JsonObject) -> JsonObject:
+def _labeled(said: JsonObject) -> Labeled:
     try:
+        size = (said["width"], said["height"])
         if "pose" in said:
-            points = pose_regions(np.asarray(to_vector(said["pose"])).reshape(11, 2), said["width"], said["height"])
-            regions, asks = points + sight_regions(frozenset(said.get("hidden", ())), points), []
-        else:
-            labels = tags.check(said["labels"])
-            regions, asks = label_regions(labels), [flag for flag in tags.flags() if flag in labels]
+            pose = np.asarray(to_vector(said["pose"])).reshape(11, 2)
+            return Labeled(said["id"], said["by"], size, {}, pose, frozenset(said.get("hidden", ())), said["at"])
+        return Labeled(said["id"], said["by"], size, tags.check(said["labels"]), None, at=said["at"])
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"the correction of picture {said['id']} by {said['by']} is not whole ({error!r}); take its line away") from error
-    annotation = {"id": number, "completed_by": {"email": said["by"]}, "result": regions, "was_cancelled": False, "updated_at": said["at"]}
-    return {"id": number, "data": {"id": said["id"], "image": said["id"], "asks": asks}, "annotations": [annotation]}

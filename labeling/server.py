@@ -8,7 +8,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -101,9 +101,3 @@ def answers(url: str) -> bool:
 def is_taken(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def invitation(url: str, headers: Mapping[str, str]) -> str:
-    """The address at which another annotator makes an account."""
-    answer = httpx.get(f"{url}/api/invite", headers=dict(headers), timeout=30).raise_for_status().json()
-    return f"{url}{answer['invite_url']}"

@@ -28,6 +28,7 @@ from stages.threads import in_order
 
 Array = NDArray[Any]
 
+UNNAMED = "no joints: no export names it"  # though exports lie in the folder
 WAITS = "waits for its joints: `genga label push` puts it into Label Studio"
 KINDS = ("sticks/", "figures/")
 SIDE_SUFFIXES = frozenset({".json", ".csv", ".md", ".txt", ".pdf", ".html", ".xml", ""})  # what lies beside pictures
@@ -88,12 +89,14 @@ def read_own(params: OwnFigures, path: Path, placed: Mapping[str, Array] | None 
     rejected = [outcome for outcome in outcomes if isinstance(outcome, Rejected)]
     first = {picture.id: picture for picture in reversed(opened)}
     rejected += [Rejected(name, f"duplicate of {first[id_].name}", counts=False) for name, id_, *_ in opened if first[id_].name != name]
-    poses, faults = _poses(params, [file for file in files if file.suffix.lower() == ".json"], opened, first)
+    exports = [file for file in files if file.suffix.lower() == ".json"]
+    poses, faults = _poses(params, exports, opened, first)
     poses |= {picture.name: placed[picture.id] for picture in first.values() if placed and picture.id in placed}
     taken = sorted(picture.name for picture in first.values() if picture.name in poses)
     rejected += [Rejected(name, fault, counts=name in names) for name, fault in faults.items() if name not in poses]
     known = {*taken, *(row.name for row in rejected)}
-    rejected += [Rejected(name, WAITS, counts=False) for name in names if name not in known]
+    unnamed = [name for name in names if name not in known]
+    rejected += [Rejected(name, UNNAMED, counts=True) if exports else Rejected(name, WAITS, counts=False) for name in unnamed]
     _check(params, path, len(taken), rejected)
     sticks, figures = ([Own(path / name, poses[name]) for name in taken if name.startswith(kind)] for kind in KINDS)
     return OwnSet(sticks, figures, sorted(rejected))

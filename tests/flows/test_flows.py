@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -44,13 +45,11 @@ def prefect_environment(environment: dict[str, str], tmp_path_factory: pytest.Te
     return environment | {"PREFECT_HOME": str(tmp_path_factory.mktemp("prefect")), "PREFECT_LOGGING_LEVEL": "INFO"}
 
 
-@pytest.fixture(scope="module")
-def server(prefect_environment: dict[str, str]) -> Iterator[dict[str, str]]:
-    """A Prefect server of our own; gives the environment of its clients."""
-    port = free_port()
-    clients = prefect_environment | {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
+@contextmanager
+def prefect_server(environment: dict[str, str], port: int) -> Iterator[None]:
+    """A Prefect server of our own, once it answers."""
     command = [*PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    process = subprocess.Popen(command, env=prefect_environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def answers() -> bool:
         try:
@@ -60,9 +59,17 @@ def server(prefect_environment: dict[str, str]) -> Iterator[dict[str, str]]:
 
     try:
         wait_for(answers, "the Prefect server's answer")
-        yield clients
+        yield
     finally:
         end(process)
+
+
+@pytest.fixture(scope="module")
+def server(prefect_environment: dict[str, str]) -> Iterator[dict[str, str]]:
+    """The environment of a Prefect server's clients."""
+    port = free_port()
+    with prefect_server(prefect_environment, port):
+        yield prefect_environment | {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
 
 
 def api(server: dict[str, str], path: str, **query: object) -> list[dict[str, object]]:

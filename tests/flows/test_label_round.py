@@ -7,14 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
-from test_flows import PREFECT, end, free_port, wait_for
+from test_flows import PREFECT, end, free_port, prefect_server, wait_for
 from tiny_release import make_release
 
 from drawing.mannequin import LOOKS, line_art, sample_mannequin
@@ -31,24 +30,6 @@ pytestmark = [pytest.mark.label_studio, pytest.mark.timeout(900)]
 REPO = Path(__file__).parents[2]
 Shell = Callable[..., subprocess.CompletedProcess[str]]
 GRAPH = "stages:\n  count:\n    cmd: ls annotations > counted\n    deps: [annotations]\n    outs: [counted]\n"
-
-
-@contextmanager
-def prefect_server(environment: dict[str, str], port: int) -> Iterator[None]:
-    command = [*PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    process = subprocess.Popen(command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def answers() -> bool:
-        try:
-            return httpx.get(f"http://127.0.0.1:{port}/api/health").status_code == 200
-        except httpx.TransportError:
-            return False
-
-    try:
-        wait_for(answers, "the Prefect server's answer", 150)
-        yield
-    finally:
-        end(process)
 
 
 def worker(project: Path, environment: dict[str, str]) -> "subprocess.Popen[bytes]":

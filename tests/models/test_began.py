@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from one_batch import flat_faces, train
 from pydantic import ValidationError
 
 from genga.params import Began, TrainFace
-from models.loop import seed_step
 from models.networks.began import Generator
 from models.recipes.began import Balance, BeganRecipe
 from models.recipes.faces import face_recipe
@@ -27,23 +27,13 @@ VALUES: dict[str, Any] = {
 
 @pytest.fixture
 def faces() -> torch.Tensor:
-    """Eight flat pictures, each of its own colour."""
-    torch.manual_seed(0)
-    return torch.randint(0, 256, (8, 1, 1, 3), dtype=torch.uint8).expand(8, 16, 16, 3).contiguous()
+    return flat_faces()
 
 
 def recipe_with(**changes: Any) -> BeganRecipe:
     recipe = face_recipe(TrainFace.model_validate(VALUES | changes))
     assert isinstance(recipe, BeganRecipe)
     return recipe
-
-
-def train(recipe: BeganRecipe, faces: torch.Tensor, steps: int, start: int = 0) -> list[dict[str, float]]:
-    heard = []
-    for step in range(start, start + steps):
-        seed_step(0, step * 8)
-        heard.append(recipe.step(faces, step * 8))
-    return heard
 
 
 def test_the_discriminator_learns_to_rebuild_a_fixed_batch_and_the_generator_to_be_rebuilt(faces: torch.Tensor) -> None:

@@ -5,12 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from one_batch import flat_faces, train
 
 from genga.params import TrainFace
 from models.augment import augment, cut_out, move, recolour
-from models.loop import seed_step
 from models.recipes.faces import face_recipe
-from models.recipes.gan import GanRecipe
 
 TRAINING = {"batch_size": 8, "total_kimg": 1.0, "log_kimg": 1.0, "sample_kimg": 1.0, "checkpoint_kimg": 1.0, "precision": "fp32", "seed": 0}
 ADVERSARIAL = {"g_lr": 0.002, "d_lr": 0.002, "beta1": 0.0, "beta2": 0.99, "r1_gamma": 1.0, "r1_interval": 4, "label_noise": 0.0, "augment": 0.0}
@@ -27,17 +26,7 @@ def params_for(arch: str, **changes: Any) -> TrainFace:
 
 @pytest.fixture
 def faces() -> torch.Tensor:
-    """Eight flat pictures, each of its own colour."""
-    torch.manual_seed(0)
-    return torch.randint(0, 256, (8, 1, 1, 3), dtype=torch.uint8).expand(8, 16, 16, 3).contiguous()
-
-
-def train(recipe: GanRecipe, faces: torch.Tensor, steps: int, start: int = 0) -> list[dict[str, float]]:
-    heard = []
-    for step in range(start, start + steps):
-        seed_step(0, step * 8)
-        heard.append(recipe.step(faces, step * 8))
-    return heard
+    return flat_faces()
 
 
 @pytest.mark.parametrize("arch", MODELS)

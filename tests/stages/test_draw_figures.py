@@ -290,8 +290,7 @@ def test_own_drawings_join_the_stores_on_square_paper_with_their_joints(tmp_path
     params = params_with(sticks={"count": 5}, mannequins={"count": 3}, own={"source": "my hand", "licence": "CC-BY-4.0"})
     (own / "sticks" / "unlabeled.png").write_bytes(encode_png(sketch(100, 100, 9)[0]))
     draw_figures(params, empty, own, tmp_path / "figures")
-    waits = "waits for its joints: `genga label push` puts it into Label Studio"
-    assert (tmp_path / "figures" / "rejected.csv").read_text() == f"path,reason\nsticks/unlabeled.png,{waits}\n"
+    assert (tmp_path / "figures" / "rejected.csv").read_text() == "path,reason\nsticks/unlabeled.png,no joints: no export names it\n"
     for name, drawn, sizes in (("sticks", 5, [64]), ("mannequins", 3, [150, 64])):
         store = Store(tmp_path / "figures" / name)
         mine = range(drawn, len(store))

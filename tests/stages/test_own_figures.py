@@ -92,7 +92,7 @@ def test_files_that_are_no_drawing_are_listed_and_the_rest_is_taken(own: Path) -
         "sticks/copy.png": "duplicate of sticks/0.png",
         "sticks/torn.png": "damaged",
         "sticks/tiny.png": "too small",
-        "figures/new.png": WAITS,
+        "figures/new.png": "no joints: no export names it",
         "lost.png": "lies neither in sticks/ nor in figures/",
     }
     assert len(read_own(PARAMS, own).sticks) == 3
@@ -101,16 +101,16 @@ def test_files_that_are_no_drawing_are_listed_and_the_rest_is_taken(own: Path) -
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
-        ("0/annotations/0/result", [], {"sticks/0.png": WAITS}),
+        ("0/annotations/0/result", [], {"sticks/0.png": "no joints: no export names it"}),
         ("0/annotations/0/result/4/value/x", 101, {"sticks/0.png": "l_wrist outside the picture"}),
         ("0/annotations/0/result/4/image_rotation", 90, {"sticks/0.png": "head on a rotated picture"}),
         ("0/annotations/0/result/4/value/keypointlabels", ["head"], {"sticks/0.png": "l_wrist missing; head placed more than once"}),
         ("0/annotations/0/result/0/original_width", 600, {"sticks/0.png": "labeled as 600x300, is 300x300"}),
-        ("0/annotations/0/was_cancelled", True, {"sticks/0.png": WAITS}),
+        ("0/annotations/0/was_cancelled", True, {"sticks/0.png": "no joints: no export names it"}),
         (
             "3/data/image",
             "s3://pictures/gone.png",
-            {"figures/3.png": WAITS, "gone.png": "named in project-1.json task 4, is no picture here"},
+            {"figures/3.png": "no joints: no export names it", "gone.png": "named in project-1.json task 4, is no picture here"},
         ),
     ],
 )
@@ -122,12 +122,12 @@ def test_what_is_wrong_with_the_labels_is_listed(own: Path, path: str, value: An
 def test_a_name_that_fits_two_pictures_is_no_name(own: Path) -> None:
     (own / "figures" / "0.png").write_bytes(encode_png(sketch(300, 300, 30)[0]))
     assert reasons(own) == {
-        "sticks/0.png": WAITS,
-        "figures/0.png": WAITS,
+        "sticks/0.png": "no joints: no export names it",
+        "figures/0.png": "no joints: no export names it",
         "0.png": "named in project-1.json task 1, fits several pictures",
     }
     change(own, "0/data/image", "/data/local-files/?d=own-figures/figures/0.png")
-    assert reasons(own) == {"sticks/0.png": WAITS}
+    assert reasons(own) == {"sticks/0.png": "no joints: no export names it"}
 
 
 @pytest.mark.parametrize(
@@ -140,8 +140,8 @@ def test_pictures_are_found_however_label_studio_reaches_them(own: Path, image: 
 
 def test_mostly_bad_drawings_stop_with_one_sentence(own: Path) -> None:
     for number in range(6):
-        (own / "sticks" / f"more-{number}.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"6 of 11 drawings in .* cannot be used \(6 not a picture; the first is sticks/more-0.png\)"):
+        (own / "sticks" / f"more-{number}.png").write_bytes(encode_png(sketch(100, 100, 20 + number)[0]))
+    with pytest.raises(DataError, match=r"6 of 11 drawings in .* cannot be used \(6 no joints: no export names it; the first is sticks/more-0.png\)"):
         read_own(PARAMS, own)
     assert len(read_own(params_with(max_rejected=0.6), own).sticks) == 3
 
