@@ -20,6 +20,7 @@ class Section(BaseModel):
 
 Share = Annotated[float, Field(ge=0, le=1)]
 PowerOfTwo = Literal[16, 32, 64, 128, 256, 512, 1024]
+Side = Literal[16, 32, 64, 96, 128, 256, 512, 1024]
 
 
 # --- data
@@ -79,7 +80,7 @@ class Crop(Section):
 
 
 class PrepareFaces(Section):
-    sizes: list[PowerOfTwo] = Field(min_length=1)
+    sizes: list[Side] = Field(min_length=1)
     crop: Crop | None
     near_duplicate_bits: int = Field(ge=0, le=16, description="perceptual hashes this far apart are compared as pictures")
     near_duplicate_rms: float = Field(ge=0, description="below this root mean square difference, of 255, they are one picture")
@@ -271,7 +272,7 @@ class IndexFigures(Section):
 
 class DCGANParams(Section):
     arch: Literal["dcgan"]
-    resolution: PowerOfTwo
+    resolution: Side
     z_dim: int = Field(ge=1)
     width: int = Field(ge=8)
     kernel: Literal[3, 4, 5]
@@ -295,6 +296,22 @@ class StyleGAN2Params(Section):
     mapping_layers: int = Field(ge=1)
     channel_base: int = Field(ge=1, description="channels at resolution r are min(channel_base / r, channel_max)")
     channel_max: int = Field(ge=8)
+    noise: bool = Field(description="noise in each layer, new for every picture in training, the same for all afterwards")
+
+
+class FastGANParams(Section):
+    arch: Literal["fastgan"]
+    resolution: PowerOfTwo
+    z_dim: int = Field(ge=1)
+    channel_base: int = Field(ge=1, description="channels at resolution r are min(channel_base / r, channel_max)")
+    channel_max: int = Field(ge=8)
+
+
+class Adapt(Section):
+    """Adaptive augmentation (ADA): see models/augment.py."""
+
+    target: float = Field(gt=0, lt=1, description="where the mean sign of what D says of real pictures is to stay")
+    kimg: float = Field(gt=0, description="the probability moves by at most 1 in this time")
 
 
 class Adversarial(Section):
@@ -305,10 +322,13 @@ class Adversarial(Section):
     d_lr: float = Field(gt=0)
     beta1: float = Field(ge=0, lt=1)
     beta2: float = Field(gt=0, lt=1)
+    loss: Literal["logistic", "relativistic"]
     r1_gamma: float = Field(ge=0)
-    r1_interval: int = Field(ge=1)
+    r2_gamma: float = Field(ge=0, description="the same penalty on made pictures")
+    r1_interval: int = Field(ge=1, description="steps from one penalty to the next, of either kind")
     label_noise: Share = Field(description="share of the discriminator's labels flipped")
-    augment: Share = Field(description="probability of each differentiable augmentation")
+    augment: Share = Field(description="probability of each differentiable augmentation; where it adapts, at the start")
+    adapt: Adapt | None
     ema_kimg: float = Field(ge=0)
 
 
@@ -323,6 +343,15 @@ class WarmUp(Section):
 class Growth(Section):
     side: PowerOfTwo
     until_kimg: float = Field(gt=0)
+    fade_kimg: float = Field(ge=0, description="from then on the next larger side is faded in for so long")
+
+
+class Style(Section):
+    """What only generators with styles can be taught; see models/recipes/style.py."""
+
+    mixing: Share = Field(description="share of the batches whose later layers take their style from a second latent")
+    path_weight: float = Field(ge=0, description="of the path-length penalty")
+    path_interval: int = Field(ge=1, description="steps from one path-length penalty to the next")
 
 
 class Began(Section):
@@ -333,8 +362,9 @@ class Began(Section):
 
 
 class TrainFace(Adversarial):
-    model: Annotated[BEGANParams | DCGANParams | StyleGAN2Params, Field(discriminator="arch")]
+    model: Annotated[BEGANParams | DCGANParams | FastGANParams | StyleGAN2Params, Field(discriminator="arch")]
     began: Began | None = Field(description="null for every arch but began")
+    style: Style | None = Field(description="null for every arch but stylegan2")
     warm_up: WarmUp | None
     growth: list[Growth] = Field(description="smaller sides to begin at, in order; afterwards the model's resolution")
 
@@ -342,8 +372,20 @@ class TrainFace(Adversarial):
     def began_is_of_began(self) -> Self:
         if (self.began is None) == (self.model.arch == "began"):
             raise ValueError("began has gamma and lambda_k in began, other archs have null there")
-        if self.began and (self.warm_up or self.r1_gamma or self.label_noise or self.augment):
-            raise ValueError("began knows no warm_up, r1_gamma, label_noise or augment; make them null or 0")
+        if self.began and (self.warm_up or self.r1_gamma or self.r2_gamma or self.label_noise or self.augment or self.adapt):
+            raise ValueError("began knows no warm_up, r1_gamma, r2_gamma, label_noise, augment or adapt; make them null or 0")
+        return self
+
+    @model_validator(mode="after")
+    def style_is_of_stylegan2(self) -> Self:
+        if (self.style is None) == (self.model.arch == "stylegan2"):
+            raise ValueError("stylegan2 has mixing, path_weight and path_interval in style, other archs have null there")
+        return self
+
+    @model_validator(mode="after")
+    def relativistic_labels_are_right(self) -> Self:
+        if self.loss == "relativistic" and self.label_noise:
+            raise ValueError("the relativistic loss compares pairs and has no labels to be wrong; make label_noise 0")
         return self
 
     @model_validator(mode="after")

@@ -1,13 +1,38 @@
 """Differentiable augmentation (Zhao et al. 2020, https://arxiv.org/abs/2006.10738): what the discriminator sees, real or made, is first
-changed at random, so that it takes longer to know few pictures by heart. Colour, translation, cutout; each with a probability.
+changed at random, so that it takes longer to know few pictures by heart. Colour, translation, cutout; each with a probability, which can
+adapt to how sure the discriminator is (Karras et al. 2020, https://arxiv.org/abs/2006.06676, section 3).
 """
+
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from genga.params import Adapt
+
 MOVED = 1 / 8  # at most, of the side
 CUT = 1 / 2  # side of the hole, of the side
+
+
+class Probability:
+    """p. Where it adapts, it rises while the mean sign of D(real), section 3's r_t, lies above the target, and falls below."""
+
+    def __init__(self, start: float, adapt: Adapt | None) -> None:
+        self.p, self._adapt = start, adapt
+
+    def heard(self, on_real: Tensor) -> None:
+        """`on_real`: what D says of a batch of real pictures."""
+        if self._adapt:
+            certain = on_real.detach().sign().mean().item()
+            moved = len(on_real) / (1000 * self._adapt.kimg) * (1 if certain > self._adapt.target else -1)
+            self.p = min(1.0, max(0.0, self.p + moved))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"p": self.p}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.p = state["p"]
 
 
 def augment(images: Tensor, probability: float) -> Tensor:

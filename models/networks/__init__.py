@@ -12,6 +12,7 @@ from genga.params import Section
 NETWORKS = {
     "began": ("models.networks.began", "Generator"),
     "dcgan": ("models.networks.dcgan", "Generator"),
+    "fastgan": ("models.networks.fastgan", "Generator"),
     "pose": ("models.networks.pose", "PoseNet"),
     "sketcher": ("models.networks.sketcher", "Sketcher"),
     "stick_unet": ("models.networks.stick_unet", "StickUNet"),

@@ -10,10 +10,15 @@ import torch
 from torch import Tensor, nn
 
 
+def first_side(resolution: int) -> int:
+    """From which the side doubles up to R: 4, or 6 for 96."""
+    return 6 if resolution % 3 == 0 else 4
+
+
 def widths_to(resolution: int, width: int) -> list[int]:
-    """Channels at 4, 8, ... R/2: halved at each doubling, `width` at R/2."""
-    steps = resolution.bit_length() - 4
-    return [width * 2**step for step in range(steps, -1, -1)]
+    """Channels at the first side, twice that, ... R/2: halved at each doubling, `width` at R/2."""
+    doublings = (resolution // first_side(resolution)).bit_length() - 1
+    return [width * 2**step for step in reversed(range(doublings))]
 
 
 class Generator(nn.Module):
@@ -32,7 +37,8 @@ class Generator(nn.Module):
             return nn.ConvTranspose2d(num_in, num_out, kernel, stride=2, padding=(kernel - 1) // 2, output_padding=kernel % 2, bias=num_out == 3)
 
         widths = widths_to(resolution, width)
-        layers: list[nn.Module] = [nn.Linear(z_dim, widths[0] * 16, bias=False), nn.Unflatten(1, (widths[0], 4, 4))]
+        side = first_side(resolution)
+        layers: list[nn.Module] = [nn.Linear(z_dim, widths[0] * side**2, bias=False), nn.Unflatten(1, (widths[0], side, side))]
         for num_in, num_out in pairwise(widths):
             layers += [nn.BatchNorm2d(num_in, momentum=bn_momentum), active(), nn.Dropout2d(dropout), up(num_in, num_out)]
         layers += [nn.BatchNorm2d(widths[-1], momentum=bn_momentum), active(), up(widths[-1], 3), nn.Tanh()]
@@ -64,7 +70,7 @@ class Generator(nn.Module):
 
 
 class Trunk(nn.Sequential):
-    """image (N, 3, R, R) -> features (N, num_features, 4, 4)."""
+    """image (N, 3, R, R) -> features (N, num_features, S, S), S the first side."""
 
     def __init__(self, resolution: int, width: int, kernel: int, dropout: float) -> None:
         widths = [3, *reversed(widths_to(resolution, width))]
@@ -72,7 +78,7 @@ class Trunk(nn.Sequential):
         for num_in, num_out in pairwise(widths):
             layers += [nn.Conv2d(num_in, num_out, kernel, stride=2, padding=(kernel - 1) // 2), nn.LeakyReLU(0.2), nn.Dropout2d(dropout)]
         super().__init__(*layers)
-        self.num_features = widths[-1]
+        self.num_features, self.last_side = widths[-1], first_side(resolution)
 
 
 class Discriminator(nn.Module):
@@ -81,7 +87,7 @@ class Discriminator(nn.Module):
     def __init__(self, resolution: int, width: int, kernel: int, dropout: float) -> None:
         super().__init__()
         self.trunk = Trunk(resolution, width, kernel, dropout)
-        self.out = nn.Linear(self.trunk.num_features * 16, 1)
+        self.out = nn.Linear(self.trunk.num_features * self.trunk.last_side**2, 1)
         self.apply(_initialise)
 
     def forward(self, images: Tensor) -> Tensor:

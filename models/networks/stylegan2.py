@@ -2,15 +2,15 @@
 
 Differences from the paper, all for speed on a CPU:
 - modulation scales the activations going in and demodulation those coming out, which is the same sum without grouped convolutions;
-- enlarging is nearest-neighbour fused with the 3x3 convolution into one 4x4 of stride 2, at 4/9 of its cost (Karras et al. 2018,
-  https://arxiv.org/abs/1710.10196, in its code), for RGB bilinear; the discriminator halves by a free 4x4 of stride 2;
-- the discriminator sees the picture at every size (input skips, figure 7b) instead of being residual, so that both networks can grow;
-- the mapping learns at 0.1 of the rate, not 0.01: a training here takes thousands of steps, not millions;
-- no noise inputs, as in StyleGAN3 (in so short a training they stay as grain), no style mixing.
-N batch, Z and W latent dims, R resolution. Images are NCHW in [-1, 1].
+- pixels are doubled and then convolved by 3x3, which is a transposed convolution of stride 2 and a sum of four neighbours, at a quarter of
+  the cost; for RGB bilinear; the discriminator halves by a stride of its second convolution, on the skip path by means of four pixels;
+- the mapping learns at 0.1 of the rate, not 0.01: a training here takes thousands of steps, not millions.
+Both networks can grow, with the fade-in of Karras et al. 2018 (https://arxiv.org/abs/1710.10196), section 2.
+N batch, Z and W latent dims, L layers with a style, R resolution. Images are NCHW in [-1, 1].
 """
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -25,10 +25,27 @@ def channels_at(resolution: int, channel_base: int, channel_max: int) -> int:
     return min(channel_base // resolution, channel_max)
 
 
-def fused(weight: Tensor) -> Tensor:
-    """3x3 -> 4x4, which transposed and with stride 2 is the 3x3 after doubling each pixel."""
-    padded = F.pad(weight, [1, 1, 1, 1])
-    return padded[..., 1:, 1:] + padded[..., 1:, :-1] + padded[..., :-1, 1:] + padded[..., :-1, :-1]
+def kind_of(x: Tensor) -> torch.dtype:
+    """What a convolution of x computes in."""
+    return torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
+
+
+def phases(weight: Tensor) -> Tensor:
+    """3x3 (O, I, 3, 3) -> 2x2 (4 O, I, 2, 2): the four pixels that each one becomes, of a 3x3 after doubling each pixel."""
+    one = torch.tensor([[[1.0, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]])  # phase, row of the 2x2, row of the 3x3
+    O, I, _, _ = weight.shape
+    return torch.einsum("aki,blj,ocij->abockl", one, one, weight).reshape(4 * O, I, 2, 2)
+
+
+def interleaved(y: Tensor) -> Tensor:
+    """Four phases (N, 4 O, S + 1, S + 1), each beginning at its own corner -> (N, O, 2 S, 2 S)."""
+    N, C, side, _ = y.shape
+    O, S = C // 4, side - 1
+    x = torch.empty(N, O, 2 * S, 2 * S, dtype=y.dtype, memory_format=torch.channels_last)
+    for phase, part in enumerate(torch.split(y, O, dim=1)):
+        a, b = divmod(phase, 2)
+        x[:, :, a::2, b::2] = part[:, :, a : a + S, b : b + S]
+    return x
 
 
 class EqualLinear(nn.Module):
@@ -41,7 +58,7 @@ class EqualLinear(nn.Module):
         self.lr_mul = lr_mul
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight * (self.lr_mul / math.sqrt(x.shape[1])), self.bias * self.lr_mul)
+        return F.linear(x * (self.lr_mul / math.sqrt(x.shape[1])), self.weight, self.bias * self.lr_mul)
 
 
 class Mapping(nn.Module):
@@ -63,67 +80,139 @@ class Mapping(nn.Module):
 class ModulatedConv(nn.Module):
     """x (N, I, R, R), w (N, W) -> (N, O, R, R), or twice as large when `up`."""
 
-    def __init__(self, num_in: int, num_out: int, w_dim: int, kernel: int, *, up: bool = False, demodulate: bool = True) -> None:
+    def __init__(self, num_in: int, num_out: int, w_dim: int, kernel: int, *, up: bool = False) -> None:
         super().__init__()
-        shape = (num_out, num_in, kernel, kernel)
-        # a colour layer starts at nothing, so a level that joins later does not disturb those below
-        self.weight = nn.Parameter(torch.randn(shape) if demodulate else torch.zeros(shape))
+        self.weight = nn.Parameter(torch.randn(num_out, num_in, kernel, kernel))
         self.affine = EqualLinear(w_dim, num_in, bias=1.0)
         self.scale = 1 / math.sqrt(num_in * kernel**2)
-        self.up, self.demodulate = up, demodulate
+        self.up = up
+        self._made: dict[str, tuple[object, Tensor]] = {}
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
-            style = self.affine(w)  # (N, I)
-            weight = self.weight * self.scale
-            energy = weight.square().sum(dim=(2, 3))
-            norm = (style.square() @ energy.t() + 1e-8).rsqrt() * GAIN if self.demodulate else None  # eq. 3, (N, O)
+        """Modulated, not demodulated."""
+        return self.convolved(x, self.style(w))
+
+    def style(self, w: Tensor) -> Tensor:
+        """(N, I), with the weights' scale, so that those are used as they are."""
+        with torch.autocast(w.device.type, enabled=False):
+            return self.affine(w) * self.scale  # type: ignore[no-any-return]
+
+    def demodulation(self, style: Tensor) -> Tensor:
+        """(N, O): eq. 3."""
+        with torch.autocast(style.device.type, enabled=False):
+            energy = self._kept("energy", lambda: self.weight.square().sum(dim=(2, 3)))  # (O, I)
+            return (style.square() @ energy.t() + 1e-8).rsqrt()
+
+    def convolved(self, x: Tensor, style: Tensor) -> Tensor:
         x = x * style.to(x.dtype)[:, :, None, None]  # eq. 1
+        kind = kind_of(x)
+        if x.device.type == "cpu" and self._is_finished():
+            return self._convolved_packed(x.to(kind))
+        kernel = self._kept(str(kind), lambda: self._kernel(kind))
         if self.up:
-            x = F.conv_transpose2d(x, fused(weight.flip(2, 3)).transpose(0, 1), stride=2, padding=1)
-        else:
-            x = F.conv2d(x, weight, padding=weight.shape[2] // 2)
-        return x if norm is None else x * norm.to(x.dtype)[:, :, None, None]
+            return F.avg_pool2d(F.conv_transpose2d(x, kernel, stride=2), 2, stride=1, divisor_override=1)
+        return F.conv2d(x, kernel, padding=self.weight.shape[2] // 2)
+
+    def _convolved_packed(self, x: Tensor) -> Tensor:
+        """The same sum, by weights that lie as oneDNN wants them: half the time of one small picture goes into laying them out."""
+        padding = [1, 1] if self.up else [self.weight.shape[2] // 2] * 2
+        size, stride = list(x.shape), [1, 1]
+
+        def packed() -> Tensor:
+            weight = phases(self.weight) if self.up else self.weight
+            dense: Tensor = weight.detach().to(x.dtype).contiguous().to_mkldnn()
+            return torch.ops.aten.mkldnn_reorder_conv2d_weight(dense, padding, stride, stride, 1, size)  # type: ignore[no-any-return]
+
+        kept = self._kept(f"{x.dtype} {size}", packed)
+        y: Tensor = torch.ops.mkldnn._convolution_pointwise(x, kept, None, padding, stride, stride, 1, "none", [], "")
+        return interleaved(y) if self.up else y
+
+    def _is_finished(self) -> bool:
+        return not self.training and not torch.is_grad_enabled()
+
+    def _kept(self, name: str, made: Callable[[], Tensor]) -> Tensor:
+        """What follows from the weights alone is made once in a finished network, until they change."""
+        if not self._is_finished():
+            return made()
+        of = self.weight.data_ptr(), self.weight._version
+        if name not in self._made or self._made[name][0] != of:
+            self._made[name] = of, made()
+        return self._made[name][1]
+
+    def _kernel(self, kind: torch.dtype) -> Tensor:
+        weight = self.weight.to(kind)
+        if not self.up:
+            return weight
+        O, I, _, _ = weight.shape
+        flat = weight.permute(0, 2, 3, 1).reshape(O, 9 * I).t().contiguous()  # a transposed copy of a matrix is a fast one
+        return flat.reshape(9, I, O).flip(0).transpose(0, 1).reshape(I, 3, 3, O).permute(0, 3, 1, 2)
 
 
 class StyledConv(nn.Module):
-    """Modulated convolution, bias, leaky ReLU."""
+    """Modulated and demodulated convolution, noise, bias, leaky ReLU."""
 
-    def __init__(self, num_in: int, num_out: int, w_dim: int, *, up: bool = False) -> None:
+    def __init__(self, num_in: int, num_out: int, w_dim: int, side: int, *, noise: bool, up: bool = False) -> None:
         super().__init__()
         self.conv = ModulatedConv(num_in, num_out, w_dim, 3, up=up)
         self.bias = nn.Parameter(torch.zeros(num_out))
+        self.noise_strength = nn.Parameter(torch.zeros(())) if noise else None
+        self.noise: Tensor | None  # what a finished network adds: the same for every picture
+        self.register_buffer("noise", torch.randn(1, 1, side, side) if noise else None)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        x = self.conv(x, w)
-        return F.leaky_relu(x + self.bias.to(x.dtype)[:, None, None], 0.2)
+        style = self.conv.style(w)
+        norm = self.conv.demodulation(style) * GAIN
+        x = self.conv.convolved(x, style)
+        x = torch.addcmul((self.bias * GAIN).to(x.dtype)[:, None, None], x, norm.to(x.dtype)[:, :, None, None])
+        if self.noise_strength is not None:
+            assert self.noise is not None
+            noise = torch.randn(len(x), *self.noise.shape[1:], device=x.device) if self.training else self.noise
+            x.add_((noise * (self.noise_strength * GAIN)).to(x.dtype))
+        return F.leaky_relu(x, 0.2, inplace=True)
 
 
 class Generator(nn.Module):
     """z (N, Z) -> image (N, 3, R, R)."""
 
-    def __init__(self, *, resolution: int, z_dim: int, w_dim: int, mapping_layers: int, channel_base: int, channel_max: int) -> None:
+    def __init__(
+        self, *, resolution: int, z_dim: int, w_dim: int, mapping_layers: int, channel_base: int, channel_max: int, noise: bool = False
+    ) -> None:
         super().__init__()
         self.resolution, self.z_dim = resolution, z_dim
         self.mapping = Mapping(z_dim, w_dim, mapping_layers)
         self.w_avg: Tensor
         self.register_buffer("w_avg", torch.zeros(w_dim))
-        widths = [channels_at(2**power, channel_base, channel_max) for power in range(2, resolution.bit_length())]
+        sides = [2**power for power in range(2, resolution.bit_length())]
+        widths = [channels_at(side, channel_base, channel_max) for side in sides]
         self.constant = nn.Parameter(torch.randn(1, widths[0], 4, 4))
-        self.ups = nn.ModuleList(StyledConv(a, b, w_dim, up=True) for a, b in pairwise(widths))
-        self.convs = nn.ModuleList(StyledConv(width, width, w_dim) for width in widths)
-        self.to_rgbs = nn.ModuleList(ModulatedConv(width, 3, w_dim, 1, demodulate=False) for width in widths)
+        self.ups = nn.ModuleList(
+            StyledConv(a, b, w_dim, side, noise=noise, up=True) for (a, b), side in zip(pairwise(widths), sides[1:], strict=True)
+        )
+        self.convs = nn.ModuleList(StyledConv(width, width, w_dim, side, noise=noise) for width, side in zip(widths, sides, strict=True))
+        to_rgbs = [ModulatedConv(width, 3, w_dim, 1) for width in widths]
+        for to_rgb in to_rgbs:
+            nn.init.zeros_(to_rgb.weight)  # a level that joins later does not disturb those below
+        self.to_rgbs = nn.ModuleList(to_rgbs)
         self.rgb_bias = nn.Parameter(torch.zeros(3))
+        self.num_ws = 2 * len(sides)
 
-    def synthesis(self, w: Tensor, side: int | None = None) -> Tensor:
-        """w (N, W) -> image (N, 3, R, R), not clamped; while the network is growing, the image (N, 3, side, side)."""
-        x = self.convs[0](self.constant.expand(len(w), -1, -1, -1).contiguous(memory_format=torch.channels_last), w)
-        rgb = self.to_rgbs[0](x, w)
+    def synthesis(self, w: Tensor, side: int | None = None, fade: float = 1.0) -> Tensor:
+        """w (N, W), or one for each layer (N, L, W) -> image (N, 3, R, R), not clamped.
+
+        While the network is growing: the image (N, 3, side, side), to which the newest level adds `fade` of what it will.
+        """
+        ws = iter((w[:, None].expand(-1, self.num_ws, -1) if w.dim() == 2 else w).unbind(1))
+        x = self.convs[0](self.constant.expand(len(w), -1, -1, -1).contiguous(memory_format=torch.channels_last), next(ws))
+        style = next(ws)  # a level's RGB and the next level's first convolution share theirs (as in the paper's code)
+        rgb = self.to_rgbs[0](x, style)
         for up, conv, to_rgb in zip(self.ups, self.convs[1:], self.to_rgbs[1:], strict=True):
             if rgb.shape[2] == side:
                 break
-            x = conv(up(x, w), w)
-            rgb = F.interpolate(rgb, scale_factor=2, mode="bilinear") + to_rgb(x, w)
+            x = conv(up(x, style), next(ws))
+            style = next(ws)
+            added = to_rgb(x, style)
+            newest = added.shape[2] == (side or self.resolution)
+            rgb = F.interpolate(rgb, scale_factor=2, mode="bilinear") + (added * fade if newest and fade < 1 else added)
         images: Tensor = rgb.float() + self.rgb_bias[:, None, None]
         return images
 
@@ -137,73 +226,94 @@ class Generator(nn.Module):
 
 
 class EqualConv(nn.Module):
-    """Kernel 1 and 3 keep the size, kernel 4 halves it."""
+    """A convolution, which halves the size when `down`; `gain` is what follows it."""
 
-    def __init__(self, num_in: int, num_out: int, kernel: int) -> None:
+    def __init__(self, num_in: int, num_out: int, kernel: int, *, gain: float = GAIN, down: bool = False, bias: bool = True) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(num_out, num_in, kernel, kernel))
-        self.bias = nn.Parameter(torch.zeros(num_out))
-        self.scale = 1 / math.sqrt(num_in * kernel**2)
-        self.stride, self.padding = (2, 1) if kernel == 4 else (1, kernel // 2)
+        self.bias = nn.Parameter(torch.zeros(num_out)) if bias else None
+        self.scale, self.gain = gain / math.sqrt(num_in * kernel**2), gain
+        self.stride, self.padding = 2 if down else 1, kernel // 2
 
-    def forward(self, x: Tensor, gain: float) -> Tensor:
-        return F.conv2d(x, self.weight * (self.scale * gain), self.bias * gain, stride=self.stride, padding=self.padding)
+    def forward(self, x: Tensor) -> Tensor:
+        bias = None if self.bias is None else self.bias * self.gain
+        weight = self.weight.to(kind_of(x))
+        if x.numel() < weight.numel():
+            x = x * self.scale
+        else:
+            weight = weight * self.scale
+        return F.conv2d(x, weight, bias, stride=self.stride, padding=self.padding)
+
+
+def active(x: Tensor) -> Tensor:
+    """Leaky ReLU of what a convolution has just made; leaky_relu(g x) = g leaky_relu(x), so gains are in its weights."""
+    return F.leaky_relu(x, 0.2, inplace=True)
 
 
 class DownBlock(nn.Module):
-    """x (N, I, R, R) -> (N, O, R/2, R/2). Its last layer starts at nothing, so a level that joins later does not disturb those below."""
+    """x (N, I, R, R) -> (N, O, R/2, R/2), residual (figure 7c)."""
 
     def __init__(self, num_in: int, num_out: int) -> None:
         super().__init__()
-        self.conv, self.down = EqualConv(num_in, num_in, 3), EqualConv(num_in, num_out, 4)
-        nn.init.zeros_(self.down.weight)
+        self.conv = EqualConv(num_in, num_in, 3)
+        self.down = EqualConv(num_in, num_out, 3, gain=1.0, down=True)  # GAIN, then 1 / GAIN for the sum of two
+        self.skip = EqualConv(num_in, num_out, 1, gain=1 / GAIN, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        # leaky_relu(g x) = g leaky_relu(x): gains go into the weights
-        x = F.leaky_relu(self.conv(x, GAIN), 0.2)
-        return F.leaky_relu(self.down(x, GAIN), 0.2)
+        skipped: Tensor = self.skip(F.avg_pool2d(x, 2))
+        return active(self.down(active(self.conv(x)))) + skipped
+
+
+def halvings(side: int) -> list[int]:
+    """R, R/2, ... 4, or 6 for 96."""
+    return [side, *halvings(side // 2)] if side >= 8 else [side]
 
 
 class Trunk(nn.Module):
-    """image (N, 3, S, S), S up to R -> features (N, C, 4, 4). Every level also sees the picture at its own size (input skips, figure 7b)."""
+    """image (N, 3, S, S), S up to R -> features (N, C, F, F), F the last side.
+
+    While the newest level joins, `fade` is the share of what it says, beside what the one below says of the halved picture.
+    """
 
     def __init__(self, resolution: int, channel_base: int, channel_max: int) -> None:
         super().__init__()
-        self.sides = [2**power for power in range(resolution.bit_length() - 1, 1, -1)]
+        self.sides = halvings(resolution)
         widths = [channels_at(side, channel_base, channel_max) for side in self.sides]
         self.from_rgbs = nn.ModuleList(EqualConv(3, width, 1) for width in widths)
         self.blocks = nn.ModuleList(DownBlock(a, b) for a, b in pairwise(widths))
-        self.num_features = widths[-1]
+        self.num_features, self.last_side = widths[-1], self.sides[-1]
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, fade: float = 1.0) -> Tensor:
         first = self.sides.index(images.shape[2])
-        x: Tensor = F.leaky_relu(self.from_rgbs[first](images, GAIN), 0.2)
-        for block, from_rgb in zip(self.blocks[first:], self.from_rgbs[first + 1 :], strict=True):
-            images = F.avg_pool2d(images, 2)
-            x = block(x) + F.leaky_relu(from_rgb(images, GAIN), 0.2)
+        x: Tensor = active(self.from_rgbs[first](images))
+        for level, block in enumerate(self.blocks[first:], first):
+            x = block(x)
+            if level == first and fade < 1:
+                x = torch.lerp(active(self.from_rgbs[level + 1](F.avg_pool2d(images, 2))), x, fade)
         return x
 
 
 class Head(nn.Module):
-    """features (N, C, 4, 4) -> (N, outputs)."""
+    """features (N, C, F, F) -> (N, outputs)."""
 
-    def __init__(self, num_in: int, width: int, outputs: int) -> None:
+    def __init__(self, num_in: int, width: int, outputs: int, side: int) -> None:
         super().__init__()
-        self.conv, self.dense, self.out = EqualConv(num_in, width, 3), EqualLinear(width * 16, width), EqualLinear(width, outputs)
+        self.conv, self.dense, self.out = EqualConv(num_in, width, 3), EqualLinear(width * side**2, width), EqualLinear(width, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.leaky_relu(self.conv(x, GAIN), 0.2)
+        x = active(self.conv(x))
         x = F.leaky_relu(self.dense(x.flatten(1)), 0.2) * GAIN
         outputs: Tensor = self.out(x)
         return outputs.float()
 
 
 def minibatch_stddev(x: Tensor, group: int = 4) -> Tensor:
-    """One more channel: how much the pictures of a group differ (Karras et al. 2018, section 3)."""
+    """One more channel: how much the pictures of a group, which follow one another, differ (Karras et al. 2018, section 3)."""
     N, _, H, W = x.shape
     G = math.gcd(group, N)
-    spread = x.float().reshape(G, N // G, -1).var(dim=0, unbiased=False).add(1e-8).sqrt().mean(dim=1)  # (N / G,)
-    return torch.cat([x, spread.to(x.dtype).repeat(G)[:, None, None, None].expand(-1, 1, H, W)], dim=1)
+    grouped = x.float().reshape(N // G, G, -1)
+    apart = (grouped - grouped.mean(dim=1, keepdim=True)).square().mean(dim=1).add(1e-8).sqrt().mean(dim=1)  # (N / G,)
+    return torch.cat([x, apart.to(x.dtype).repeat_interleave(G)[:, None, None, None].expand(-1, 1, H, W)], dim=1)
 
 
 class Discriminator(nn.Module):
@@ -212,8 +322,8 @@ class Discriminator(nn.Module):
     def __init__(self, resolution: int, channel_base: int, channel_max: int) -> None:
         super().__init__()
         self.trunk = Trunk(resolution, channel_base, channel_max)
-        self.head = Head(self.trunk.num_features + 1, self.trunk.num_features, 1)
+        self.head = Head(self.trunk.num_features + 1, self.trunk.num_features, 1, self.trunk.last_side)
 
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.head(minibatch_stddev(self.trunk(images)))
+    def forward(self, images: Tensor, fade: float = 1.0) -> Tensor:
+        logits: Tensor = self.head(minibatch_stddev(self.trunk(images, fade)))
         return logits

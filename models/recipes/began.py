@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from genga.params import Began, TrainFace
 from models.loop import Scalars
 from models.precision import autocast
-from models.recipes.gan import GanRecipe, descend
+from models.recipes.gan import GanRecipe, Level, descend
 
 
 class Balance(nn.Module):
@@ -36,11 +36,11 @@ class BeganRecipe(GanRecipe):
         super().__init__(G, D, params)
         self._balance = Balance(params.began).to(next(self.G.parameters()).device)
 
-    def _contest(self, real: Tensor, side: int, cur_nimg: int) -> Scalars:
+    def _contest(self, real: Tensor, level: Level, cur_nimg: int) -> Scalars:
         del cur_nimg
         self.D.requires_grad_(True)
         with autocast(self.params.training.precision):
-            made = self._make(len(real), side)
+            made = self._make(len(real), level)
             on_real, on_made = self._rebuilt_badly(real), self._rebuilt_badly(made.detach())
         descend(on_real - self._balance.k * on_made, self._d_optimizer)  # eq. 5
         self.D.requires_grad_(False)

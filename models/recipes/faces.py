@@ -20,4 +20,4 @@ def face_recipe(params: TrainFace) -> GanRecipe:
         D: Any = dcgan.Discriminator(model.resolution, model.width, model.kernel, model.dropout)
     else:
         D = stylegan2.Discriminator(model.resolution, model.channel_base, model.channel_max)
-    return GanRecipe(G, D, params, params.warm_up, params.growth)
+    return GanRecipe(G, D, params, warm_up=params.warm_up, growth=params.growth, style=params.style)

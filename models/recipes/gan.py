@@ -1,38 +1,56 @@
 """Training of the face generators: a generator against a discriminator (Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661).
 
-Non-saturating logistic loss; lazy R1 (Mescheder et al. 2018, https://arxiv.org/abs/1801.04406, eq. 9; StyleGAN2, section 3.1);
-differentiable augmentation; averaged weights. Two things help where a training is minutes on a CPU, and can be left out:
-growth begins at smaller pictures (Karras et al. 2018, https://arxiv.org/abs/1710.10196), and a warm-up teaches the generator to rebuild
-pictures as the decoder of a variational autoencoder (Kingma & Welling 2014, https://arxiv.org/abs/1312.6114, eq. 10), so that the contest
-begins with faces instead of noise. The pictures are mirrored at random.
+Non-saturating logistic loss, or the relativistic one of pairs (Huang et al. 2024, https://arxiv.org/abs/2501.05441, eq. 2); lazy R1 and R2
+(Mescheder et al. 2018, https://arxiv.org/abs/1801.04406, eq. 9; StyleGAN2, section 3.1); differentiable augmentation; averaged weights. Two
+things help where a training is minutes on a CPU, and can be left out: growth begins at smaller pictures (Karras et al. 2018,
+https://arxiv.org/abs/1710.10196), and a warm-up teaches the generator to rebuild pictures as the decoder of a variational autoencoder
+(Kingma & Welling 2014, https://arxiv.org/abs/1312.6114, eq. 10), so that the contest begins with faces instead of noise. The pictures are
+mirrored at random.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from genga.params import Adversarial, Growth, WarmUp
-from models.augment import augment
+from genga.params import Adversarial, Growth, Style, WarmUp
+from models.augment import Probability, augment
 from models.batches import to_signed
 from models.ema import averaged_copy, update_ema
 from models.export import grid
 from models.loop import Resumable, Scalars
 from models.networks import stylegan2
 from models.precision import autocast, channels_last, device
+from models.recipes.style import SHRINK, PathLength, mixed
 
 SHOWN = 64
 SETTLED_ON = 1024  # latents
 
 
+class Level(NamedTuple):
+    """How large the pictures are now, and how far that size has been faded in."""
+
+    side: int
+    fade: float
+
+
 class GanRecipe(Resumable):
     """G with mapping, synthesis and settle; D with a trunk, which the warm-up's encoder shares."""
 
-    def __init__(self, G: Any, D: Any, params: Adversarial, warm_up: WarmUp | None = None, growth: Sequence[Growth] = ()) -> None:
+    def __init__(
+        self,
+        G: Any,
+        D: Any,
+        params: Adversarial,
+        *,
+        warm_up: WarmUp | None = None,
+        growth: Sequence[Growth] = (),
+        style: Style | None = None,
+    ) -> None:
         self.params = params
         self.G, self.D = channels_last(G), channels_last(D)
         self.G_ema = averaged_copy(self.G)
@@ -40,53 +58,99 @@ class GanRecipe(Resumable):
         self._g_optimizer = torch.optim.Adam([weight for weight in G.parameters() if weight.requires_grad], params.g_lr, betas, fused=True)
         self._d_optimizer = torch.optim.Adam(D.parameters(), params.d_lr, betas, fused=True)
         self._warm_up = Rebuilding(self.G, self.D, warm_up, params) if warm_up else None
-        self._growth = growth
+        self._growth, self._style = growth, style
+        self._path_length = PathLength(style) if style else None
+        self._augment = Probability(params.augment, params.adapt)
         self._shown = torch.randn(SHOWN, G.z_dim, generator=torch.Generator().manual_seed(params.training.seed))
 
     def step(self, batch: Tensor, cur_nimg: int) -> Scalars:
         """`batch`: uint8 (N, R, R, 3)."""
-        side = self._side_at(cur_nimg)
-        real = _at_side(_mirrored(to_signed(batch.to(device()))), side).contiguous(memory_format=torch.channels_last)
+        level = self._level_at(cur_nimg)
+        real = _at_level(_mirrored(to_signed(batch.to(device()))), level).contiguous(memory_format=torch.channels_last)
         self.G.train()
         self.D.train()
         warming_up = self._warm_up if self._warm_up and cur_nimg < self._warm_up.nimg else None
-        scalars = warming_up.step(real, side) if warming_up else self._contest(real, side, cur_nimg)
+        scalars = warming_up.step(real, level) if warming_up else self._contest(real, level, cur_nimg)
         update_ema(self.G_ema, self.G, len(real), self.params.ema_kimg, cur_nimg + len(real))
         return scalars
 
-    def _side_at(self, cur_nimg: int) -> int:
-        return next((step.side for step in self._growth if cur_nimg < step.until_kimg * 1000), self.G.resolution)
+    def _level_at(self, cur_nimg: int) -> Level:
+        kimg, joined, fade_kimg = cur_nimg / 1000, 0.0, 0.0
+        for growth in self._growth:
+            if kimg < growth.until_kimg:
+                return Level(growth.side, _share(kimg - joined, fade_kimg))
+            joined, fade_kimg = growth.until_kimg, growth.fade_kimg
+        return Level(self.G.resolution, _share(kimg - joined, fade_kimg))
 
-    def _contest(self, real: Tensor, side: int, cur_nimg: int) -> Scalars:
-        return self._train_discriminator(real, side, cur_nimg) | self._train_generator(len(real), side)
+    def _contest(self, real: Tensor, level: Level, cur_nimg: int) -> Scalars:
+        step = cur_nimg // self.params.training.batch_size
+        return self._train_discriminator(real, level, step) | self._train_generator(real, level, step)
 
-    def _train_discriminator(self, real: Tensor, side: int, cur_nimg: int) -> Scalars:
+    def _train_discriminator(self, real: Tensor, level: Level, step: int) -> Scalars:
         params = self.params
         self.D.requires_grad_(True)
         with autocast(params.training.precision):
             with torch.no_grad():
-                made = self._make(len(real), side)
-            on_made, on_real = self.D(augment(made, params.augment)), self.D(augment(real, params.augment))
-        flips = torch.where(torch.rand(2, len(real), 1, device=device()) < params.label_noise, -1, 1)
-        loss = F.softplus(flips[0] * on_made).mean() + F.softplus(-flips[1] * on_real).mean()
+                made = self._make(len(real), level)
+            on_made, on_real = self._judged(self._seen(made), self._seen(real), level=level)
+        if params.loss == "relativistic":
+            loss = F.softplus(on_made - on_real).mean()
+        else:
+            flips = torch.where(torch.rand(2, len(real), 1, device=device()) < params.label_noise, -1, 1)
+            loss = F.softplus(flips[0] * on_made).mean() + F.softplus(-flips[1] * on_real).mean()
         scalars = {"d_loss": loss.item(), "d_real": on_real.mean().item(), "d_made": on_made.mean().item()}
-        if params.r1_gamma and (cur_nimg // params.training.batch_size) % params.r1_interval == 0:
-            penalty = _r1(self.D, augment(real, params.augment))
-            loss = loss + params.r1_gamma / 2 * penalty * params.r1_interval
-            scalars["r1"] = penalty.item()
+        if step % params.r1_interval == 0:
+            for name, gamma, images in (("r1", params.r1_gamma, real), ("r2", params.r2_gamma, made)):
+                if gamma:
+                    penalty = self._penalty(self._seen(images), level)
+                    loss = loss + gamma / 2 * penalty * params.r1_interval
+                    scalars[name] = penalty.item()
         descend(loss, self._d_optimizer)
-        return scalars
+        self._augment.heard(on_real)
+        return scalars | ({"augment": self._augment.p} if params.adapt else {})
 
-    def _train_generator(self, count: int, side: int) -> Scalars:
+    def _train_generator(self, real: Tensor, level: Level, step: int) -> Scalars:
         self.D.requires_grad_(False)
         with autocast(self.params.training.precision):
-            on_made = self.D(augment(self._make(count, side), self.params.augment))
-        loss = F.softplus(-on_made).mean()
+            made = self._seen(self._make(len(real), level))
+            if self.params.loss == "relativistic":
+                on_made, on_real = self._judged(made, self._seen(real), level=level)
+                loss = F.softplus(on_real - on_made).mean()
+            else:
+                loss = F.softplus(-self._judged(made, level=level)[0]).mean()
+        scalars = {"g_loss": loss.item()}
+        if self._path_length and self._path_length.is_due(step):
+            ws = self._latents(max(1, len(real) // SHRINK)).requires_grad_()
+            penalty, scalars["path_length"] = self._path_length.penalty(_synthesis(self.G, ws, level), ws)
+            loss = loss + penalty
         descend(loss, self._g_optimizer)
-        return {"g_loss": loss.item()}
+        return scalars
 
-    def _make(self, count: int, side: int) -> Tensor:
-        return _synthesis(self.G, self.G.mapping(torch.randn(count, self.G.z_dim, device=device())), side)
+    def _seen(self, images: Tensor) -> Tensor:
+        return augment(images, self._augment.p)
+
+    def _judged(self, *batches: Tensor, level: Level) -> tuple[Tensor, ...]:
+        """What D says of each batch, in one go: its weights are made ready once."""
+        logits = _faded(self.D, torch.cat(batches).contiguous(memory_format=torch.channels_last), level)
+        return torch.split(logits, [len(batch) for batch in batches])
+
+    def _penalty(self, images: Tensor, level: Level) -> Tensor:
+        """|grad D|^2, mean over the pictures; in float32, because it is differentiated twice."""
+        images = images.detach().float().requires_grad_()
+        (slope,) = torch.autograd.grad(_faded(self.D, images, level).sum(), images, create_graph=True)
+        return slope.square().sum(dim=(1, 2, 3)).mean()
+
+    def _latents(self, count: int) -> Tensor:
+        """w (N, W), or (N, L, W) where the generator has styles."""
+        w: Tensor = self.G.mapping(torch.randn(count, self.G.z_dim, device=device()))
+        if self._style is None:
+            return w
+        if torch.rand(()) < self._style.mixing:
+            return mixed(w, self.G.mapping(torch.randn(count, self.G.z_dim, device=device())), self.G.num_ws)
+        return w[:, None].expand(-1, self.G.num_ws, -1)
+
+    def _make(self, count: int, level: Level) -> Tensor:
+        return _synthesis(self.G, self._latents(count), level)
 
     @torch.no_grad()
     def settle(self) -> None:
@@ -102,6 +166,7 @@ class GanRecipe(Resumable):
 
     def _parts(self) -> dict[str, Any]:
         parts = {"G": self.G, "D": self.D, "G_ema": self.G_ema, "g_optimizer": self._g_optimizer, "d_optimizer": self._d_optimizer}
+        parts |= {"augment": self._augment} | ({"path_length": self._path_length} if self._path_length else {})
         return parts | ({"head": self._warm_up.head, "warm_up_optimizer": self._warm_up.optimizer} if self._warm_up else {})
 
 
@@ -112,39 +177,46 @@ class Rebuilding:
         self._G, self._trunk, self._precision = G, D.trunk, params.training.precision
         self._kl_weight = warm_up.kl_weight
         self.nimg = round(warm_up.kimg * 1000)
-        self.head = channels_last(stylegan2.Head(D.trunk.num_features, D.trunk.num_features, 2 * G.z_dim))
+        self.head = channels_last(stylegan2.Head(D.trunk.num_features, D.trunk.num_features, 2 * G.z_dim, D.trunk.last_side))
         weights = [*G.parameters(), *D.trunk.parameters(), *self.head.parameters()]
         self.optimizer = torch.optim.Adam(weights, warm_up.lr, betas=(0.9, 0.99), fused=True)
 
-    def step(self, real: Tensor, side: int) -> Scalars:
+    def step(self, real: Tensor, level: Level) -> Scalars:
         with autocast(self._precision):
-            mean, log_var = self.head(self._trunk(real)).chunk(2, dim=1)
+            mean, log_var = self.head(_faded(self._trunk, real, level)).chunk(2, dim=1)
             z = mean + torch.randn_like(mean) * (log_var / 2).exp()
-            rebuilt = _synthesis(self._G, self._G.mapping(z), side)
+            rebuilt = _synthesis(self._G, self._G.mapping(z), level)
         l1 = (rebuilt - real).abs().mean()
         kl = (mean.square() + log_var.exp() - 1 - log_var).sum(dim=1).mean() / 2
         descend(l1 + self._kl_weight * kl, self.optimizer)
         return {"l1": l1.item(), "kl": kl.item()}
 
 
-def _synthesis(G: Any, w: Tensor, side: int) -> Tensor:
-    images: Tensor = G.synthesis(w) if side == G.resolution else G.synthesis(w, side)
+def _synthesis(G: Any, w: Tensor, level: Level) -> Tensor:
+    images: Tensor = G.synthesis(w) if level == (G.resolution, 1.0) else G.synthesis(w, *level)
     return images
 
 
-def _at_side(images: Tensor, side: int) -> Tensor:
-    return images if images.shape[2] == side else F.avg_pool2d(images, images.shape[2] // side)
+def _faded(network: Any, images: Tensor, level: Level) -> Tensor:
+    seen: Tensor = network(images) if level.fade == 1 else network(images, level.fade)
+    return seen
+
+
+def _share(kimg: float, fade_kimg: float) -> float:
+    return min(1.0, kimg / fade_kimg) if fade_kimg else 1.0
+
+
+def _at_level(images: Tensor, level: Level) -> Tensor:
+    """Made smaller; while a size is faded in, real pictures are as far from those of half that size."""
+    if images.shape[2] != level.side:
+        images = F.avg_pool2d(images, images.shape[2] // level.side)
+    if level.fade == 1:
+        return images
+    return torch.lerp(F.interpolate(F.avg_pool2d(images, 2), scale_factor=2, mode="bilinear"), images, level.fade)
 
 
 def _mirrored(images: Tensor) -> Tensor:
     return torch.where(torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5, images.flip(3), images)
-
-
-def _r1(D: nn.Module, real: Tensor) -> Tensor:
-    """|grad D(real)|^2, mean over the pictures; in float32, because it is differentiated twice."""
-    real = real.detach().requires_grad_()
-    (slope,) = torch.autograd.grad(D(real).sum(), real, create_graph=True)
-    return slope.square().sum(dim=(1, 2, 3)).mean()
 
 
 def descend(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:

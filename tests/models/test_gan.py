@@ -7,21 +7,37 @@ import pytest
 import torch
 from one_batch import flat_faces, train
 
-from genga.params import TrainFace
-from models.augment import augment, cut_out, move, recolour
+from genga.params import Adapt, Style, TrainFace
+from models.augment import Probability, augment, cut_out, move, recolour
 from models.recipes.faces import face_recipe
+from models.recipes.style import DECAY, PathLength, mixed
 
 TRAINING = {"batch_size": 8, "total_kimg": 1.0, "log_kimg": 1.0, "sample_kimg": 1.0, "checkpoint_kimg": 1.0, "precision": "fp32", "seed": 0}
-ADVERSARIAL = {"g_lr": 0.002, "d_lr": 0.002, "beta1": 0.0, "beta2": 0.99, "r1_gamma": 1.0, "r1_interval": 4, "label_noise": 0.0, "augment": 0.0}
+ADVERSARIAL = {
+    **{"g_lr": 0.002, "d_lr": 0.002, "beta1": 0.0, "beta2": 0.99, "loss": "logistic", "r1_gamma": 1.0, "r2_gamma": 0.0, "r1_interval": 4},
+    **{"label_noise": 0.0, "augment": 0.0, "adapt": None},
+}
+STYLE = {"mixing": 0.0, "path_weight": 0.0, "path_interval": 4}
 COMMON: dict[str, Any] = {"training": TRAINING, "began": None, "ema_kimg": 0.1, "warm_up": None, "growth": [], **ADVERSARIAL}
+GROWTH = {"side": 16, "until_kimg": 0.016, "fade_kimg": 0.0}
 MODELS: dict[str, dict[str, Any]] = {
     "dcgan": {"arch": "dcgan", "resolution": 16, "z_dim": 6, "width": 8, "kernel": 5, "bn_momentum": 0.5, "activation": "prelu", "dropout": 0.0},
-    "stylegan2": {"arch": "stylegan2", "resolution": 16, "z_dim": 6, "w_dim": 8, "mapping_layers": 2, "channel_base": 256, "channel_max": 16},
+    "fastgan": {"arch": "fastgan", "resolution": 16, "z_dim": 6, "channel_base": 256, "channel_max": 16},
+    "stylegan2": {
+        "arch": "stylegan2",
+        "resolution": 16,
+        "z_dim": 6,
+        "w_dim": 8,
+        "mapping_layers": 2,
+        "channel_base": 256,
+        "channel_max": 16,
+        "noise": False,
+    },
 }
 
 
 def params_for(arch: str, **changes: Any) -> TrainFace:
-    return TrainFace.model_validate({"model": MODELS[arch], **COMMON, **changes})
+    return TrainFace.model_validate({"model": MODELS[arch], **COMMON, "style": STYLE if arch == "stylegan2" else None, **changes})
 
 
 @pytest.fixture
@@ -32,7 +48,7 @@ def faces() -> torch.Tensor:
 @pytest.mark.parametrize("arch", MODELS)
 def test_the_discriminator_learns_to_tell_a_fixed_batch_from_what_is_made(arch: str, faces: torch.Tensor) -> None:
     recipe = face_recipe(params_for(arch, g_lr=1e-9))
-    heard = train(recipe, faces, 30)
+    heard = train(recipe, faces, 60)
     assert heard[-1]["d_loss"] < 0.5 * heard[0]["d_loss"]
     assert heard[-1]["d_real"] > heard[-1]["d_made"]
 
@@ -59,7 +75,7 @@ def test_after_the_warm_up_comes_the_contest_and_the_generator_goes_on_from_ther
 
 
 def test_growth_begins_small_and_ends_at_the_model_s_resolution(faces: torch.Tensor) -> None:
-    recipe = face_recipe(params_for("stylegan2", model=MODELS["stylegan2"] | {"resolution": 32}, growth=[{"side": 16, "until_kimg": 0.016}]))
+    recipe = face_recipe(params_for("stylegan2", model=MODELS["stylegan2"] | {"resolution": 32}, growth=[GROWTH]))
     large = faces.repeat(1, 2, 2, 1)
     level_32 = [weight.clone() for weight in recipe.G.ups[-1].parameters()]
     train(recipe, large, 2)
@@ -71,6 +87,93 @@ def test_growth_begins_small_and_ends_at_the_model_s_resolution(faces: torch.Ten
 def test_r1_comes_at_its_interval(faces: torch.Tensor) -> None:
     assert ["r1" in scalars for scalars in train(face_recipe(params_for("stylegan2")), faces, 9)] == [True, *[False] * 3] * 2 + [True]
     assert not any("r1" in scalars for scalars in train(face_recipe(params_for("stylegan2", r1_gamma=0.0)), faces, 4))
+
+
+def test_r2_is_the_same_penalty_on_made_pictures(faces: torch.Tensor) -> None:
+    heard = train(face_recipe(params_for("stylegan2", r1_gamma=0.0, r2_gamma=1.0)), faces, 4)
+    assert ["r2" in scalars for scalars in heard] == [True, False, False, False]
+    assert not any("r1" in scalars for scalars in heard)
+
+
+def test_a_strong_r2_flattens_the_discriminator_on_made_pictures(faces: torch.Tensor) -> None:
+    weak, strong = (
+        train(face_recipe(params_for("stylegan2", g_lr=1e-9, r1_gamma=0.0, r2_gamma=gamma, r1_interval=1)), faces, 30) for gamma in (1e-6, 1000.0)
+    )
+    assert strong[-1]["r2"] < 0.5 * weak[-1]["r2"]
+
+
+@pytest.mark.parametrize("arch", MODELS)
+def test_the_relativistic_loss_looks_at_pairs_alone(arch: str, faces: torch.Tensor) -> None:
+    recipe = face_recipe(params_for(arch, loss="relativistic", g_lr=1e-9))
+    heard = train(recipe, faces, 30)
+    assert heard[0]["d_loss"] == pytest.approx(np.log(2), abs=0.3)
+    assert heard[-1]["d_loss"] < 0.7 * heard[0]["d_loss"]
+    assert heard[-1]["d_real"] > heard[-1]["d_made"]
+    with pytest.raises(ValueError, match="label_noise 0"):
+        params_for(arch, loss="relativistic", label_noise=0.1)
+
+
+def test_a_side_is_faded_in(faces: torch.Tensor) -> None:
+    growth = [{"side": 16, "until_kimg": 0.016, "fade_kimg": 0.032}]
+    recipe = face_recipe(params_for("stylegan2", model=MODELS["stylegan2"] | {"resolution": 32}, growth=growth))
+    levels = [recipe._level_at(cur_nimg) for cur_nimg in (0, 8, 16, 24, 48, 800)]
+    assert levels == [(16, 1.0), (16, 1.0), (32, 0.0), (32, 0.25), (32, 1.0), (32, 1.0)]
+    train(recipe, faces.repeat(1, 2, 2, 1), 4)
+
+
+def test_mixed_styles_are_the_first_latent_s_up_to_a_layer_and_the_second_s_from_there_on() -> None:
+    torch.manual_seed(0)
+    one, other = torch.zeros(2, 3), torch.ones(2, 3)
+    crossings = set()
+    for _ in range(40):
+        ws = mixed(one, other, 6)
+        assert ws.shape == (2, 6, 3) and (ws == ws[:1, :, :1]).all()
+        assert torch.equal(ws[0, :, 0], ws[0, :, 0].sort().values)
+        crossings.add(int(ws[0, :, 0].sum()))
+    assert crossings == {1, 2, 3, 4, 5}
+
+
+def test_style_mixing_and_path_lengths_come_when_they_are_asked_for(faces: torch.Tensor) -> None:
+    style = {"mixing": 1.0, "path_weight": 2.0, "path_interval": 4}
+    heard = train(face_recipe(params_for("stylegan2", style=style)), faces, 9)
+    assert ["path_length" in scalars for scalars in heard] == [True, *[False] * 3] * 2 + [True]
+    with pytest.raises(ValueError, match="other archs have null"):
+        params_for("dcgan", style=style)
+
+
+def test_the_path_length_penalty_is_that_of_a_picture_which_is_linear_in_w() -> None:
+    torch.manual_seed(0)
+    scale = torch.tensor([1.0, 3.0])
+    ws = torch.randn(2, 1, 3 * 64 * 64, requires_grad=True)
+    images = (ws * scale[:, None, None]).reshape(2, 3, 64, 64)
+    paths = PathLength(Style(mixing=0.0, path_weight=2.0, path_interval=8))
+    penalty, length = paths.penalty(images, ws)
+    each = scale * 3**0.5  # |J'y| where J is the scale, and y has a variance of 1 / (64 * 64)
+    assert length == pytest.approx(each.mean().item(), rel=0.03)
+    mean = DECAY * each.mean()
+    assert penalty.item() == pytest.approx(2 * 8 * (each - mean).square().mean().item(), rel=0.06)
+    assert paths.state_dict()["mean"] == pytest.approx(mean.item(), rel=0.03)
+
+
+def test_the_probability_of_augmentation_follows_how_sure_the_discriminator_is() -> None:
+    adaptive = Probability(0.5, Adapt(target=0.6, kimg=1.0))
+    sure, unsure = torch.ones(100, 1), torch.tensor([1.0, -1.0]).repeat(50)[:, None]
+    adaptive.heard(sure)
+    assert adaptive.p == pytest.approx(0.6)
+    for _ in range(3):
+        adaptive.heard(unsure)
+    assert adaptive.p == pytest.approx(0.3)
+    for _ in range(20):
+        adaptive.heard(unsure)
+    assert adaptive.p == 0
+    fixed = Probability(0.5, None)
+    fixed.heard(sure)
+    assert fixed.p == 0.5
+
+
+def test_a_discriminator_that_knows_the_pictures_by_heart_is_shown_more_changed_ones(faces: torch.Tensor) -> None:
+    heard = train(face_recipe(params_for("stylegan2", g_lr=1e-9, adapt={"target": 0.6, "kimg": 0.5})), faces, 30)
+    assert heard[-1]["augment"] > heard[0]["augment"] + 0.1
 
 
 def test_noise_on_the_labels_of_half_of_them_leaves_the_discriminator_guessing(faces: torch.Tensor) -> None:
@@ -103,9 +206,9 @@ def test_a_sample_grid_shows_64_faces_that_differ(arch: str, faces: torch.Tensor
 
 def test_a_family_that_cannot_grow_is_refused() -> None:
     with pytest.raises(ValueError, match="only stylegan2 can grow"):
-        params_for("dcgan", growth=[{"side": 16, "until_kimg": 1.0}])
+        params_for("dcgan", growth=[GROWTH])
     with pytest.raises(ValueError, match="from small to large"):
-        params_for("stylegan2", growth=[{"side": 16, "until_kimg": 1.0}])
+        params_for("stylegan2", growth=[GROWTH])
 
 
 def test_augmentation_changes_what_is_seen_and_lets_gradients_through() -> None:

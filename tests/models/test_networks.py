@@ -11,7 +11,7 @@ from torch import Tensor
 from genga.tags import columns
 from models.export import load_model, save_model
 from models.kinds import kind_of
-from models.networks import NETWORKS, build, stylegan2
+from models.networks import NETWORKS, build, dcgan, stylegan2
 from models.networks.sketcher import Sketcher
 from models.networks.upscaler import enlarge_bicubic
 
@@ -19,10 +19,20 @@ DCGAN = {"arch": "dcgan", "resolution": 32, "z_dim": 6, "width": 8, "kernel": 5,
 SMALL: dict[str, dict[str, Any]] = {
     "began": {"arch": "began", "resolution": 32, "z_dim": 6, "width": 8},
     "dcgan": DCGAN,
+    "fastgan": {"arch": "fastgan", "resolution": 64, "z_dim": 6, "channel_base": 512, "channel_max": 16},
     "pose": {"arch": "pose", "resolution": 32, "width": 8},
     "sketcher": {"arch": "sketcher", "resolution": 32, "z_dim": 4, "width": 8},
     "stick_unet": {"arch": "stick_unet", "resolution": 32, "z_dim": 4, "width": 8},
-    "stylegan2": {"arch": "stylegan2", "resolution": 32, "z_dim": 6, "w_dim": 8, "mapping_layers": 2, "channel_base": 256, "channel_max": 16},
+    "stylegan2": {
+        "arch": "stylegan2",
+        "resolution": 32,
+        "z_dim": 6,
+        "w_dim": 8,
+        "mapping_layers": 2,
+        "channel_base": 256,
+        "channel_max": 16,
+        "noise": True,
+    },
     "tagger": {"arch": "tagger", "resolution": 32, "width": 8, "dropout": 0.1},
     "transfer": {"arch": "transfer", "base": DCGAN, "width": 8},
     "upscaler": {"arch": "upscaler", "width": 8, "blocks": 2},
@@ -140,8 +150,9 @@ def test_modulation_on_activations_is_the_modulated_convolution_of_the_paper() -
     for picture in range(2):
         weight = conv.weight * conv.scale * style[picture][None, :, None, None]  # eq. 1
         weight = weight * (weight.square().sum(dim=(1, 2, 3), keepdim=True) + 1e-8).rsqrt()  # eq. 3
-        expected = torch.nn.functional.conv2d(x[picture : picture + 1], weight, padding=1) * stylegan2.GAIN
-        assert torch.allclose(conv(x, w)[picture : picture + 1], expected, atol=1e-5)
+        expected = torch.nn.functional.conv2d(x[picture : picture + 1], weight, padding=1)
+        made = conv(x, w) * conv.demodulation(conv.style(w))[:, :, None, None]
+        assert torch.allclose(made[picture : picture + 1], expected, atol=1e-5)
 
 
 def test_demodulated_activations_keep_their_variance_up_and_flat() -> None:
@@ -149,8 +160,9 @@ def test_demodulated_activations_keep_their_variance_up_and_flat() -> None:
     for up in (False, True):
         conv = stylegan2.ModulatedConv(64, 64, w_dim=8, kernel=3, up=up)
         with torch.no_grad():
-            y = conv(torch.randn(16, 64, 16, 16), 3 * torch.randn(16, 8))[:, :, 2:-2, 2:-2]
-        assert y.var().item() == pytest.approx(stylegan2.GAIN**2, rel=0.1)
+            w = 3 * torch.randn(16, 8)
+            y = (conv(torch.randn(16, 64, 16, 16), w) * conv.demodulation(conv.style(w))[:, :, None, None])[:, :, 2:-2, 2:-2]
+        assert y.var().item() == pytest.approx(1, rel=0.1)
 
 
 def test_a_growing_stylegan2_makes_and_judges_smaller_pictures() -> None:
@@ -163,19 +175,92 @@ def test_a_growing_stylegan2_makes_and_judges_smaller_pictures() -> None:
         assert D(images).shape == (4, 1)
 
 
-def test_a_new_level_leaves_the_picture_as_it_was() -> None:
-    G = small("stylegan2").eval()
+def test_a_new_level_is_faded_in_from_the_picture_as_it_was() -> None:
+    G = awake("stylegan2").eval()
+    w = G.mapping(torch.randn(2, G.z_dim))
     with torch.no_grad():
-        for to_rgb in G.to_rgbs[:3]:  # 4, 8, 16; the level of 32 is new
-            to_rgb.weight.normal_()
-        w = G.mapping(torch.randn(2, G.z_dim))
-        at_16, at_32 = G.synthesis(w, 16), G.synthesis(w)
-    assert torch.allclose(torch.nn.functional.interpolate(at_16, scale_factor=2, mode="bilinear"), at_32, atol=1e-5)
-    assert at_16.std() > 0.1
+        before = torch.nn.functional.interpolate(G.synthesis(w, 16), scale_factor=2, mode="bilinear")
+        none, half, whole = (G.synthesis(w, 32, fade) for fade in (0.0, 0.5, 1.0))
+    assert torch.allclose(before, none, atol=1e-5) and before.std() > 0.1
+    assert not torch.allclose(none, whole, atol=1e-2)
+    assert torch.allclose(half, (none + whole) / 2, atol=1e-5)
+    assert torch.allclose(whole, G.synthesis(w), atol=1e-6)
+
+
+def test_a_new_level_of_the_discriminator_is_faded_in_from_what_it_said() -> None:
+    torch.manual_seed(0)
+    trunk = stylegan2.Trunk(32, 256, 16)
+    images = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        before = trunk(torch.nn.functional.avg_pool2d(images, 2))
+        assert torch.allclose(trunk(images, 0.0), before, atol=1e-5)
+        assert not torch.allclose(trunk(images), before, atol=1e-2)
+
+
+def test_noise_is_the_same_for_every_finished_picture_and_new_in_training() -> None:
+    G = awake("stylegan2")
+    z = torch.randn(2, G.z_dim)
+    with torch.no_grad():
+        assert torch.equal(G(z), G(z))
+        G.train()
+        assert not torch.equal(G(z), G(z))
+
+
+def test_each_layer_takes_the_style_that_is_its_own() -> None:
+    G = awake("stylegan2")
+    one, other = G.mapping(torch.randn(2, G.z_dim)).detach().split(1)
+    with torch.no_grad():
+        plain = G.synthesis(one)
+        assert torch.allclose(G.synthesis(one[:, None].expand(-1, G.num_ws, -1)), plain, atol=1e-6)
+        for layer in range(G.num_ws):
+            ws = one[:, None].repeat(1, G.num_ws, 1)
+            ws[:, layer] = other
+            assert not torch.allclose(G.synthesis(ws), plain, atol=1e-4), f"layer {layer} does nothing"
+
+
+def test_what_is_kept_of_the_weights_follows_them() -> None:
+    G = awake("stylegan2")
+    z = torch.randn(2, G.z_dim)
+    with torch.no_grad():
+        before = G(z)
+        for weight in G.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+        kept = G(z)
+    assert torch.allclose(kept, G(z), atol=1e-5)
+    assert not torch.allclose(kept, before, atol=1e-2)
+
+
+def test_the_residual_discriminator_is_the_paper_s_formula() -> None:
+    torch.manual_seed(0)
+    block = stylegan2.DownBlock(4, 6)
+    x = torch.randn(2, 4, 8, 8)
+    y = torch.nn.functional.leaky_relu(torch.nn.functional.conv2d(x, block.conv.weight / 6, padding=1), 0.2) * 2**0.5
+    y = torch.nn.functional.leaky_relu(torch.nn.functional.conv2d(y, block.down.weight / 6, stride=2, padding=1), 0.2) * 2**0.5
+    skipped = torch.nn.functional.conv2d(torch.nn.functional.avg_pool2d(x, 2), block.skip.weight / 2)
+    assert torch.allclose(block(x), (y + skipped) / 2**0.5, atol=1e-5)
+
+
+def test_dcgan_and_the_residual_discriminator_reach_96_px() -> None:
+    G = build(DCGAN | {"resolution": 96})
+    D, residual = dcgan.Discriminator(96, 8, 5, 0.0), stylegan2.Discriminator(96, 256, 16)
+    images = G(torch.randn(4, 6))
+    assert images.shape == (4, 3, 96, 96)
+    assert D(images).shape == residual(images).shape == (4, 1)
+
+
+@pytest.mark.parametrize("side", [16, 64, 128, 1024])
+def test_stylegan2_has_any_power_of_two(side: int) -> None:
+    G: Any = build(SMALL["stylegan2"] | {"resolution": side, "channel_base": 1024, "channel_max": 8})
+    with torch.no_grad():
+        images = G.eval()(torch.randn(1, 6))
+        assert images.shape == (1, 3, side, side)
+        assert stylegan2.Discriminator(side, 1024, 8)(images).shape == (1, 1)
 
 
 def test_minibatch_stddev_sees_whether_pictures_differ() -> None:
     same, different = torch.ones(4, 2, 4, 4), torch.randn(4, 2, 4, 4)
+    both = stylegan2.minibatch_stddev(torch.cat([same, different]))
+    assert both[:4, -1].max() < 1e-3 and both[4:, -1].min() > 0.3
     assert stylegan2.minibatch_stddev(same)[:, -1].max() < 1e-3
     assert stylegan2.minibatch_stddev(different)[:, -1].min() > 0.3
 
@@ -222,8 +307,11 @@ def test_outputs_have_the_stated_shape(arch: str, shape: tuple[int, ...]) -> Non
 
 def test_the_fused_step_is_doubling_each_pixel_and_a_convolution() -> None:
     torch.manual_seed(0)
-    x, weight = torch.randn(2, 5, 8, 8), torch.randn(7, 5, 3, 3)
-    doubled = torch.nn.functional.interpolate(x, scale_factor=2, mode="nearest")
-    expected = torch.nn.functional.conv2d(doubled, weight, padding=1)
-    up = torch.nn.functional.conv_transpose2d(x, stylegan2.fused(weight.flip(2, 3)).transpose(0, 1), stride=2, padding=1)
-    assert torch.allclose(up, expected, atol=1e-4)
+    conv = stylegan2.ModulatedConv(5, 7, w_dim=4, kernel=3, up=True)
+    x, w = torch.randn(2, 5, 8, 8), torch.randn(2, 4)
+    doubled = torch.nn.functional.interpolate(x * conv.style(w)[:, :, None, None], scale_factor=2, mode="nearest")
+    expected = torch.nn.functional.conv2d(doubled, conv.weight, padding=1)
+    assert torch.allclose(conv(x, w), expected, atol=1e-5)
+    with torch.no_grad():
+        assert torch.allclose(conv(x, w), expected, atol=1e-5)
+        assert torch.allclose(conv(x[:1], w[:1]), expected[:1], atol=1e-5)

@@ -21,8 +21,8 @@ BEGAN: dict[str, Any] = {
         **{"batch_size": 8, "total_kimg": 0.032, "log_kimg": 0.016, "sample_kimg": 0.032, "checkpoint_kimg": 0.016},
         **{"precision": "fp32", "seed": 0},
     },
-    **{"warm_up": None, "growth": [], "g_lr": 0.001, "d_lr": 0.001, "beta1": 0.5, "beta2": 0.99, "r1_gamma": 0.0, "r1_interval": 1},
-    **{"label_noise": 0.0, "augment": 0.0, "ema_kimg": 0.01},
+    **{"warm_up": None, "growth": [], "g_lr": 0.001, "d_lr": 0.001, "beta1": 0.5, "beta2": 0.99, "loss": "logistic", "r1_gamma": 0.0},
+    **{"r2_gamma": 0.0, "r1_interval": 1, "label_noise": 0.0, "augment": 0.0, "adapt": None, "style": None, "ema_kimg": 0.01},
 }
 
 

@@ -20,19 +20,32 @@ from stages.train_face import family_params, train_face
 
 REPO = Path(__file__).parents[2]
 PARAMS: dict[str, Any] = {
-    "model": {"arch": "stylegan2", "resolution": 32, "z_dim": 6, "w_dim": 8, "mapping_layers": 2, "channel_base": 256, "channel_max": 16},
+    "model": {
+        "arch": "stylegan2",
+        "resolution": 32,
+        "z_dim": 6,
+        "w_dim": 8,
+        "mapping_layers": 2,
+        "channel_base": 256,
+        "channel_max": 16,
+        "noise": True,
+    },
     "training": {"batch_size": 4, "total_kimg": 0.6, "log_kimg": 0.02, "sample_kimg": 0.2, "checkpoint_kimg": 0.1, "precision": "bf16", "seed": 0},
     "began": None,
     "warm_up": {"kimg": 0.15, "lr": 0.005, "kl_weight": 0.0001},
-    "growth": [{"side": 16, "until_kimg": 0.3}],
+    "growth": [{"side": 16, "until_kimg": 0.3, "fade_kimg": 0.1}],
+    "style": {"mixing": 0.5, "path_weight": 2.0, "path_interval": 4},
     "g_lr": 0.002,
     "d_lr": 0.002,
     "beta1": 0.0,
     "beta2": 0.99,
+    "loss": "logistic",
     "r1_gamma": 1.0,
+    "r2_gamma": 1.0,
     "r1_interval": 4,
     "label_noise": 0.1,
     "augment": 0.3,
+    "adapt": {"target": 0.6, "kimg": 2.0},
     "ema_kimg": 0.1,
 }
 COMMAND = """

@@ -25,10 +25,13 @@ PARAMS: dict[str, Any] = {
     "d_lr": 0.005,
     "beta1": 0.0,
     "beta2": 0.99,
+    "loss": "logistic",
     "r1_gamma": 0.1,
+    "r2_gamma": 0.0,
     "r1_interval": 8,
     "label_noise": 0.0,
     "augment": 0.0,
+    "adapt": None,
     "ema_kimg": 0.05,
 }
 
