@@ -10,10 +10,11 @@ READY := $(VENV)/.ready
 LABEL_VENV := .venv-label-studio
 LABEL_READY := $(LABEL_VENV)/.ready
 PORT ?= 8000
+PEERS ?= ../peers
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup run label-studio label-studio-ready test test-labels lint browser bench bench-quality
+.PHONY: setup run label-studio label-studio-ready test test-labels lint browser bench bench-quality bench-peers
 
 setup: $(READY)
 
@@ -60,6 +61,9 @@ lint: setup
 
 bench: setup
 	@for promise in drawing import nearest serve store tag_speed weak_labels; do echo "bench.$$promise"; python -m bench.$$promise; done
+
+bench-peers: setup  # hours: beside other people's networks, whose checkouts lie in PEERS
+	@for promise in train_speed sample_speed face_quality; do echo "bench.$$promise"; python -m bench.$$promise --peers $(PEERS); done
 
 bench-quality: setup  # an hour: trainings
 	@for promise in pose_quality sketch_quality outside_drawings tagger_quality active_learning; do echo "bench.$$promise"; python -m bench.$$promise; done

@@ -1,0 +1,236 @@
+"""Promise: after as many minutes of training on the same pictures the default face family's Fréchet and kernel distances are lower than every
+peer's, and at most 0.75 of the best peer's, by two extractors of different kinds.
+
+    python -m bench.face_quality --peers FOLDER [--minutes 20] [--only NAME ...] [--sheet sheet.png]
+
+FOLDER holds checkouts of the peers (bench/peers.py says which); --only takes names of theirs and of families in profiles/evening.yaml and
+profiles/fastgan.yaml. Pictures are those of ../shared/data/faces64.zip, of which HELD_OUT are kept for the comparison; without that file there
+is nothing to measure. The extractors: a classifier of hair and eyes, trained on faces96.zip, and a network that tells which way up these very
+pictures stand. Every training has the same wall-clock time; ours is planned from its measured speed and then stopped by the clock as well.
+"""
+
+import argparse
+import tempfile
+import time
+import zipfile
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bench.peers import SIDE, TRAINED, Training
+from bench.real_faces import REAL, real_faces
+from bench.real_poses import with_profiles
+from bench.tagger_quality import lasting as tagger_lasting
+from genga.door import run
+from genga.errors import ParamsError
+from genga.params import Growth, TrainFace, parse_params
+from genga.pictures import encode_png
+from models.batches import to_signed, to_uint8
+from models.export import grid, load_model
+from models.loop import seed_step
+from models.metrics.distance import Reference, compare
+from models.recipes.faces import face_recipe
+from stages.train_tagger import train_tagger
+
+Pictures = NDArray[np.uint8]
+
+DEFAULT = "stylegan2"
+HELD_OUT, SAMPLES, SHOWN = 2000, 2000, 16
+PROBES = 6  # places of a training at which its speed is measured
+JUDGING = 0.15  # of a family's minutes, at most 3: how long each extractor learns
+PROMISED = 0.75
+
+
+class Ours:
+    """A family of params, in the same number of pictures as it can see in the time."""
+
+    def __init__(self, params: TrainFace, real: Tensor, minutes: float) -> None:
+        self.batch_size = params.training.batch_size
+        self._params = planned(params, real[: self.batch_size], minutes)
+        self._recipe, self._nimg = face_recipe(self._params), 0
+
+    def step(self, real: Tensor) -> None:
+        seed_step(self._params.training.seed, self._nimg)
+        self._recipe.step(real, self._nimg)
+        self._nimg += len(real)
+
+    def make(self, count: int) -> Tensor:
+        self._recipe.settle()
+        images: Tensor = self._recipe.G_ema(torch.randn(count, self._recipe.G.z_dim))
+        return images
+
+
+def planned(params: TrainFace, batch: Tensor, minutes: float) -> TrainFace:
+    """All that is counted in kimg shrinks or grows with the training, which fills the minutes; its parts are of different speeds."""
+    total = params.training.total_kimg
+    recipe, seconds = face_recipe(params), []
+    for probe in range(PROBES):
+        cur_nimg = round((probe + 0.5) / PROBES * 1000 * total)
+        cur_nimg -= cur_nimg % (len(batch) * params.r1_interval) - len(batch)  # a step without the penalty
+        recipe.step(batch, cur_nimg)
+        start = time.perf_counter()
+        recipe.step(batch, cur_nimg)
+        seconds.append(time.perf_counter() - start)
+    kimg = 60 * minutes / float(np.mean(seconds)) * len(batch) / 1000
+    times = kimg / total
+    warm_up = params.warm_up and params.warm_up.model_copy(update={"kimg": params.warm_up.kimg * times})
+    growth = [Growth(side=each.side, until_kimg=each.until_kimg * times, fade_kimg=each.fade_kimg * times) for each in params.growth]
+    training = params.training.model_copy(update={"total_kimg": kimg})
+    return params.model_copy(update={"training": training, "warm_up": warm_up, "growth": growth})
+
+
+class Turned(nn.Sequential):
+    """image (N, 3, 64, 64) -> logits of four quarter turns (N, 4); all but its last layer give features (N, 256). Gidaris et al. 2018."""
+
+    def __init__(self) -> None:
+        widths = [3, 32, 64, 128, 256]
+        blocks = [nn.Sequential(nn.Conv2d(a, b, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU()) for a, b in pairwise(widths)]
+        super().__init__(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(256, 4))
+
+    def features(self, images: Tensor) -> Tensor:
+        return self[:-1](images)  # type: ignore[no-any-return]
+
+
+def learn_turns(pictures: Pictures, minutes: float) -> Turned:
+    net = Turned()
+    optimizer = torch.optim.Adam(net.parameters(), 1e-3)
+    rng, right, until = np.random.default_rng(0), [], time.perf_counter() + 60 * minutes
+    while time.perf_counter() < until:
+        images = to_signed(torch.from_numpy(pictures[rng.integers(0, len(pictures), 64)]))
+        turns = torch.from_numpy(rng.integers(0, 4, len(images)))
+        logits = net(torch.stack([image.rot90(int(turn), (1, 2)) for image, turn in zip(images, turns, strict=True)]))
+        loss = F.cross_entropy(logits, turns)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        right.append((logits.argmax(1) == turns).float().mean().item())
+    print(f"face_quality: which way up: {np.mean(right[-50:]):.3f} right after {len(right)} batches of 64")
+    return net.eval()
+
+
+def learn_tags(minutes: float, root: Path) -> Any:
+    params = real_faces("laptop", root)
+    tagger = tagger_lasting(params.train_tagger, minutes)
+    train_tagger(tagger, root / "faces", root / "sample", root / "labels", root / "run", root / "tagger")
+    net, card = load_model(root / "tagger")
+    metrics = card["metrics"]
+    print(f"face_quality: hair {metrics['hair_color/accuracy']:.3f} and eyes {metrics['eye_color/accuracy']:.3f} right on held-out faces96")
+    return net
+
+
+class Judge:
+    """Distances of made pictures to the held-out ones, by each extractor's features."""
+
+    def __init__(self, extractors: dict[str, Any], held_out: Pictures) -> None:
+        self._extractors = extractors
+        self._references = {name: Reference.of(self._features(name, held_out)) for name in extractors}
+
+    @torch.inference_mode()
+    def _features(self, name: str, pictures: Pictures) -> NDArray[Any]:
+        parts = torch.split(to_signed(torch.from_numpy(pictures)), 200)
+        return torch.cat([self._extractors[name].features(part) for part in parts]).numpy()
+
+    def score(self, made: Pictures) -> dict[str, dict[str, float]]:
+        return {name: compare(reference, self._features(name, made)) for name, reference in self._references.items()}
+
+
+def read_pictures(path: Path) -> Pictures:
+    with zipfile.ZipFile(path) as archive:
+        names = sorted(name for name in archive.namelist() if name.endswith(".jpg"))
+        return np.stack([decode(archive.read(name)) for name in names])
+
+
+def decode(data: bytes) -> Pictures:
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    assert picture is not None
+    return picture.astype(np.uint8, copy=False)
+
+
+def train(training: Training, real: Pictures, minutes: float, *, signed: bool) -> float:
+    """Thousands of pictures seen in the time, mirrored at random, as every one of these trainings wants them."""
+    rng, seen, until = np.random.default_rng(0), 0, time.perf_counter() + 60 * minutes
+    while time.perf_counter() < until:
+        batch = torch.from_numpy(real[rng.integers(0, len(real), training.batch_size)])
+        if signed:  # ours takes uint8 and mirrors by itself
+            images = to_signed(batch).contiguous()
+            training.step(torch.where(torch.rand(len(images), 1, 1, 1) < 0.5, images.flip(3), images))
+        else:
+            training.step(batch)
+        seen += len(batch)
+    return seen / 1000
+
+
+@torch.no_grad()
+def samples(training: Training) -> Pictures:
+    torch.manual_seed(1)
+    return np.concatenate([to_uint8(training.make(100)) for _ in range(SAMPLES // 100)])
+
+
+def families() -> dict[str, TrainFace]:
+    names = ("evening", "fastgan")
+    found = parse_params(with_profiles(*names), f"params.yaml with {names}").train_face
+    return {name: params for name, params in found.items() if params.model.resolution == SIDE}
+
+
+def measure(peers_dir: Path | None, only: list[str] | None, minutes: float, faces_path: Path, sheet_path: Path | None, root: Path) -> None:
+    ours = {f"ours {name}": params for name, params in families().items()}
+    names = [f"ours {DEFAULT}", *TRAINED] if only is None else only
+    if unknown := [name for name in names if name not in {*ours, *TRAINED}]:
+        raise ParamsError(f"--only: no {unknown[0]!r}, expected some of {', '.join([*ours, *TRAINED])}")
+    starts = {name: TRAINED[name](peers_dir) for name in names if name in TRAINED}  # an absent checkout is found before hours are spent
+    pictures = np.random.default_rng(0).permutation(read_pictures(faces_path))
+    held_out, real = pictures[:HELD_OUT], pictures[HELD_OUT:]
+    judging = min(3.0, JUDGING * minutes)
+    judge = Judge({"tags": learn_tags(judging, root), "turns": learn_turns(real, judging)}, held_out)
+    print(f"face_quality: {len(real)} pictures to learn from, {len(held_out)} held out, {minutes:g} minutes each, {SAMPLES} samples")
+    scores, shown = {"real pictures": judge.score(real[:SAMPLES])}, [held_out[:SHOWN]]
+    print_scores("real pictures", scores["real pictures"])
+    for name in names:
+        torch.manual_seed(0)
+        training: Training = starts[name] if name in starts else Ours(ours[name], torch.from_numpy(real), minutes)
+        kimg = train(training, real, minutes, signed=name in starts)
+        made = samples(training)
+        scores[name] = judge.score(made)
+        shown.append(made[:SHOWN])
+        print_scores(f"{name}, {kimg:.1f} kimg ({1000 * kimg / (60 * minutes):.1f}/s)", scores[name])
+    if sheet_path:
+        sheet_path.write_bytes(encode_png(grid(np.concatenate(shown), columns=SHOWN)))
+        print(f"face_quality: {sheet_path}: a row each: held-out pictures, {', '.join(names)}")
+    peers = [name for name in names if name in TRAINED]
+    for name in (name for name in names if name in ours and peers):
+        for extractor in ("tags", "turns"):
+            for distance in ("fd", "kid"):
+                best = min(peers, key=lambda peer: scores[peer][extractor][distance])
+                ratio = scores[name][extractor][distance] / scores[best][extractor][distance]
+                print(f"face_quality: {name}: {distance} by {extractor} {ratio:.2f} of the best peer's, {best}; promised <= {PROMISED}")
+
+
+def print_scores(what: str, found: dict[str, dict[str, float]]) -> None:
+    for extractor, metrics in found.items():
+        print(f"face_quality: {what}, by {extractor}: " + ", ".join(f"{name} {value:.3f}" for name, value in metrics.items()), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peers", type=Path)
+    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--only", nargs="+")
+    parser.add_argument("--sheet", type=Path)
+    args = parser.parse_args()
+    faces_path = REAL.with_name("faces64.zip")
+    if not faces_path.is_file():
+        print(f"face_quality: skipped, there is no {faces_path} to learn from")
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        measure(args.peers, args.only, args.minutes, faces_path, args.sheet, Path(scratch))
+
+
+if __name__ == "__main__":
+    run(main)
