@@ -434,10 +434,18 @@ class TransferTag(Adversarial):
 # --- judging and serving
 
 
+class InceptionFile(Section):
+    """Weights of the network that FID is measured with, see models/metrics/extractors.py; what the file holds must have this sha256."""
+
+    path: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
 class Evaluate(Section):
     samples: int = Field(ge=16, description="drawn by each face generator, and real faces to compare them with")
     batch_size: int = Field(ge=1)
     seed: int = Field(ge=0)
+    inception: InceptionFile | None = Field(description="null: no FID, whose weights Genga does not bring")
 
 
 class GateRule(Section):

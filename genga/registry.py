@@ -54,6 +54,11 @@ class Version:
     facts: dict[str, str]
     run_id: str
 
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """How the metrics were measured; see genga/protocols.py."""
+        return dict(json.loads(self.facts.get("protocol", "{}")))
+
 
 @dataclass(frozen=True)
 class Promotion:
