@@ -99,7 +99,7 @@ def _drawn(registry: Registry, params: Evaluate, versions: list[Version]) -> Pat
     from genga.pictures import encode_png
     from models.export import load_model, read_card
     from models.kinds import kind_of
-    from models.metrics.scores import Sampling
+    from models.metrics.sampling import Sampling
     from models.metrics.showing import side_by_side
 
     folders = {version.number: registry.version_dir(version.family, version.number) for version in versions if "card.json" in version.files}

@@ -27,10 +27,10 @@ from models.export import Card, load_model
 from models.kinds import kind_of
 from models.metrics.distance import Reference
 from models.metrics.extractors import Edges, Extractor, Inception, Onlooker
+from models.metrics.sampling import Sampling
 from models.metrics.scores import (
     INCEPTION,
     Pictures,
-    Sampling,
     Score,
     Seen,
     score_face,

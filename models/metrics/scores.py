@@ -22,6 +22,7 @@ from models.metrics.distance import Reference, compare
 from models.metrics.extractors import Extractor, Onlooker
 from models.metrics.fidelity import psnr, ssim
 from models.metrics.poses import pose_metrics, read_poses
+from models.metrics.sampling import Sampling, draw_faces
 from models.metrics.sketches import draw_all, sketch_metrics
 from models.metrics.tags import tag_logits, tag_metrics
 from models.networks.tagger import probabilities
@@ -57,30 +58,6 @@ class Seen:
 
     def protocol(self) -> dict[str, Any]:
         return {**self.extractor.protocol(), "reference_count": len(self.real.features), "reference_sha256": self.ids_sha256}
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """What is drawn to be judged: how much, from which seed; and how much at a time."""
-
-    count: int
-    seed: int
-    batch_size: int
-
-    def latents(self, count: int, z_dim: int) -> Tensor:
-        return torch.randn(count, z_dim, generator=torch.Generator().manual_seed(self.seed)).to(device())
-
-    def parts(self, count: int) -> list[slice]:
-        return [slice(start, start + self.batch_size) for start in range(0, count, self.batch_size)]
-
-
-@torch.inference_mode()
-def draw_faces(generator: nn.Module, sampling: Sampling) -> Pictures:
-    """From z of a normal distribution, without truncation."""
-    module: Any = channels_last(generator).eval()
-    z = sampling.latents(sampling.count, module.z_dim)
-    with autocast("auto"):
-        return np.concatenate([to_uint8(module(z[part])) for part in sampling.parts(sampling.count)])
 
 
 def score_face(generator: Any, onlooker: Onlooker, references: Mapping[str, Seen], sampling: Sampling, tag: str | None) -> Score:

@@ -5,6 +5,7 @@ G maps z (N, Z) to w (N, W) and w to pictures (N, 3, R, R); sheets are uint8 (H,
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -13,14 +14,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genga.pictures import encode_png
 from models.export import grid
-from models.metrics.scores import CONTACT_SHEET, Pictures, Sampling, draw_faces
+from models.metrics.sampling import Pictures, Sampling, draw_faces
 from models.precision import device
 
+CONTACT_SHEET = 100  # faces, 10 x 10
 PATHS, STEPS = 6, 10  # of the strip of ways between faces
 MIXED = 7  # faces along each side of the table of mixed styles
 COARSE = 8  # styles of levels up to this side come from the row's face, all others from the column's
 SIDE_BY_SIDE, LABEL_WIDTH = 12, 130  # faces of each generator; pixels for its name
+
+
+def show(G: Any, seed: int, out_dir: Path) -> list[Path]:
+    """Writes faces.png, interpolation.png and, where the generator mixes styles, mixing.png; gives their paths."""
+    sheets = {"faces": contact_sheet, "interpolation": interpolation} | ({"mixing": mixing_table} if mixes_styles(G) else {})
+    for name, sheet in sheets.items():
+        (out_dir / f"{name}.png").write_bytes(encode_png(sheet(G, seed)))
+    return [out_dir / f"{name}.png" for name in sheets]
 
 
 def contact_sheet(G: Any, seed: int) -> Pictures:

@@ -13,7 +13,7 @@ from genga.store import Store
 from models.export import load_model
 from models.metrics.distance import Reference, frechet
 from models.metrics.extractors import Inception
-from models.metrics.scores import Sampling, draw_faces
+from models.metrics.sampling import Sampling, draw_faces
 from stages.evaluate import evaluate
 from stages.judge import Judge, held_out
 
