@@ -26,7 +26,8 @@ from genga.progress import progress
 from genga.store import Store
 from genga.tags import column_slices, flags
 from labeling.ordering import tag_order
-from models.baseline import Baseline, colours_and_edges
+from models.baseline import Baseline
+from models.metrics.colours_edges import colours_and_edges
 from models.metrics.tags import decide, macro_f1
 from models.targets import UNKNOWN, Targets, names, read_labels, read_truth
 

@@ -24,9 +24,9 @@ def gamma(family: str, gammas: list[float], kimg: float | None) -> None:
     data = Data(FACES / "prepared", FACES / "tagged", FACES / "sample", Path("data/labels"), Path("data/figures"))
     judge = Judge(params.evaluate, data, Path("weights/tagger"), Path("weights/figure-pose"))
     out_dir = Path("runs/gamma") / family
-    found = gamma_sweep(family, chosen, gammas, judge, data.faces_dir, out_dir)
+    found = gamma_sweep(family, chosen, params.watch_collapse, gammas, judge, data.faces_dir, out_dir)
     table = Table("gamma", *SHOWN, title=f"{family}: quality (precision) against diversity (recall)")
     for value, metrics in found.items():
         table.add_row(value, *(f"{metrics[name]:.4g}" for name in SHOWN))
     Console().print(table)
-    print(f"drawn in {out_dir / 'sweep.png'}")
+    print(f"drawn in {out_dir / 'sweep.png'}, and how varied each one's samples were over time in {out_dir / 'collapse.png'}")

@@ -50,9 +50,9 @@ def tag(args: argparse.Namespace) -> None:
 
 
 def compare(args: argparse.Namespace) -> None:
-    from cli.versions import compare
+    from cli.compare import compare
 
-    compare(args.family)
+    compare(args.family, again=args.again)
 
 
 def gamma(args: argparse.Namespace) -> None:
@@ -131,8 +131,9 @@ def build_parser() -> argparse.ArgumentParser:
     standing.add_argument("--overwrite", dest="existing", action="store_const", const="overwrite", help="replace files that stand there")
     command.set_defaults(do=tag, existing="keep")
 
-    command = commands.add_parser("compare", help="the versions of a family side by side, with their numbers")
+    command = commands.add_parser("compare", help="the versions of a family side by side, their numbers and what they draw from the same seeds")
     command.add_argument("family", nargs="?", metavar="FAMILY", help="one family (default: the champions of all)")
+    command.add_argument("--again", action="store_true", help="score every version anew, so that all numbers come by one protocol")
     command.set_defaults(do=compare)
 
     command = commands.add_parser("gamma", help="train BEGAN with several values of gamma and draw quality against diversity")

@@ -42,6 +42,10 @@ class CheckpointError(GengaError):
     """A checkpoint or weights file is damaged or belongs to other params."""
 
 
+class CollapseError(GengaError):
+    """A face generator's training collapsed, and params say that it then stops."""
+
+
 class ReleaseError(GengaError):
     """A release folder is missing, incomplete or its hashes do not match."""
 

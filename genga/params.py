@@ -398,6 +398,18 @@ class TrainFace(Adversarial):
         return self
 
 
+class WatchCollapse(Section):
+    """When a training of a face generator counts as collapsing, and what follows; see models/recipes/watched.py."""
+
+    action: Literal["flag", "stop"] = Field(description="flag: said in the log, on the card and in MLflow; stop: the training ends there")
+    every_kimg: float = Field(gt=0, description="how often samples are held against the pictures trained on")
+    samples: int = Field(ge=16)
+    from_kimg: float = Field(ge=0, description="before, every generator draws the same again and again")
+    near_identical: Share = Field(description="above this share of samples that are nearly another one")
+    coverage_kept: Share = Field(description="below this share of the best coverage that the training had")
+    patience: int = Field(ge=1, description="so many looks in a row make an alarm")
+
+
 class UpscalerParams(Section):
     arch: Literal["upscaler"]
     width: int = Field(ge=8)
@@ -476,10 +488,18 @@ class TransferTag(Adversarial):
 # --- judging and serving
 
 
+class InceptionFile(Section):
+    """Weights of the network that FID is measured with, see models/metrics/extractors.py; what the file holds must have this sha256."""
+
+    path: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
 class Evaluate(Section):
     samples: int = Field(ge=16, description="drawn by each face generator, and real faces to compare them with")
     batch_size: int = Field(ge=1)
     seed: int = Field(ge=0)
+    inception: InceptionFile | None = Field(description="null: no FID, whose weights Genga does not bring")
 
 
 class GateRule(Section):
@@ -506,6 +526,7 @@ class Params(Section):
     train_pose: dict[Literal["stick", "figure"], TrainPose]
     index_figures: IndexFigures
     train_face: dict[str, TrainFace]
+    watch_collapse: WatchCollapse
     train_upscaler: TrainUpscaler
     train_sketcher: TrainSketcher
     find_directions: FindDirections

@@ -54,6 +54,11 @@ class Version:
     facts: dict[str, str]
     run_id: str
 
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """How the metrics were measured; see genga/protocols.py."""
+        return dict(json.loads(self.facts.get("protocol", "{}")))
+
 
 @dataclass(frozen=True)
 class Promotion:
@@ -124,7 +129,10 @@ class TrackedRun:
     """One training's MLflow run. Once open it never stops the training: what cannot be sent is said, and metrics are kept and sent later."""
 
     def __init__(self, client: Any, run_id: str, last_step: int, state_path: Path) -> None:
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
         self._client, self.run_id = client, run_id
+        self._system = SystemMetricsMonitor(run_id, tracking_uri=client.tracking_uri)  # read here, with the rest, not by a thread of its own
         self._last_step, self._state_path = last_step, state_path
         self._waiting: list[Any] = []
         self._next_send = time.monotonic() + SEND_SECONDS
@@ -144,13 +152,23 @@ class TrackedRun:
     def picture(self, path: Path) -> None:
         self._try(str(path), lambda: self._client.log_artifact(self.run_id, str(path), "samples"))
 
+    def file(self, path: Path) -> None:
+        self._try(str(path), lambda: self._client.log_artifact(self.run_id, str(path)))
+
     def finish(self, weights_dir: Path) -> None:
-        """Names the weights that came out of this run, so that `register` finds it. Call it after the weights are written."""
+        """Keeps the card, and names the weights that came out of this run, so that `register` finds it. Call it after the weights are written."""
+        self.file(weights_dir / "card.json")
         sha256 = file_hashes(weights_dir)["weights.safetensors"]
         self._try("the weights' sha256", lambda: self._client.set_tag(self.run_id, "weights_sha256", sha256))
         self._state_path.unlink(missing_ok=True)
 
     def _send(self) -> None:
+        from mlflow.entities import Metric
+
+        if self._waiting:
+            self._system.collect_metrics()
+            now, step = self._waiting[-1].timestamp, self._waiting[-1].step
+            self._waiting += [Metric(f"system/{name}", float(value), now, step) for name, value in self._system.aggregate_metrics().items()]
         while self._waiting:
             self._client.log_batch(self.run_id, metrics=self._waiting[:1000])
             del self._waiting[:1000]

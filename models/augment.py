@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from genga.params import Adapt
+from models import parallel
 
 MOVED = 1 / 8  # at most, of the side
 CUT = 1 / 2  # side of the hole, of the side
@@ -24,8 +25,8 @@ class Probability:
     def heard(self, on_real: Tensor) -> None:
         """`on_real`: what D says of a batch of real pictures."""
         if self._adapt:
-            certain = on_real.detach().sign().mean().item()
-            moved = len(on_real) / (1000 * self._adapt.kimg) * (1 if certain > self._adapt.target else -1)
+            certain = parallel.mean(on_real.detach().sign().mean()).item()
+            moved = len(on_real) * parallel.size() / (1000 * self._adapt.kimg) * (1 if certain > self._adapt.target else -1)
             self.p = min(1.0, max(0.0, self.p + moved))
 
     def state_dict(self) -> dict[str, Any]:

@@ -32,6 +32,10 @@ class Pictures(Dataset[Tensor]):
     def __len__(self) -> int:
         return len(self.rows)
 
+    def some(self, count: int) -> NDArray[np.uint8]:
+        """At most `count` of them, evenly spread over all."""
+        return np.asarray(self._images[self.rows[np.linspace(0, len(self) - 1, min(count, len(self))).astype(np.int64)]])
+
     def __getitem__(self, idx: int) -> Tensor:
         return torch.from_numpy(self._images[self.rows[idx]].copy())
 

@@ -15,7 +15,8 @@ import math
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,6 +30,7 @@ from genga.errors import CheckpointError, ParamsError
 from genga.params import Section, Training
 from genga.pictures import encode_png
 from genga.progress import progress
+from models import parallel
 
 Scalars = dict[str, float]
 
@@ -62,6 +64,7 @@ class Resumable(ABC):
 class Tracker(Protocol):
     def log(self, scalars: Scalars, cur_nimg: int) -> None: ...
     def picture(self, path: Path) -> None: ...
+    def file(self, path: Path) -> None: ...
 
 
 def fit(
@@ -76,13 +79,16 @@ def fit(
 ) -> None:
     checkpoints = Checkpoints(run_dir / "checkpoints", fingerprint)
     journal = Journal(run_dir, tracker)
+    leads = parallel.rank() == 0
+    part = parallel.part_size(params.batch_size)
     cur_nimg = 0
-    if found := checkpoints.newest():
+    if found := parallel.first_then_others(checkpoints.newest):
         cur_nimg, state = found
         recipe.load_state_dict(state["recipe"])
-        journal.resume(state["journal"])
+        if leads:
+            journal.resume(state["journal"])
         log.info(f"{what}: going on from {cur_nimg / 1000:g} kimg")
-    else:
+    elif leads:
         journal.start()
     total_nimg = _nimg(params.total_kimg)
 
@@ -90,16 +96,21 @@ def fit(
         bar.initial = bar.n = cur_nimg / 1000
         while cur_nimg < total_nimg:
             seed_step(params.seed, cur_nimg)
-            journal.add(_finite(recipe.step(batch_at(cur_nimg), cur_nimg), what, cur_nimg))
+            batch = parallel.part_of(batch_at(cur_nimg))
+            with parallel.step_on(part):
+                scalars = recipe.step(batch, cur_nimg)
+            journal.add(_finite(parallel.averaged(scalars), what, cur_nimg))
             before, cur_nimg = cur_nimg, cur_nimg + params.batch_size
             bar.update(params.batch_size / 1000)
 
+            if not leads:
+                continue
             done = cur_nimg >= total_nimg
-            if done or _crosses(params.log_kimg, before, cur_nimg):
+            if done or crosses(params.log_kimg, before, cur_nimg):
                 bar.set_postfix(journal.log(cur_nimg), refresh=False)
-            if done or _crosses(params.sample_kimg, before, cur_nimg):
+            if done or crosses(params.sample_kimg, before, cur_nimg):
                 journal.picture(recipe.sample(), cur_nimg)
-            if done or _crosses(params.checkpoint_kimg, before, cur_nimg):
+            if done or crosses(params.checkpoint_kimg, before, cur_nimg):
                 checkpoints.save(cur_nimg, {"recipe": recipe.state_dict(), "journal": journal.state_dict()})
 
 
@@ -125,7 +136,7 @@ def _nimg(kimg: float) -> int:
     return max(1, round(kimg * 1000))
 
 
-def _crosses(kimg: float, before: int, now: int) -> bool:
+def crosses(kimg: float, before: int, now: int) -> bool:
     """Does a multiple of kimg lie in (before, now]?"""
     return before // _nimg(kimg) != now // _nimg(kimg)
 
@@ -170,7 +181,7 @@ class Journal:
         means = {name: total / count for name, (total, count) in self._sums.items()}
         self._sums = {}
         self._lines.append(json.dumps({"kimg": cur_nimg / 1000, **means}) + "\n")
-        with self._stats_path.open("a") as file:
+        with said_when_full(self._stats_path), self._stats_path.open("a") as file:
             file.write(self._lines[-1])
         if self._tracker:
             self._tracker.log(means, cur_nimg)
@@ -178,7 +189,8 @@ class Journal:
 
     def picture(self, sheet: NDArray[np.uint8], cur_nimg: int) -> None:
         path = self._samples_dir / f"{cur_nimg / 1000:09.3f}.png"
-        path.write_bytes(encode_png(sheet))
+        with said_when_full(path):
+            path.write_bytes(encode_png(sheet))
         if self._tracker:
             self._tracker.picture(path)
 
@@ -190,19 +202,15 @@ class Checkpoints:
         self._dir, self._fingerprint = checkpoints_dir, fingerprint
 
     def _paths(self) -> list[Path]:
-        return sorted(self._dir.glob("*.safetensors"))
+        return sorted(self._dir.glob("[0-9]*.*.safetensors"))
 
     def save(self, cur_nimg: int, state: dict[str, Any]) -> None:
         tensors: dict[str, Tensor] = {}
         header = json.dumps({"fingerprint": self._fingerprint, "state": _flatten(state, tensors)})
         data = safetensors.torch.save(tensors, {"genga": header})
-        self._dir.mkdir(parents=True, exist_ok=True)
-        try:
+        with said_when_full(self._dir):
+            self._dir.mkdir(parents=True, exist_ok=True)
             _write_whole(self._dir / f"{cur_nimg:012d}.{hashlib.sha256(data).hexdigest()}.safetensors", data)
-        except OSError as error:
-            raise CheckpointError(
-                f"no checkpoint could be written in {self._dir} ({error}); make room there and run the same command again"
-            ) from error
         for old_path in self._paths()[:-2]:
             old_path.unlink()
 
@@ -224,14 +232,29 @@ class Checkpoints:
         return None
 
 
+@contextmanager
+def said_when_full(path: Path) -> Iterator[None]:
+    """Nothing is lost by a write that fails: the last checkpoint stands."""
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} could not be written ({error}); make room there and run the same command again: it goes on from its last checkpoint"
+        ) from error
+
+
 def _write_whole(path: Path, data: bytes) -> None:
     """Under its name it is whole, whatever happens in between: a full disk, a kill, a power cut."""
     partial_path = path.with_name("partial")
-    with partial_path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial_path.rename(path)
+    try:
+        with partial_path.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial_path.rename(path)
+    except OSError:
+        partial_path.unlink(missing_ok=True)  # what is left of it fills the disk
+        raise
     folder = os.open(path.parent, os.O_RDONLY)
     os.fsync(folder)
     os.close(folder)

@@ -2,6 +2,7 @@
 
 writes  <out>/<gamma>/       weights, card and sheet of each
         <out>/sweep.json     numbers by gamma;   <out>/sweep.png   both drawn, and faces by each, from the same latents
+        <out>/collapse.png   how varied each one's samples were over time
 A training that was stopped goes on from where it stood; one that has ended is not run again.
 """
 
@@ -17,9 +18,10 @@ from numpy.typing import NDArray
 
 from genga.documents import write_json
 from genga.errors import ParamsError
-from genga.params import TrainFace
+from genga.params import TrainFace, WatchCollapse
 from genga.pictures import encode_png
 from models.export import read_card
+from models.metrics.collapse import drawn, read_curve
 from models.metrics.scores import Score
 from stages.judge import Judge
 from stages.train_face import train_face
@@ -32,7 +34,7 @@ DPI, INCHES = 100, (9.0, 4.5)
 
 
 def gamma_sweep(
-    family: str, params: TrainFace, gammas: Sequence[float], judge: Judge, prepared_dir: Path, out_dir: Path
+    family: str, params: TrainFace, watch: WatchCollapse, gammas: Sequence[float], judge: Judge, prepared_dir: Path, out_dir: Path
 ) -> dict[str, dict[str, float]]:
     """gamma -> its metrics, from the smallest gamma on."""
     if params.began is None:
@@ -44,11 +46,13 @@ def gamma_sweep(
         with_gamma = TrainFace.model_validate(params.model_dump() | {"began": params.began.model_dump() | {"gamma": gamma}})
         weights_dir = out_dir / f"{gamma:g}"
         if not _is_trained(weights_dir, with_gamma):
-            train_face(family, with_gamma, prepared_dir, out_dir / f"{gamma:g}-run", weights_dir)
+            train_face(family, with_gamma, watch, prepared_dir, out_dir / f"{gamma:g}-run", weights_dir)
         scores[f"{gamma:g}"] = judge.score(family, weights_dir)
     found = {gamma: score.metrics for gamma, score in scores.items()}
     write_json(out_dir / "sweep.json", found)
     (out_dir / "sweep.png").write_bytes(encode_png(_picture(family, scores, params.model.resolution)))
+    curves = {f"γ {gamma}": read_curve(out_dir / f"{gamma}-run") for gamma in scores}
+    (out_dir / "collapse.png").write_bytes(encode_png(drawn(curves)))
     return found
 
 

@@ -3,7 +3,8 @@
 reads   data/registry/registered.json, data/faces/prepared/, data/faces/tagged/, data/faces/sample/, data/labels/, data/figures/, and the registry
 writes  data/registry/gate.json   {family: {"champion", "challenger", "promoted", "why", "scores"}}, and the registry's record
 
-Faces are compared by the features of this run's tagger, whoever made them. A version that people rolled back from, or vetoed, is not promoted
+Faces are compared by the features of this run's tagger, whoever made them; of numbers that were not measured alike, such as those of pictures of
+another size, none decides, and the champion stays. A version that people rolled back from, or vetoed, is not promoted
 here again. A face generator or a tagger that learned from other sources than its challenger does not stay for its numbers:
 it knows other people's pictures.
 """
@@ -19,9 +20,11 @@ from genga.door import run
 from genga.errors import CheckpointError, DataError, ParamsError
 from genga.params import Evaluate, GateRule, load_params
 from genga.progress import progress
+from genga.protocols import difference
 from genga.registry import Registry, Version
 from models.export import Card, read_card
 from models.kinds import kind_of
+from models.metrics.scores import Score
 from stages.judge import Data, Judge
 
 WHO = "gate"
@@ -80,16 +83,22 @@ class Contest:
             theirs = self._score(family, champion_dir)
         except (CheckpointError, DataError) as error:
             return Decision(challenger, challenger, True, f"version {champion.number} cannot be scored any more: {error}")
-        better, why = verdict(self._rules[family], ours, theirs)
-        scores = {"challenger": ours, "champion": theirs}
+        rule = self._rules[family]
+        if reason := difference(rule.metric, ours.protocol, theirs.protocol):
+            why = f"{rule.metric} of version {champion.number} was not measured alike ({reason}), so no number decides; `genga promote` does"
+            return Decision(champion.number, challenger, False, why)
+        scores = {"challenger": ours.metrics[rule.metric], "champion": theirs.metrics[rule.metric]}
+        better, why = verdict(rule, **scores)
         return Decision(challenger if better else champion.number, challenger, better, f"{why} version {champion.number}", scores)
 
-    def _score(self, family: str, model_dir: Path) -> float:
-        metrics = self._judge.score(family, model_dir).metrics
+    def _score(self, family: str, model_dir: Path) -> Score:
+        score = self._judge.score(family, model_dir)
         metric = self._rules[family].metric
-        if metric not in metrics:
-            raise ParamsError(f"params.yaml: gate.{family}.metric is {metric}, expected one of {', '.join(metrics)}; correct it there and run again")
-        return metrics[metric]
+        if metric not in score.metrics:
+            raise ParamsError(
+                f"params.yaml: gate.{family}.metric is {metric}, expected one of {', '.join(score.metrics)}; correct it there and run again"
+            )
+        return score
 
     @cached_property
     def _judge(self) -> Judge:

@@ -1,8 +1,10 @@
 """On which pictures each family is scored: held-out ones where there are any, the same for a champion and its challenger.
 
-Faces are compared by the features of one tagger and sketches read by one figure-pose network: those that the judge is made with.
+Faces are compared by the features of one tagger, by colours and edges, and by Inception's features where params name its weights; sketches are read
+by one figure-pose network. Tagger and reader are those that the judge is made with.
 """
 
+import hashlib
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 
 from genga.errors import CheckpointError
 from genga.params import Evaluate
+from genga.protocols import TAGGER
 from genga.skeleton import from_vector
 from genga.splits import split_of
 from genga.store import Store
@@ -23,7 +26,19 @@ from genga.tags import columns
 from models.export import Card, load_model
 from models.kinds import kind_of
 from models.metrics.distance import Reference
-from models.metrics.scores import Onlooker, Pictures, Sampling, Score, score_face, score_pose, score_sketcher, score_tagger, score_upscaler
+from models.metrics.extractors import Edges, Extractor, Inception, Onlooker
+from models.metrics.sampling import Sampling
+from models.metrics.scores import (
+    INCEPTION,
+    Pictures,
+    Score,
+    Seen,
+    score_face,
+    score_pose,
+    score_sketcher,
+    score_tagger,
+    score_upscaler,
+)
 from models.targets import UNKNOWN, Targets, names, read_labels, read_truth
 from stages.train_pose import STORES, Kind, drawings_of
 from stages.train_upscaler import truth_size
@@ -49,7 +64,10 @@ class Judge:
         self._faces = Store(data.faces_dir)
         tagger, self._tagger_card = load_model(tagger_dir)
         self._onlooker = Onlooker(tagger, self._tagger_card)
-        self._reference = cache(self._features_of_real)
+        self._extractors: dict[str, Extractor] = {TAGGER: self._onlooker, "edges": Edges()}
+        if params.inception:
+            self._extractors[INCEPTION] = Inception(params.inception)
+        self._references = cache(self._seen)
 
     def score(self, family: str, model_dir: Path) -> Score:
         """CheckpointError or DataError where these weights cannot be scored on these data: other code, tags or sizes."""
@@ -70,15 +88,22 @@ class Judge:
         return replace(score, metrics=metrics)
 
     def _score_face(self, module: Any, card: Card) -> Score:
-        score = score_face(module, self._onlooker, self._reference(module.resolution, card.get("tag")), self._sampling, card.get("tag"))
-        return noted(score, data=self._faces.data_id, reference=f"faces with {card['tag']}" if "tag" in card else "faces")
+        tag = card.get("tag")
+        score = score_face(module, self._onlooker, self._references(module.resolution, tag), self._sampling, tag)
+        return noted(score, data=self._faces.data_id, reference=f"faces with {tag}" if tag else "faces")
 
-    def _features_of_real(self, resolution: int, tag: str | None) -> Reference:
-        """Of as many faces as are drawn to be compared with them, from all splits."""
+    def _seen(self, resolution: int, tag: str | None) -> dict[str, Seen]:
+        """By each extractor: as many faces as are drawn to be compared with them, from all splits."""
         rows = np.arange(len(self._faces)) if tag is None else self._faces_with(tag)
-        chosen = np.random.default_rng(self._sampling.seed).permutation(rows)[: self._sampling.count]
-        pictures = self._faces.images(resolution)[np.sort(chosen)]
-        return Reference.of(self._onlooker.features(pictures, self._sampling.batch_size))
+        chosen = np.sort(np.random.default_rng(self._sampling.seed).permutation(rows)[: self._sampling.count])
+        pictures, ids = self._faces.images(resolution)[chosen], self._faces.column("id")
+        ids_sha256 = hashlib.sha256("\n".join(ids[row] for row in chosen).encode()).hexdigest()
+        seen = {}
+        for name, extractor in self._extractors.items():
+            features = extractor.features(pictures, self._sampling.batch_size)
+            real = Reference.as_it_is(features) if name == INCEPTION else Reference.of(features)
+            seen[name] = Seen(extractor, real, ids_sha256)
+        return seen
 
     def _faces_with(self, tag: str) -> NDArray[np.int64]:
         """Those that show the tag; where they are too few to compare with, those that most likely do."""

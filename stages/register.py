@@ -5,6 +5,7 @@ writes  data/registry/registered.json   {family: {"version", "sha256"}}, and the
 """
 
 import argparse
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -29,8 +30,9 @@ def register(
             model_dir = Path(folder) / family
             for part_dir in parts:
                 shutil.copytree(part_dir, model_dir, dirs_exist_ok=True)
-            metrics = scores.get(family, {}).get("metrics", {})
-            version = registry.register(family, model_dir, metrics, {"data_id": data_id, "label_revision": label_revision})
+            score = scores.get(family, {"metrics": {}, "protocol": {}})
+            facts = {"data_id": data_id, "label_revision": label_revision, "protocol": json.dumps(score["protocol"], sort_keys=True)}
+            version = registry.register(family, model_dir, score["metrics"], facts)
         registered[family] = {"version": version.number, "sha256": version.sha256}
     write_json(registered_path, registered)
 

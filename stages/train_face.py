@@ -1,7 +1,7 @@
 """prepared faces -> a face generator, one family of train_face in params.yaml.
 
 reads   data/faces/prepared/   store
-writes  runs/<family>/         curves and sample grids
+writes  runs/<family>/         curves, sample grids, what they say about collapse; faces, ways between them, mixed styles
         weights/<family>/      weights of the averaged generator, card, sheet
 """
 
@@ -10,32 +10,50 @@ from pathlib import Path
 
 from genga.door import run
 from genga.errors import ParamsError
-from genga.params import TrainFace, load_params
+from genga.params import TrainFace, WatchCollapse, load_params
 from genga.registry import Registry
 from genga.store import Store
+from models import parallel
 from models.batches import Pictures, Sampler
 from models.export import card_of, save_model
-from models.loop import Tracker, fingerprint_of, finish, fit
+from models.loop import Tracker, fingerprint_of, finish
+from models.metrics.showing import show
 from models.recipes.faces import face_recipe
+from models.recipes.watched import Watched, fit_watched
 
 
-def train_face(family: str, params: TrainFace, prepared_dir: Path, run_dir: Path, weights_dir: Path, tracker: Tracker | None = None) -> None:
+def train_face(
+    family: str,
+    params: TrainFace,
+    watch: WatchCollapse,
+    prepared_dir: Path,
+    run_dir: Path,
+    weights_dir: Path,
+    tracker: Tracker | None = None,
+) -> None:
     faces = Store(prepared_dir)
     pictures = Pictures(faces, params.model.resolution, faces.indices("train"))
     sampler = Sampler(len(pictures), params.training.seed)
     recipe = face_recipe(params)
-    fit(
-        recipe,
+    watched = Watched(recipe, pictures.some(watch.samples), watch, family)
+    fit_watched(
+        watched,
         lambda cur_nimg: pictures.__getitems__(sampler.idxs_at(cur_nimg, params.training.batch_size)),
         params.training,
+        watch,
         run_dir,
         what=f"train {family}",
         fingerprint=fingerprint_of(params, faces.data_id),
         tracker=tracker,
     )
+    if parallel.rank() != 0:
+        return
     sheet = recipe.sample()  # settles the averaged generator, so before it is saved
-    card = card_of(family, params.model, params, faces, count=len(pictures), kimg=params.training.total_kimg, metrics={}, notes=[])
+    card = card_of(family, params.model, params, faces, count=len(pictures), kimg=params.training.total_kimg, metrics={}, notes=watched.notes())
     save_model(weights_dir, recipe.G_ema, card, sheet)
+    for path in show(recipe.G_ema, params.training.seed, run_dir):
+        if tracker:
+            tracker.file(path)
     finish(run_dir)
 
 
@@ -51,11 +69,17 @@ def main() -> None:
     parser.add_argument("family")
     for name in ("prepared_dir", "run_dir", "weights_dir"):
         parser.add_argument(name, type=Path)
+    parser.add_argument("--devices", type=int, help="GPUs, or processes on a CPU, that share each batch (default: one, or what torchrun says)")
     args = parser.parse_args()
-    params = family_params(args.family)
-    with Registry().tracking(args.family, params.model_dump(), args.run_dir, data_id=Store(args.prepared_dir).data_id) as tracker:
-        train_face(args.family, params, args.prepared_dir, args.run_dir, args.weights_dir, tracker)
-        tracker.finish(args.weights_dir)
+    params, watch = family_params(args.family), load_params().watch_collapse
+    paths = args.prepared_dir, args.run_dir, args.weights_dir
+    with parallel.together(args.devices):
+        if parallel.rank() != 0:
+            train_face(args.family, params, watch, *paths)
+            return
+        with Registry().tracking(args.family, params.model_dump(), args.run_dir, data_id=Store(args.prepared_dir).data_id) as tracker:
+            train_face(args.family, params, watch, *paths, tracker)
+            tracker.finish(args.weights_dir)
 
 
 if __name__ == "__main__":

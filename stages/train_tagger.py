@@ -33,10 +33,11 @@ from genga.splits import split_of
 from genga.store import Store
 from genga.tags import columns
 from labeling.weak import weak_labels
-from models.baseline import Baseline, colours_and_edges
+from models.baseline import Baseline
 from models.batches import Sampler
 from models.export import card_of, save_model
 from models.loop import Tracker, fingerprint_of, finish, fit
+from models.metrics.colours_edges import colours_and_edges
 from models.metrics.tag_sheets import Mistake, confusion_plot, curves_plot, mistake_sheet, surest_mistakes
 from models.metrics.tags import Floats, answer_metrics, decide, sure_from, tag_logits, tag_metrics, temperatures_for, thresholds_for
 from models.networks.tagger import probabilities

@@ -2,7 +2,7 @@
 
 reads   weights/<family>/      the generator that layers are appended to
         data/faces/prepared/   store;   data/faces/tagged/
-writes  runs/tag-transfer/     curves and sample grids
+writes  runs/tag-transfer/     curves, sample grids, and what they say about collapse
         weights/tag-transfer/  weights (base and appended layers), card, sheet
 """
 
@@ -19,22 +19,30 @@ from numpy.typing import NDArray
 
 from genga.door import run
 from genga.errors import DataError, ParamsError
-from genga.params import TransferTag, load_params
+from genga.params import TransferTag, WatchCollapse, load_params
 from genga.registry import Registry
 from genga.store import Store
 from genga.tags import columns
 from models.batches import Pictures, Sampler
 from models.export import card_of, load_model, save_model
-from models.loop import Tracker, fingerprint_of, finish, fit
+from models.loop import Tracker, fingerprint_of, finish
 from models.networks import stylegan2, transfer
 from models.recipes.gan import GanRecipe
+from models.recipes.watched import Watched, fit_watched
 
 FAMILY = "tag-transfer"
 SHOWS = 0.5  # probability from which a face counts as showing the tag
 
 
 def transfer_tag(
-    params: TransferTag, base_dir: Path, prepared_dir: Path, tagged_dir: Path, run_dir: Path, weights_dir: Path, tracker: Tracker | None = None
+    params: TransferTag,
+    watch: WatchCollapse,
+    base_dir: Path,
+    prepared_dir: Path,
+    tagged_dir: Path,
+    run_dir: Path,
+    weights_dir: Path,
+    tracker: Tracker | None = None,
 ) -> None:
     base, base_card = load_model(base_dir)
     faces = Store(prepared_dir)
@@ -43,17 +51,19 @@ def transfer_tag(
     pictures = Pictures(faces, recipe.G.resolution, rows)
     sampler = Sampler(len(rows), params.training.seed)
     extra = base_card["weights_sha256"] + hashlib.sha256(rows.tobytes()).hexdigest()
-    fit(
-        recipe,
+    watched = Watched(recipe, pictures.some(watch.samples), watch, FAMILY)
+    fit_watched(
+        watched,
         lambda cur_nimg: pictures.__getitems__(sampler.idxs_at(cur_nimg, params.training.batch_size)),
         params.training,
+        watch,
         run_dir,
         what=f"train a generator for {params.tag}",
         fingerprint=fingerprint_of(params, faces.data_id, extra),
         tracker=tracker,
     )
     model = {"arch": "transfer", "base": base_card["model"], "width": params.width}
-    notes = [f"Layers appended to {base_card['family']}, trained on faces with {params.tag} only.", *notes]
+    notes = [f"Layers appended to {base_card['family']}, trained on faces with {params.tag} only.", *notes, *watched.notes()]
     card = card_of(FAMILY, model, params, faces, count=len(rows), kimg=params.training.total_kimg, metrics={}, notes=notes)
     save_model(weights_dir, recipe.G_ema, card | {"tag": params.tag}, recipe.sample())
     finish(run_dir)
@@ -96,7 +106,7 @@ def main() -> None:
     args = parser.parse_args()
     params = load_params().transfer_tag
     with Registry().tracking(FAMILY, params.model_dump(), args.run_dir, data_id=Store(args.prepared_dir).data_id) as tracker:
-        transfer_tag(params, args.base_dir, args.prepared_dir, args.tagged_dir, args.run_dir, args.weights_dir, tracker)
+        transfer_tag(params, load_params().watch_collapse, args.base_dir, args.prepared_dir, args.tagged_dir, args.run_dir, args.weights_dir, tracker)
         tracker.finish(args.weights_dir)
 
 

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 Features = NDArray[np.float64]
 
 NEIGHBOURS = 3  # Kynkaanniemi et al. 2019, section 3
+DENSITY_NEIGHBOURS = 5  # Naeem et al. 2020, section 4.1
 
 
 @dataclass(frozen=True)
 class Reference:
-    """The real pictures' features, standardised, and how they were."""
+    """The real pictures' features, standardised, and how they were: what was taken off them and what they were divided by."""
 
     features: Features
     mean: Features
@@ -28,6 +29,12 @@ class Reference:
         # a feature that never moves says nothing; dividing by its zero would say everything
         scale = np.where(scale > 1e-6 * max(float(scale.max()), 1e-12), scale, np.inf)
         return cls((features - mean) / scale, mean, scale)
+
+    @classmethod
+    def as_it_is(cls, real: NDArray[np.floating]) -> "Reference":
+        """Not standardised: where numbers are to be those that others publish."""
+        features = real.astype(np.float64)
+        return cls(features, np.zeros(features.shape[1]), np.ones(features.shape[1]))
 
     def standardised(self, made: NDArray[np.floating]) -> Features:
         return (made.astype(np.float64) - self.mean) / self.scale
@@ -69,12 +76,25 @@ def precision_recall(real: Features, made: Features) -> tuple[float, float]:
     """Share of made pictures that lie among the real ones, and of real ones that lie among the made: low recall is a generator that
     makes few kinds of pictures (Kynkaanniemi et al. 2019, https://arxiv.org/abs/1904.06991, eq. 2).
     """
-    real_real, made_made, across = distances(real, real), distances(made, made), distances(real, made)
-    # column 0 of the sorted row is the point itself
-    real_radius, made_radius = (np.sort(own, axis=1)[:, min(NEIGHBOURS, len(own) - 1)] for own in (real_real, made_made))
-    precision = (across <= real_radius[:, None]).any(axis=0).mean()
-    recall = (across <= made_radius[None]).any(axis=1).mean()
+    across = distances(real, made)
+    precision = (across <= _radii(real, NEIGHBOURS)[:, None]).any(axis=0).mean()
+    recall = (across <= _radii(made, NEIGHBOURS)[None]).any(axis=1).mean()
     return float(precision), float(recall)
+
+
+def density_coverage(real: Features, made: Features) -> tuple[float, float]:
+    """In how many real pictures' neighbourhoods a made one lies, of those expected, about 1 and above where they crowd; and the share of real
+    pictures in whose neighbourhood a made one lies. Unlike precision and recall, one outlier moves neither (Naeem et al. 2020,
+    https://arxiv.org/abs/2002.09797, eq. 3 and 4).
+    """
+    within = distances(real, made) <= _radii(real, DENSITY_NEIGHBOURS)[:, None]
+    return float(within.sum(axis=0).mean() / min(DENSITY_NEIGHBOURS, len(real) - 1)), float(within.any(axis=1).mean())
+
+
+def _radii(points: Features, neighbours: int) -> Features:
+    """How far each point's k-th neighbour is."""
+    radii: Features = np.sort(distances(points, points), axis=1)[:, min(neighbours, len(points) - 1)]  # column 0 is the point itself
+    return radii
 
 
 def near_identical(real: Features, made: Features) -> float:
@@ -98,10 +118,13 @@ def compare(real: Reference, made: NDArray[np.floating]) -> dict[str, float]:
     features = real.standardised(made)
     count = min(len(real.features), len(features))  # shares of neighbours mean the same only in sets of one size
     precision, recall = precision_recall(real.features[:count], features[:count])
+    density, coverage = density_coverage(real.features[:count], features[:count])
     return {
         "kid": kid(real.features, features),
         "fd": frechet(real.features, features),
         "precision": precision,
         "recall": recall,
+        "density": density,
+        "coverage": coverage,
         "near_identical": near_identical(real.features[:count], features[:count]),
     }

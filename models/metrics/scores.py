@@ -4,7 +4,7 @@ A score is numbers, the protocol beside them, and a sheet to look at. What a net
 Pictures are uint8 (N, R, R, 3), or (N, R, R) where gray.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genga.tags import columns
+from genga.protocols import TAGGER
 from models.batches import to_signed, to_uint8
 from models.export import grid
 from models.metrics.distance import Reference, compare
+from models.metrics.extractors import Extractor, Onlooker
 from models.metrics.fidelity import psnr, ssim
 from models.metrics.poses import pose_metrics, read_poses
+from models.metrics.sampling import Sampling, draw_faces
 from models.metrics.sketches import draw_all, sketch_metrics
 from models.metrics.tags import tag_logits, tag_metrics
 from models.networks.tagger import probabilities
@@ -34,6 +36,7 @@ from models.targets import Targets
 Array = NDArray[Any]
 Pictures = NDArray[np.uint8]
 
+INCEPTION = "inception"
 CONTACT_SHEET = 100  # faces, 10 x 10
 SHOWN = 24  # on the other sheets
 
@@ -46,78 +49,33 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Sampling:
-    """What is drawn to be judged: how much, from which seed; and how much at a time."""
+class Seen:
+    """Real pictures as an extractor sees them. `ids_sha256` names exactly these pictures."""
 
-    count: int
-    seed: int
-    batch_size: int
-
-    def latents(self, count: int, z_dim: int) -> Tensor:
-        return torch.randn(count, z_dim, generator=torch.Generator().manual_seed(self.seed)).to(device())
-
-    def parts(self, count: int) -> list[slice]:
-        return [slice(start, start + self.batch_size) for start in range(0, count, self.batch_size)]
-
-
-class Onlooker:
-    """The tagger: its features are what pictures of faces are compared by, and it says whether they show a tag."""
-
-    def __init__(self, tagger: nn.Module, card: dict[str, Any]) -> None:
-        self._tagger: Any = channels_last(tagger).eval()
-        self._card = card
-
-    @torch.inference_mode()
-    def features(self, pictures: Pictures, batch_size: int) -> Array:
-        """(N, F)"""
-        return self._of_each(self._tagger.features, pictures, batch_size).numpy()
-
-    @torch.inference_mode()
-    def tag_share(self, pictures: Pictures, column: str, batch_size: int) -> float:
-        """How many of the pictures more likely show the tag than not."""
-        found = probabilities(self._of_each(self._tagger, pictures, batch_size), self._card["temperatures"])
-        return float((found[:, columns().index(column)] >= 0.5).float().mean())
-
-    def _of_each(self, read: Callable[[Tensor], Tensor], pictures: Pictures, batch_size: int) -> Tensor:
-        found = []
-        with autocast("auto"):
-            for start in range(0, len(pictures), batch_size):
-                images = to_signed(torch.from_numpy(pictures[start : start + batch_size]).to(device()))
-                found.append(read(self._at_its_size(images)).float().cpu())
-        return torch.cat(found)
-
-    def _at_its_size(self, images: Tensor) -> Tensor:
-        side = self._tagger.resolution
-        shrinks = images.shape[-1] > side
-        return images if images.shape[-1] == side else F.interpolate(images, size=(side, side), mode="bilinear", antialias=shrinks)
+    extractor: Extractor
+    real: Reference
+    ids_sha256: str
 
     def protocol(self) -> dict[str, Any]:
-        return {
-            "features": f"the tagger's {self._tagger.num_features}, standardised by the reference",
-            "extractor_sha256": self._card["weights_sha256"],
-            "side": self._tagger.resolution,
-            "resize": "bilinear, shrunk with antialiasing",
-        }
+        return {**self.extractor.protocol(), "reference_count": len(self.real.features), "reference_sha256": self.ids_sha256}
 
 
-@torch.inference_mode()
-def draw_faces(generator: nn.Module, sampling: Sampling) -> Pictures:
-    """From z of a normal distribution, without truncation."""
-    module: Any = channels_last(generator).eval()
-    z = sampling.latents(sampling.count, module.z_dim)
-    with autocast("auto"):
-        return np.concatenate([to_uint8(module(z[part])) for part in sampling.parts(sampling.count)])
-
-
-def score_face(generator: Any, onlooker: Onlooker, real: Reference, sampling: Sampling, tag: str | None) -> Score:
-    """KID and Frechet distance to real faces; how varied the samples are. Of a generator for one tag also how many of its faces show it,
-    and how many the faces of the generator that it was made from."""
+def score_face(generator: Any, onlooker: Onlooker, references: Mapping[str, Seen], sampling: Sampling, tag: str | None) -> Score:
+    """How far the samples lie from real faces and how varied they are, as each extractor sees it: the tagger's numbers by their plain names, those
+    of another as `<extractor>/<number>`. Of a generator for one tag also how many of its faces show it, and how many the faces of the generator
+    that it was made from."""
     made = draw_faces(generator, sampling)
-    protocol = {"samples": len(made), "seed": sampling.seed, "psi": 1.0, "reference_count": len(real.features), **onlooker.protocol()}
-    metrics = compare(real, onlooker.features(made, sampling.batch_size))
+    metrics: dict[str, float] = {}
+    for name, seen in references.items():
+        found = compare(seen.real, seen.extractor.features(made, sampling.batch_size))
+        if name == INCEPTION:
+            found["fid"] = found.pop("fd")
+        metrics |= {metric if name == TAGGER else f"{name}/{metric}": value for metric, value in found.items()}
     if tag is not None:
         metrics["tag_share"] = onlooker.tag_share(made, tag, sampling.batch_size)
         metrics["tag_share_of_base"] = onlooker.tag_share(draw_faces(generator.base, sampling), tag, sampling.batch_size)
+    extractors = {name: seen.protocol() for name, seen in references.items()}
+    protocol = {"samples": len(made), "seed": sampling.seed, "psi": 1.0, "side": generator.resolution, "extractors": extractors}
     return Score(metrics, protocol, grid(made[:CONTACT_SHEET]))
 
 

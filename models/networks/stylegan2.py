@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.parallel import over_whole_batch
+
 LR_MUL = 0.1  # of the mapping
 GAIN = math.sqrt(2)  # keeps the variance through a leaky ReLU
 
@@ -307,6 +309,7 @@ class Head(nn.Module):
         return outputs.float()
 
 
+@over_whole_batch
 def minibatch_stddev(x: Tensor, group: int = 4) -> Tensor:
     """One more channel: how much the pictures of a group, which follow one another, differ (Karras et al. 2018, section 3)."""
     N, _, H, W = x.shape

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from genga.params import Began, TrainFace
 from models.loop import Scalars
+from models.parallel import mean
 from models.precision import autocast
 from models.recipes.gan import GanRecipe, Level, descend
 
@@ -47,7 +48,7 @@ class BeganRecipe(GanRecipe):
         with autocast(self.params.training.precision):
             fooling = self._rebuilt_badly(made)
         descend(fooling, self._g_optimizer)
-        m_global = self._balance.move(on_real.detach(), on_made.detach())
+        m_global = self._balance.move(mean(on_real.detach()), mean(on_made.detach()))
         return {"d_real": on_real.item(), "d_made": on_made.item(), "g_loss": fooling.item(), "k": self._balance.k.item(), "m_global": m_global}
 
     def _rebuilt_badly(self, images: Tensor) -> Tensor:

@@ -71,7 +71,7 @@ class GanRecipe(Resumable):
         self.D.train()
         warming_up = self._warm_up if self._warm_up and cur_nimg < self._warm_up.nimg else None
         scalars = warming_up.step(real, level) if warming_up else self._contest(real, level, cur_nimg)
-        update_ema(self.G_ema, self.G, len(real), self.params.ema_kimg, cur_nimg + len(real))
+        update_ema(self.G_ema, self.G, size := self.params.training.batch_size, self.params.ema_kimg, cur_nimg + size)
         return scalars
 
     def _level_at(self, cur_nimg: int) -> Level:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from genga.params import Style
+from models import parallel
 
 DECAY = 0.01  # of the mean path length, by which each penalty moves it (appendix B)
 SHRINK = 2  # the penalty is taken on so many times fewer pictures, as in the paper's code
@@ -34,7 +35,7 @@ class PathLength:
         noise = torch.randn_like(images) / math.sqrt(images.shape[2] * images.shape[3])
         (slope,) = torch.autograd.grad((images * noise).sum(), ws, create_graph=True)
         lengths = slope.square().sum(dim=2).mean(dim=1).sqrt()
-        length = lengths.mean().item()
+        length = parallel.mean(lengths.detach().mean()).item()
         self._mean += DECAY * (length - self._mean)
         off = (lengths - self._mean).square().mean()
         return self._style.path_weight * self._style.path_interval * off, length

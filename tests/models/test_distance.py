@@ -5,7 +5,7 @@ from torch import nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from models.metrics.distance import Reference, compare, frechet, kid, near_identical, precision_recall
+from models.metrics.distance import Reference, compare, density_coverage, frechet, kid, near_identical, precision_recall
 
 
 @pytest.fixture
@@ -71,3 +71,25 @@ def test_a_collapsed_set_shows_in_recall_and_in_near_identical_samples(normal: n
 def test_pictures_unlike_the_real_ones_have_no_precision(normal: np.ndarray) -> None:
     precision, recall = precision_recall(normal, normal[::-1] + 50)
     assert precision == 0 and recall == 0
+
+
+def test_density_and_coverage_by_hand() -> None:
+    real = np.arange(20.0)[:, None]  # in a row: inside, the fifth neighbour is 3 away
+    made = np.array([[10.0], [10.0], [40.0]])
+    density, coverage = density_coverage(real, made)
+    assert density == pytest.approx(2 * 7 / (3 * 5))  # the real ones from 7 to 13 have 10 within reach, none has 40
+    assert coverage == pytest.approx(7 / 20)
+
+
+def test_one_outlier_among_the_real_ones_does_not_make_everything_precise(normal: np.ndarray) -> None:
+    """What density was made for: an outlier's wide neighbourhood holds whatever is made."""
+    real = np.concatenate([normal, np.full((1, 8), 40.0)])
+    made = np.random.default_rng(1).normal(size=(400, 8)) + 8
+    assert precision_recall(real, made)[0] > 0.9
+    assert density_coverage(real, made)[0] < 0.3
+
+
+def test_the_same_kind_of_set_is_as_dense_and_covers_all_and_a_collapsed_one_covers_little(normal: np.ndarray) -> None:
+    density, coverage = density_coverage(normal, np.random.default_rng(1).normal(size=(400, 8)))
+    assert density == pytest.approx(1, abs=0.15) and coverage > 0.9
+    assert density_coverage(normal, np.repeat(normal[:4], 100, axis=0))[1] < 0.2

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,35 @@ def test_no_room_for_a_checkpoint_leaves_the_last_good_one(tmp_path: Path, monke
     monkeypatch.undo()
     assert [path for path in checkpoints(tmp_path) if path.suffix == ".safetensors"] == kept
     assert train(tmp_path).steps == 15
+
+
+def test_a_disk_that_is_really_full_loses_nothing_and_leaves_no_half_file(tmp_path: Path, undisturbed: tuple[Denoiser, bytes]) -> None:
+    """The system itself refuses to let a file grow, in the midst of the second checkpoint."""
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, batches=stopped_at(32))
+    kept = checkpoints(tmp_path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (kept[0].stat().st_size // 2, limits[1]))
+    try:
+        with pytest.raises(CheckpointError, match=r"could not be written.*File too large.*make room there and run the same command again"):
+            train(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert checkpoints(tmp_path) == kept
+    assert_same(train(tmp_path), tmp_path, undisturbed)
+
+
+@pytest.mark.parametrize("at", range(0, 60, 4))
+def test_stopped_at_any_step_it_ends_in_the_same_bytes(tmp_path: Path, undisturbed: tuple[Denoiser, bytes], at: int) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, batches=stopped_at(at))
+    assert_same(train(tmp_path), tmp_path, undisturbed)
+
+
+def test_a_stray_file_among_the_checkpoints_is_left_alone(tmp_path: Path, undisturbed: tuple[Denoiser, bytes]) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "mine.safetensors").write_bytes(b"")
+    assert_same(train(tmp_path), tmp_path, undisturbed)
 
 
 def test_a_loss_that_is_no_number_stops_the_training(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ import torch
 from genga.errors import DataError
 from genga.params import TrainTagger, load_params
 from genga.tags import column_slices, columns, flags, groups
-from models.baseline import Baseline, colours_and_edges
+from models.baseline import Baseline
 from models.batches import to_signed
 from models.loop import seed_step
+from models.metrics.colours_edges import colours_and_edges
 from models.metrics.tag_sheets import confusion_plot, curves_plot, mistake_sheet, surest_mistakes
 from models.metrics.tags import (
     TEMPERATURES,

@@ -1,3 +1,4 @@
+import hashlib
 import json
 from pathlib import Path
 
@@ -7,9 +8,12 @@ import pytest
 from small_world import MODELS, World, write_faces, write_model
 
 from genga.errors import CheckpointError, DataError
+from genga.params import InceptionFile
 from genga.store import Store
-from models.metrics.distance import Reference
-from models.metrics.scores import Sampling, draw_faces
+from models.export import load_model
+from models.metrics.distance import Reference, frechet
+from models.metrics.extractors import Inception
+from models.metrics.sampling import Sampling, draw_faces
 from stages.evaluate import evaluate
 from stages.judge import Judge, held_out
 
@@ -31,7 +35,7 @@ def test_every_family_has_numbers_a_protocol_and_a_sheet(reports: Path) -> None:
         "tagger": {"macro_f1", "hair_color/accuracy"},
         "stick-pose": {"pck_0.1", "pck_0.05"},
         "figure-pose": {"pck_0.1", "pck_0.05"},
-        "dcgan32": {"kid", "fd", "precision", "recall", "near_identical"},
+        "dcgan32": {"kid", "fd", "precision", "recall", "density", "coverage", "near_identical", "edges/kid", "edges/coverage"},
         "tag-transfer": {"kid", "tag_share", "tag_share_of_base"},
         "upscaler": {"psnr", "ssim", "psnr_bicubic", "ssim_bicubic"},
         "sketcher": {"ink_f1", "l1", "l1_blank", "pck_0.1", "variety"},
@@ -47,8 +51,72 @@ def test_every_family_has_numbers_a_protocol_and_a_sheet(reports: Path) -> None:
 def test_the_protocol_says_how_faces_were_compared(reports: Path, shared_world: World) -> None:
     protocol = json.loads((reports / "metrics.json").read_text())["dcgan32"]["protocol"]
     tagger = json.loads((shared_world.weights_dir / "tagger" / "card.json").read_text())
-    assert protocol["extractor_sha256"] == tagger["weights_sha256"]
-    assert (protocol["samples"], protocol["reference_count"], protocol["seed"]) == (40, 40, 0)
+    assert (protocol["samples"], protocol["seed"], protocol["side"]) == (40, 0, 32)
+    assert protocol["extractors"].keys() == {"tagger", "edges"}
+    for extractor in protocol["extractors"].values():
+        assert extractor["reference_count"] == 40 and len(extractor["reference_sha256"]) == 64 and extractor["resize"]
+    assert protocol["extractors"]["tagger"]["sha256"] == tagger["weights_sha256"]
+
+
+def onnx_of_means(path: Path, features: int) -> str:
+    """The smallest file in Inception's place: (N, 3, S, S) -> (N, features), channel means times fixed weights, written as ONNX's protocol buffers.
+    Gives its sha256."""
+
+    def field(number: int, value: bytes | int) -> bytes:
+        def varint(n: int) -> bytes:
+            return bytes([n]) if n < 128 else bytes([n & 127 | 128]) + varint(n >> 7)
+
+        return varint(number << 3) + varint(value) if isinstance(value, int) else varint(number << 3 | 2) + varint(len(value)) + value
+
+    def node(kind: str, inputs: tuple[str, ...], output: str) -> bytes:
+        return b"".join(field(1, name.encode()) for name in inputs) + field(2, output.encode()) + field(4, kind.encode())
+
+    def tensor(name: str, array: np.ndarray) -> bytes:
+        return b"".join(field(1, side) for side in array.shape) + field(2, 1) + field(8, name.encode()) + field(9, array.astype("<f4").tobytes())
+
+    def value(name: str, shape: tuple[int, ...]) -> bytes:
+        dims = b"".join(field(1, field(1, side)) for side in shape)
+        return field(1, name.encode()) + field(2, field(1, field(1, 1) + field(2, dims)))
+
+    weights = np.random.default_rng(0).normal(size=(3, features))
+    nodes = node("GlobalAveragePool", ("x",), "p"), node("Flatten", ("p",), "f"), node("MatMul", ("f", "w"), "y")
+    graph = b"".join(field(1, each) for each in nodes) + field(2, b"g") + field(5, tensor("w", weights))
+    graph += field(11, value("x", (1, 3, 299, 299))) + field(12, value("y", (1, features)))
+    data = field(1, 8) + field(7, graph) + field(8, field(1, b"") + field(2, 13))
+    path.write_bytes(data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def test_a_file_in_inception_s_place_gives_fid_on_features_as_they_are(world: World, tmp_path: Path) -> None:
+    file = InceptionFile(path=str(tmp_path / "inception.onnx"), sha256=onnx_of_means(tmp_path / "inception.onnx", 2048))
+    params = world.params.evaluate.model_copy(update={"inception": file, "samples": 20})
+    judge = Judge(params, world.data, world.weights_dir / "tagger", world.weights_dir / "figure-pose")
+    score = judge.score("dcgan32", world.weights_dir / "dcgan32")
+    assert score.protocol["extractors"]["inception"]["sha256"] == file.sha256
+
+    def means_of(pictures: np.ndarray) -> np.ndarray:
+        """Features are linear in the pictures' mean colours: so is their Frechet distance known."""
+        return (pictures.mean(axis=(1, 2)) / 127.5 - 1) @ np.random.default_rng(0).normal(size=(3, 2048))
+
+    generator, _ = load_model(world.weights_dir / "dcgan32")
+    store = Store(world.data.faces_dir)
+    chosen = np.sort(np.random.default_rng(0).permutation(len(store))[:20])
+    expected = frechet(means_of(store.images(32)[chosen]), means_of(draw_faces(generator, Sampling(20, 0, 32))))
+    assert score.metrics["inception/fid"] == pytest.approx(expected, rel=0.02)
+
+
+def test_a_file_in_inception_s_place_that_is_none_is_refused_with_what_was_found(tmp_path: Path) -> None:
+    path = tmp_path / "inception.onnx"
+    small = InceptionFile(path=str(path), sha256=onnx_of_means(path, 64))
+    with pytest.raises(CheckpointError, match="gives 64 features of a picture, expected 2048"):
+        Inception(small).features(np.zeros((1, 32, 32, 3), np.uint8), 1)
+    with pytest.raises(CheckpointError, match=r"has the sha256 .*, expected 0000"):
+        Inception(small.model_copy(update={"sha256": "0" * 64}))
+    with pytest.raises(CheckpointError, match=r"evaluate\.inception\.path in params\.yaml is .*elsewhere"):
+        Inception(small.model_copy(update={"path": str(tmp_path / "elsewhere")}))
+    path.write_bytes(b"no network")
+    with pytest.raises(CheckpointError, match="is no ONNX file that OpenCV reads"):
+        Inception(small.model_copy(update={"sha256": hashlib.sha256(b"no network").hexdigest()}))
 
 
 def test_the_same_weights_give_the_same_bytes(reports: Path, shared_world: World, tmp_path: Path) -> None:

@@ -37,23 +37,24 @@ def judge_of(world: World) -> Judge:
 
 def test_each_gamma_is_trained_once_judged_and_drawn(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     params, judge = TrainFace.model_validate(BEGAN), judge_of(world)
-    found = gamma_sweep("began32", params, [0.9, 0.3, 0.9], judge, world.data.faces_dir, tmp_path)
+    found = gamma_sweep("began32", params, world.params.watch_collapse, [0.9, 0.3, 0.9], judge, world.data.faces_dir, tmp_path)
     assert list(found) == ["0.3", "0.9"] and all({"precision", "recall", "kid"} <= metrics.keys() for metrics in found.values())
     assert json.loads((tmp_path / "sweep.json").read_text()) == found
     assert json.loads((tmp_path / "0.9" / "card.json").read_text())["training"]["began"]["gamma"] == 0.9
     picture = cv2.imread(str(tmp_path / "sweep.png"))
     assert picture is not None and picture.shape[1] == 900 and picture.std() > 20
+    assert cv2.imread(str(tmp_path / "collapse.png")).std() > 10
 
     monkeypatch.setattr("stages.gamma_sweep.train_face", lambda *_: pytest.fail("trained again"))
-    assert gamma_sweep("began32", params, [0.3, 0.9], judge, world.data.faces_dir, tmp_path) == found
+    assert gamma_sweep("began32", params, world.params.watch_collapse, [0.3, 0.9], judge, world.data.faces_dir, tmp_path) == found
 
 
 def test_other_families_have_no_gamma(world: World, tmp_path: Path) -> None:
     stylegan2 = world.params.train_face["stylegan2"]
     with pytest.raises(ParamsError, match=r"stylegan2 in params\.yaml is stylegan2, expected began"):
-        gamma_sweep("stylegan2", stylegan2, [0.5], judge_of(world), world.data.faces_dir, tmp_path)
+        gamma_sweep("stylegan2", stylegan2, world.params.watch_collapse, [0.5], judge_of(world), world.data.faces_dir, tmp_path)
 
 
 def test_a_gamma_that_is_none_is_refused(world: World, tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match="gamma -1 was found, expected more than 0"):
-        gamma_sweep("began32", TrainFace.model_validate(BEGAN), [-1.0], judge_of(world), world.data.faces_dir, tmp_path)
+        gamma_sweep("began32", TrainFace.model_validate(BEGAN), world.params.watch_collapse, [-1.0], judge_of(world), world.data.faces_dir, tmp_path)

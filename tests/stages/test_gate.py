@@ -149,6 +149,15 @@ def test_a_tagger_of_other_pictures_makes_way_and_an_upscaler_is_compared() -> N
     assert beyond_compare(drawn["upscaler"], real["upscaler"]) == ""
 
 
+def test_numbers_that_were_not_measured_alike_decide_nothing_and_the_champion_stays(decide: Decide, registry: Registry, world: World) -> None:
+    write_model(world.weights_dir, "dcgan32", seed=0, resolution=64)
+    decide()
+    write_model(world.weights_dir, "dcgan32", seed=1)
+    decision = decide()["dcgan32"]
+    assert not decision["promoted"] and champions(registry)["dcgan32"] == "1"
+    assert "kid of version 1 was not measured alike (side 32 against 64), so no number decides; `genga promote` does" in decision["why"]
+
+
 @pytest.mark.usefixtures("begun")
 def test_a_family_without_a_rule_gets_its_newest_version(decide: Decide, registry: Registry, world: World) -> None:
     path = world.root / "gallery" / "images-64.npy"

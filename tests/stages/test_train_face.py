@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from genga.errors import DataError, ParamsError
-from genga.params import TrainFace
+from genga.params import TrainFace, WatchCollapse
 from genga.store import StoreWriter, picture_id
 from models.export import load_model
 from stages.train_face import family_params, train_face
@@ -48,13 +48,17 @@ PARAMS: dict[str, Any] = {
     "adapt": {"target": 0.6, "kimg": 2.0},
     "ema_kimg": 0.1,
 }
+WATCH = WatchCollapse.model_validate(
+    {"action": "flag", "every_kimg": 0.1, "samples": 32, "from_kimg": 0.0, "near_identical": 1.0, "coverage_kept": 0.0, "patience": 2}
+)
 COMMAND = """
 import logging, sys
 from pathlib import Path
-from genga.params import TrainFace
+from genga.params import TrainFace, WatchCollapse
 from stages.train_face import train_face
 logging.basicConfig(level=logging.INFO)
-train_face("stylegan2", TrainFace.model_validate_json(sys.argv[1]), *map(Path, sys.argv[2:]))
+params, watch = (model.model_validate_json(text) for model, text in zip((TrainFace, WatchCollapse), sys.argv[1:]))
+train_face("mine", params, watch, *map(Path, sys.argv[3:]))
 """
 
 
@@ -74,23 +78,37 @@ def faces_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return store_dir
 
 
-def start(faces_dir: Path, root: Path) -> subprocess.Popen[bytes]:
-    params = TrainFace.model_validate(PARAMS).model_dump_json()
+def start(faces_dir: Path, root: Path, params: dict[str, Any]) -> subprocess.Popen[bytes]:
+    sections = TrainFace.model_validate(params).model_dump_json(), WATCH.model_dump_json()
     paths = [faces_dir, root / "runs", root / "weights"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)}
-    return subprocess.Popen([sys.executable, "-c", COMMAND, params, *map(str, paths)], env=environment, stderr=subprocess.PIPE)
+    return subprocess.Popen([sys.executable, "-c", COMMAND, *sections, *map(str, paths)], env=environment, stderr=subprocess.PIPE)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def test_kill_9_in_mid_training_and_the_same_command_ends_in_the_same_bytes(faces_dir: Path, tmp_path: Path) -> None:
-    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
-    whole = start(faces_dir, undisturbed)
+DCGAN = {"arch": "dcgan", "resolution": 32, "z_dim": 6, "width": 8, "kernel": 5, "bn_momentum": 0.5, "activation": "prelu", "dropout": 0.2}
+BEGAN = {"arch": "began", "resolution": 32, "z_dim": 6, "width": 8}
+FAMILIES: dict[str, dict[str, Any]] = {
+    "stylegan2": {},
+    "dcgan": {"model": DCGAN, "warm_up": None, "growth": []},
+    "began": {
+        **{"model": BEGAN, "began": {"gamma": 0.5, "lambda_k": 0.01}, "warm_up": None, "growth": [], "r1_gamma": 0.0, "label_noise": 0.0},
+        "augment": 0.0,
+    },
+}
+
+
+@pytest.mark.parametrize("arch", FAMILIES)
+def test_kill_9_in_mid_training_and_the_same_command_ends_in_the_same_bytes(faces_dir: Path, tmp_path: Path, arch: str) -> None:
+    """Optimizers, averaged weights, BEGAN's balance, augmentation, lazy R1, the watch, the order of the pictures, every random number."""
+    undisturbed, killed, params = tmp_path / "undisturbed", tmp_path / "killed", PARAMS | FAMILIES[arch]
+    whole = start(faces_dir, undisturbed, params)
     assert whole.wait() == 0, whole.stderr and whole.stderr.read().decode()
 
-    victim = start(faces_dir, killed)
+    victim = start(faces_dir, killed, params)
     deadline = time.monotonic() + 120
     while not list((killed / "runs").glob("checkpoints/000000000[23]*.safetensors")):  # in the contest, past the warm-up
         assert victim.poll() is None and time.monotonic() < deadline
@@ -99,29 +117,30 @@ def test_kill_9_in_mid_training_and_the_same_command_ends_in_the_same_bytes(face
     assert victim.wait() == -signal.SIGKILL
     assert not (killed / "weights").exists()
 
-    second = start(faces_dir, killed)
+    second = start(faces_dir, killed, params)
     _, told = second.communicate()
     assert second.returncode == 0 and b"going on from 0." in told
     assert files_of(killed / "weights") == files_of(undisturbed / "weights")
     assert files_of(killed / "runs") == files_of(undisturbed / "runs")
-    assert "stats.jsonl" in files_of(killed / "runs")
+    assert {"stats.jsonl", "collapse.json", "collapse.png"} <= files_of(killed / "runs").keys()
 
 
 def test_the_stage_writes_a_generator_that_loads_and_a_card(faces_dir: Path, tmp_path: Path) -> None:
     short = TrainFace.model_validate({**PARAMS, "warm_up": None, "growth": [], "training": PARAMS["training"] | {"total_kimg": 0.02}})
-    train_face("mine", short, faces_dir, tmp_path / "runs", tmp_path / "weights")
+    train_face("mine", short, WATCH, faces_dir, tmp_path / "runs", tmp_path / "weights")
     G, card = load_model(tmp_path / "weights")
     assert G(torch.randn(2, 6)).shape == (2, 3, 32, 32)
     assert float(torch.as_tensor(G.w_avg).abs().sum()) > 0
     assert card["family"] == "mine" and card["kimg"] == 0.02
     assert card["data"]["count"] == 32 and card["data"]["licences"] == ["CC0-1.0"]
     assert not (tmp_path / "runs" / "checkpoints").exists()
+    assert {path.name for path in (tmp_path / "runs").glob("*.png")} == {"collapse.png", "faces.png", "interpolation.png", "mixing.png"}
 
 
 def test_pictures_of_another_size_are_refused(faces_dir: Path, tmp_path: Path) -> None:
     other = TrainFace.model_validate({**PARAMS, "model": PARAMS["model"] | {"resolution": 64}})
     with pytest.raises(DataError, match=r"no pictures of size 64.*prepare_faces.sizes"):
-        train_face("mine", other, faces_dir, tmp_path / "runs", tmp_path / "weights")
+        train_face("mine", other, WATCH, faces_dir, tmp_path / "runs", tmp_path / "weights")
 
 
 def test_a_family_that_params_do_not_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,112 @@
+"""`genga compare`: the champions of all families, or the versions of one side by side, in numbers and in pictures from the same seeds."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from genga.errors import CheckpointError, DataError, RegistryError
+from genga.params import Evaluate, load_params
+from genga.protocols import difference
+from genga.registry import Registry, Version
+
+FACES = Path("data/faces")
+PICTURES = Path("runs/compare")
+UNLIKE = "≠"  # in place of a number that was not measured like the others
+
+
+def compare(family: str | None, *, again: bool) -> None:
+    """`again`: every version is scored anew by the tagger and the data of today, so that all numbers can be compared."""
+    registry = Registry()
+    families = registry.families()
+    if not families or (family and family not in families):
+        raise RegistryError(
+            f"{family or 'the registry'} has no version, registered are: {', '.join(families) or 'none'}; run `genga repro` to register some"
+        )
+    if family:
+        _compare_versions(registry, family, again)
+        return
+    for name in families:
+        if champion := registry.champion(name):
+            _show(name, [champion], champion, {})
+
+
+def _compare_versions(registry: Registry, family: str, again: bool) -> None:
+    versions, champion = registry.versions(family), registry.champion(family)
+    params = load_params().evaluate
+    if again:
+        versions = _scored_again(registry, params, versions)
+    numbers = [version.number for version in versions]
+    base = versions[numbers.index(champion.number)] if champion and champion.number in numbers else versions[-1]
+    unlike = {version.number: _unlike(version, base) for version in versions}
+    _show(f"versions of {family}", versions, champion, unlike)
+    for number, reasons in unlike.items():
+        for reason in sorted(set(reasons.values())):
+            metrics = ", ".join(metric for metric, why in reasons.items() if why == reason)
+            print(f"version {number}: {metrics} cannot be held against those of version {base.number}: {reason}")
+    if any(unlike.values()):
+        print(f"`genga compare {family} --again` scores every version by one protocol")
+    for entry in registry.history(family):
+        print(f"{entry.when[:19]}  {entry.kind} {entry.was or '-'} -> {entry.to} by {entry.who}: {entry.why}")
+    if path := _drawn(registry, params, versions):
+        print(f"drawn from the same seeds in {path}")
+
+
+def _unlike(version: Version, base: Version) -> dict[str, str]:
+    """metric -> why it is no number to compare; those that can be compared are left out."""
+    reasons = {metric: difference(metric, base.protocol, version.protocol) for metric in version.metrics if version.number != base.number}
+    return {metric: reason for metric, reason in reasons.items() if reason}
+
+
+def _show(title: str, versions: list[Version], champion: Version | None, unlike: dict[str, dict[str, str]]) -> None:
+    """One row per version, one column per number that any of them has."""
+    metrics = sorted({name for version in versions for name in version.metrics})
+    table = Table("family", "version", "", *metrics, "data", "commit", title=title)
+    for version in versions:
+        refused = unlike.get(version.number, {})
+        numbers = [UNLIKE if name in refused else f"{version.metrics[name]:.4g}" if name in version.metrics else "" for name in metrics]
+        facts = [version.facts.get(name, "")[:8] for name in ("data_id", "git_commit")]
+        table.add_row(version.family, version.number, "champion" if champion and version.number == champion.number else "", *numbers, *facts)
+    console = Console()
+    console.width = max(console.width, 160, 60 + 11 * len(metrics))
+    console.print(table)
+
+
+def _scored_again(registry: Registry, params: Evaluate, versions: list[Version]) -> list[Version]:
+    """What cannot be scored any more keeps no number."""
+    from stages.judge import Data, Judge
+
+    data = Data(FACES / "prepared", FACES / "tagged", FACES / "sample", Path("data/labels"), Path("data/figures"))
+    judge = Judge(params, data, Path("weights/tagger"), Path("weights/figure-pose"))
+    scored = []
+    for version in versions:
+        metrics: dict[str, float] = {}
+        protocol: dict[str, Any] = {}
+        try:
+            score = judge.score(version.family, registry.version_dir(version.family, version.number))
+            metrics, protocol = score.metrics, score.protocol
+        except (CheckpointError, DataError) as error:
+            print(f"version {version.number} cannot be scored any more: {error}")
+        scored.append(replace(version, metrics=metrics, facts=version.facts | {"protocol": json.dumps(protocol)}))
+    return scored
+
+
+def _drawn(registry: Registry, params: Evaluate, versions: list[Version]) -> Path | None:
+    """One picture of what each version draws from the same seeds; None of families that do not draw faces."""
+    from genga.pictures import encode_png
+    from models.export import load_model, read_card
+    from models.kinds import kind_of
+    from models.metrics.sampling import Sampling
+    from models.metrics.showing import side_by_side
+
+    folders = {version.number: registry.version_dir(version.family, version.number) for version in versions if "card.json" in version.files}
+    generators = {f"version {number}": load_model(folder)[0] for number, folder in folders.items() if kind_of(read_card(folder)) == "face"}
+    if not generators:
+        return None
+    path = PICTURES / f"{versions[0].family}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encode_png(side_by_side(generators, Sampling(params.samples, params.seed, params.batch_size))))
+    return path

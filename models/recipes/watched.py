@@ -1,0 +1,126 @@
+"""A training of a face generator under watch: does it collapse?
+
+Every step: the length of both networks' gradients. Every `every_kimg`: samples from fixed latents against pictures trained on, by colours and edges
+(models/metrics/colours_edges.py, not trained to please): recall, coverage, near_identical, and spread, the samples' standard deviation where
+that of real pictures is 1. All of it goes where the losses go, into stats.jsonl and MLflow, and draws no random numbers: the training is the same
+without.
+
+The alarm: `patience` looks in a row at which too many samples are nearly another one, or coverage has fallen too far below the best so far.
+It is written down, and where params say so the training stops there; run again with `action: flag`, it goes on from its last checkpoint.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from genga.errors import CollapseError
+from genga.params import Training, WatchCollapse
+from models import parallel
+from models.loop import Scalars, Tracker, crosses, fit
+from models.metrics.collapse import write_report
+from models.metrics.colours_edges import colours_and_edges
+from models.metrics.distance import Features, Reference, density_coverage, near_identical, precision_recall
+from models.metrics.sampling import Sampling, draw_faces
+from models.recipes.gan import GanRecipe
+
+BATCH = 64
+
+log = logging.getLogger(__name__)
+
+
+class Watched:
+    def __init__(self, recipe: GanRecipe, pictures: NDArray[np.uint8], params: WatchCollapse, what: str) -> None:
+        """`pictures`: uint8 (N, R, R, 3), some of those that the generator learns from; `params.samples` of them are the best number."""
+        self._recipe, self._params, self._what = recipe, params, what
+        self._sampling = Sampling(params.samples, 0, BATCH)
+        self._real = Reference.of(colours_and_edges(pictures))
+        self._best_coverage, self._bad_looks = 0.0, 0
+        self.alarm = ""
+
+    def step(self, batch: Tensor, cur_nimg: int) -> Scalars:
+        if self.alarm and self._params.action == "stop":
+            raise CollapseError(
+                f"{self._what} collapsed {self.alarm}; more pictures, augmentation, a larger r1_gamma or a smaller d_lr help, see docs/collapse.md; "
+                "with watch_collapse.action: flag in params.yaml the training goes on all the same"
+            )
+        scalars = self._recipe.step(batch, cur_nimg)
+        scalars |= {"g_grad": gradient_norm(self._recipe.G), "d_grad": gradient_norm(self._recipe.D)}
+        now = cur_nimg + self._recipe.params.training.batch_size
+        return scalars | self._look(now / 1000) if crosses(self._params.every_kimg, cur_nimg, now) else scalars
+
+    def _look(self, kimg: float) -> Scalars:
+        self._recipe.settle()
+        made = self._real.standardised(colours_and_edges(draw_faces(self._recipe.G_ema, self._sampling)))
+        seen = diversity(self._real.features, made)
+        self._judge(seen, kimg)
+        return seen | {"alarm": float(self._bad_looks >= self._params.patience)}
+
+    def _judge(self, seen: Scalars, kimg: float) -> None:
+        params, why = self._params, ""
+        if seen["near_identical"] > params.near_identical:
+            why = f"{seen['near_identical']:.0%} of the samples are nearly another one"
+        elif seen["coverage"] < params.coverage_kept * self._best_coverage:
+            why = f"coverage fell from {self._best_coverage:.2f} to {seen['coverage']:.2f}"
+        self._best_coverage = max(self._best_coverage, seen["coverage"])
+        self._bad_looks = self._bad_looks + 1 if why and kimg >= params.from_kimg else 0
+        if self._bad_looks >= params.patience and not self.alarm:
+            self.alarm = f"at {kimg:g} kimg: {why}"
+            log.warning("%s collapsed %s; see docs/collapse.md", self._what, self.alarm)
+
+    def notes(self) -> list[str]:
+        """What the card says of it."""
+        return [f"Its training collapsed {self.alarm}."] if self.alarm else []
+
+    def sample(self) -> NDArray[np.uint8]:
+        return self._recipe.sample()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"recipe": self._recipe.state_dict(), "watch": [self._best_coverage, self._bad_looks, self.alarm]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._recipe.load_state_dict(state["recipe"])
+        self._best_coverage, self._bad_looks, self.alarm = state["watch"]
+
+
+def fit_watched(
+    watched: Watched,
+    batch_at: Callable[[int], Any],
+    params: Training,
+    watch: WatchCollapse,
+    run_dir: Path,
+    *,
+    what: str,
+    fingerprint: str,
+    tracker: Tracker | None,
+) -> None:
+    """`fit`, and the collapse report however it ends."""
+    try:
+        fit(watched, batch_at, params, run_dir, what=what, fingerprint=fingerprint, tracker=tracker)
+    finally:
+        if parallel.rank() == 0 and (run_dir / "stats.jsonl").is_file():
+            for path in write_report(run_dir, watch, watched.alarm):
+                if tracker:
+                    tracker.file(path)
+
+
+def diversity(real: Features, made: Features) -> Scalars:
+    count = min(len(real), len(made))  # shares of neighbours mean the same only in sets of one size
+    real, made = real[:count], made[:count]
+    return {
+        "recall": precision_recall(real, made)[1],
+        "coverage": density_coverage(real, made)[1],
+        "near_identical": near_identical(real, made),
+        "spread": float(np.sqrt(made.var(axis=0).mean() / real.var(axis=0).mean())),
+    }
+
+
+def gradient_norm(network: nn.Module) -> float:
+    """Of what the last step left."""
+    slopes: Iterable[Tensor] = [weight.grad for weight in network.parameters() if weight.grad is not None]
+    return float(torch.nn.utils.get_total_norm(slopes))

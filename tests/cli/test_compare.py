@@ -1,0 +1,80 @@
+"""`genga compare`: versions in numbers and pictures; numbers that were not measured alike are refused."""
+
+import json
+from pathlib import Path
+
+import cv2
+import pytest
+import yaml
+from safetensors.numpy import save_file
+
+from cli.compare import compare
+from genga.errors import RegistryError
+from genga.registry import Registry
+
+REPO = Path(__file__).parents[2]
+PROTOCOL = {"samples": 40, "seed": 0, "extractors": {"tagger": {"sha256": "a" * 64}, "edges": {"sha256": "e" * 64}}}
+MODEL = {"arch": "dcgan", "resolution": 32, "z_dim": 8, "width": 8, "kernel": 4, "bn_momentum": 0.5, "activation": "relu", "dropout": 0.0}
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    document = yaml.safe_load((REPO / "params.yaml").read_text())
+    document["evaluate"] |= {"samples": 40, "batch_size": 32}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(document))
+    return Registry()
+
+
+def register(registry: Registry, seed: int, kid: float, protocol: dict[str, object]) -> str:
+    import torch
+
+    from models.export import save_model
+    from models.networks import build
+
+    torch.manual_seed(seed)
+    card = {"family": "dcgan32", "model": MODEL, "training": {}, "data": {}, "kimg": 0.0, "metrics": {}, "notes": []}
+    save_model(Path("made") / str(seed), build(MODEL), card)
+    metrics = {"kid": kid, "edges/kid": 2 * kid}
+    return registry.register("dcgan32", Path("made") / str(seed), metrics, {"data_id": "d", "protocol": json.dumps(protocol)}).number
+
+
+def test_versions_measured_alike_stand_in_one_table_and_one_picture(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed, kid in ((0, 0.125), (1, 0.25)):
+        register(registry, seed, kid, PROTOCOL)
+    registry.promote("dcgan32", "1", "ann", "better")
+    compare("dcgan32", again=False)
+    said = capsys.readouterr().out
+    assert "0.125" in said and "0.25" in said and "0.5" in said and "champion" in said
+    assert "cannot be held against" not in said
+    picture = cv2.imread("runs/compare/dcgan32.png")
+    assert picture is not None and picture.shape == (2 * 32, 130 + 12 * 32, 3)
+
+
+def test_numbers_of_another_protocol_are_refused_with_the_reason_and_the_way_out(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    other = PROTOCOL | {"extractors": PROTOCOL["extractors"] | {"tagger": {"sha256": "b" * 64}}}  # type: ignore[operator]
+    register(registry, 0, 0.125, PROTOCOL)
+    register(registry, 1, 0.75, other)
+    registry.promote("dcgan32", "1", "ann", "better")
+    compare("dcgan32", again=False)
+    said = capsys.readouterr().out
+    assert "version 2: kid cannot be held against those of version 1: tagger.sha256 aaaaaaaaaaaa against bbbbbbbbbbbb" in said
+    assert "0.75" not in said and "1.5" in said, "the number by colours and edges was measured alike"
+    assert "`genga compare dcgan32 --again` scores every version by one protocol" in said
+
+
+def test_a_family_that_draws_no_faces_is_compared_without_a_picture(registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "made" / "upscaler"
+    folder.mkdir(parents=True)
+    save_file({}, folder / "weights.safetensors")
+    (folder / "card.json").write_text(json.dumps({"model": {"arch": "upscaler"}}))
+    registry.register("upscaler", folder, {"psnr": 22.5}, {})
+    compare("upscaler", again=False)
+    assert "22.5" in capsys.readouterr().out and not Path("runs").exists()
+
+
+def test_an_unknown_family_names_those_that_there_are(registry: Registry) -> None:
+    register(registry, 0, 0.125, PROTOCOL)
+    with pytest.raises(RegistryError, match="dcgan64 has no version, registered are: dcgan32"):
+        compare("dcgan64", again=False)
