@@ -86,16 +86,19 @@ def planned(params: TrainFace, batch: Tensor, minutes: float) -> TrainFace:
     return params.model_copy(update={"training": training, "warm_up": warm_up, "growth": growth})
 
 
-class Turned(nn.Sequential):
-    """image (N, 3, 64, 64) -> logits of four quarter turns (N, 4); all but its last layer give features (N, 256). Gidaris et al. 2018."""
+class Turned(nn.Module):
+    """image (N, 3, 64, 64) -> logits of four quarter turns (N, 4), from features (N, 256) (Gidaris et al. 2018, https://arxiv.org/abs/1803.07728)."""
 
     def __init__(self) -> None:
+        super().__init__()
         widths = [3, 32, 64, 128, 256]
         blocks = [nn.Sequential(nn.Conv2d(a, b, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU()) for a, b in pairwise(widths)]
-        super().__init__(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(256, 4))
+        self.features = nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.out = nn.Linear(256, 4)
 
-    def features(self, images: Tensor) -> Tensor:
-        return self[:-1](images)  # type: ignore[no-any-return]
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.out(self.features(images))
+        return logits
 
 
 def learn_turns(pictures: Pictures, minutes: float) -> Turned:
@@ -174,8 +177,9 @@ def samples(training: Training) -> Pictures:
 
 
 def families() -> dict[str, TrainFace]:
-    names = ("evening", "fastgan")
-    found = parse_params(with_profiles(*names), f"params.yaml with {names}").train_face
+    found: dict[str, TrainFace] = {}
+    for name in ("evening", "fastgan"):
+        found |= parse_params(with_profiles(name), f"params.yaml with profiles/{name}.yaml").train_face
     return {name: params for name, params in found.items() if params.model.resolution == SIDE}
 
 

@@ -257,6 +257,23 @@ def test_stylegan2_has_any_power_of_two(side: int) -> None:
         assert stylegan2.Discriminator(side, 1024, 8)(images).shape == (1, 1)
 
 
+def test_fastgan_s_small_maps_say_which_channels_of_large_ones_matter() -> None:
+    G: Any = build(SMALL["fastgan"] | {"resolution": 128, "channel_base": 1024}).eval()
+    assert list(G.excitations) == ["64", "128"]
+    z = torch.randn(2, G.z_dim)
+    with torch.no_grad():
+        for weight in G.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+        before = G(z)
+        assert before.shape == (2, 3, 128, 128)
+        for excitation in G.excitations.values():
+            excitation[3].weight.zero_()
+            excitation[3].bias.fill_(-20.0)
+        after = G(z)
+    assert not torch.allclose(before, after, atol=1e-2)
+    assert torch.allclose(after, torch.tanh(G.to_rgb.bias)[:, None, None].expand_as(after), atol=1e-4)
+
+
 def test_minibatch_stddev_sees_whether_pictures_differ() -> None:
     same, different = torch.ones(4, 2, 4, 4), torch.randn(4, 2, 4, 4)
     both = stylegan2.minibatch_stddev(torch.cat([same, different]))
