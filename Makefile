@@ -59,7 +59,7 @@ lint: setup
 	@mypy
 
 bench: setup
-	@for promise in drawing import nearest serve store tag_speed weak_labels; do echo "bench.$$promise"; python -m bench.$$promise; done
+	@for promise in drawing import loop_speed memory nearest serve store tag_speed weak_labels; do echo "bench.$$promise"; python -m bench.$$promise; done
 
 bench-quality: setup  # an hour: trainings
 	@for promise in pose_quality sketch_quality outside_drawings tagger_quality active_learning; do echo "bench.$$promise"; python -m bench.$$promise; done
