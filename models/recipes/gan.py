@@ -23,7 +23,7 @@ from models.ema import averaged_copy, update_ema
 from models.export import grid
 from models.loop import Resumable, Scalars
 from models.networks import stylegan2
-from models.precision import autocast, channels_last, device
+from models.precision import autocast, channels_last, compile_on_gpu, device
 
 SHOWN = 64
 SETTLED_ON = 1024  # latents
@@ -36,6 +36,7 @@ class GanRecipe(Resumable):
         self.params = params
         self.G, self.D = channels_last(G), channels_last(D)
         self.G_ema = averaged_copy(self.G)
+        compile_on_gpu(self.G, self.D)
         betas = (params.beta1, params.beta2)
         self._g_optimizer = torch.optim.Adam([weight for weight in G.parameters() if weight.requires_grad], params.g_lr, betas, fused=True)
         self._d_optimizer = torch.optim.Adam(D.parameters(), params.d_lr, betas, fused=True)
@@ -143,7 +144,7 @@ def _mirrored(images: Tensor) -> Tensor:
 def _r1(D: nn.Module, real: Tensor) -> Tensor:
     """|grad D(real)|^2, mean over the pictures; in float32, because it is differentiated twice."""
     real = real.detach().requires_grad_()
-    (slope,) = torch.autograd.grad(D(real).sum(), real, create_graph=True)
+    (slope,) = torch.autograd.grad(D.forward(real).sum(), real, create_graph=True)
     return slope.square().sum(dim=(1, 2, 3)).mean()
 
 
