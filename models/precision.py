@@ -1,7 +1,7 @@
 """Where and in what number format a network runs: a GPU when there is one, bf16 where the processor computes in it."""
 
 from contextlib import AbstractContextManager
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import nn
@@ -34,3 +34,16 @@ def autocast(precision: Precision) -> AbstractContextManager[None]:
 def channels_last(module: M) -> M:
     """Moved to the device, weights laid out NHWC: convolutions then need no reordering."""
     return module.to(device=device(), memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def compile_on_gpu(G: Any, D: Any) -> None:
+    """A pair of generator and discriminator, compiled where there is a GPU; a CPU may have no compiler. `D.forward` stays as it was, for what is
+    differentiated twice: compiled code cannot be.
+    """
+    if device().type == "cuda":
+        compile_pair(G, D, "inductor")
+
+
+def compile_pair(G: Any, D: Any, backend: str) -> None:
+    G.synthesis = torch.compile(G.synthesis, backend=backend)
+    D.compile(backend=backend)

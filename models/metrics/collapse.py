@@ -61,6 +61,8 @@ def drawn(curves: Mapping[str, Curve]) -> NDArray[np.uint8]:
         axes.legend(fontsize=7)
         if "g_grad" in names:
             axes.set_yscale("log")
+        if "near_identical" in names:
+            axes.set_ylim(-0.03, 1.03)
     figure.supxlabel("kimg", fontsize=9)
     canvas.draw()  # type: ignore[no-untyped-call]
     pixels: NDArray[np.uint8] = np.array(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]

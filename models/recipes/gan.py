@@ -24,7 +24,7 @@ from models.ema import averaged_copy, update_ema
 from models.export import grid
 from models.loop import Resumable, Scalars
 from models.networks import stylegan2
-from models.precision import autocast, channels_last, device
+from models.precision import autocast, channels_last, compile_on_gpu, device
 from models.recipes.style import SHRINK, PathLength, mixed
 
 SHOWN = 64
@@ -54,6 +54,7 @@ class GanRecipe(Resumable):
         self.params = params
         self.G, self.D = channels_last(G), channels_last(D)
         self.G_ema = averaged_copy(self.G)
+        compile_on_gpu(self.G, self.D)
         betas = (params.beta1, params.beta2)
         self._g_optimizer = torch.optim.Adam([weight for weight in G.parameters() if weight.requires_grad], params.g_lr, betas, fused=True)
         self._d_optimizer = torch.optim.Adam(D.parameters(), params.d_lr, betas, fused=True)
@@ -121,7 +122,9 @@ class GanRecipe(Resumable):
         scalars = {"g_loss": loss.item()}
         if self._path_length and self._path_length.is_due(step):
             ws = self._latents(max(1, len(real) // SHRINK)).requires_grad_()
-            penalty, scalars["path_length"] = self._path_length.penalty(_synthesis(self.G, ws, level), ws)
+            penalty, scalars["path_length"] = self._path_length.penalty(
+                type(self.G).synthesis(self.G, ws, *level), ws
+            )  # differentiated twice: never compiled
             loss = loss + penalty
         descend(loss, self._g_optimizer)
         return scalars
@@ -137,7 +140,7 @@ class GanRecipe(Resumable):
     def _penalty(self, images: Tensor, level: Level) -> Tensor:
         """|grad D|^2, mean over the pictures; in float32, because it is differentiated twice."""
         images = images.detach().float().requires_grad_()
-        (slope,) = torch.autograd.grad(_faded(self.D, images, level).sum(), images, create_graph=True)
+        (slope,) = torch.autograd.grad(_faded(self.D.forward, images, level).sum(), images, create_graph=True)
         return slope.square().sum(dim=(1, 2, 3)).mean()
 
     def _latents(self, count: int) -> Tensor:

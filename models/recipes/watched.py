@@ -1,9 +1,9 @@
 """A training of a face generator under watch: does it collapse?
 
-Every step: the length of both networks' gradients. Every `every_kimg`: samples from fixed latents against pictures trained on, by colours and edges
-(models/metrics/colours_edges.py, not trained to please): recall, coverage, near_identical, and spread, the samples' standard deviation where
-that of real pictures is 1. All of it goes where the losses go, into stats.jsonl and MLflow, and draws no random numbers: the training is the same
-without.
+Every step: the length of both networks' gradients. Every `every_kimg`: samples from fixed latents against pictures trained on, by the colours of
+8 x 8 cells (a network's features, or edges, find differences in pictures that are all alike and pale): recall, coverage, near_identical, and spread,
+the samples' standard deviation where that of real pictures is 1. All of it goes where the losses go, into stats.jsonl and MLflow, and draws no random
+numbers: the training is the same without.
 
 The alarm: `patience` looks in a row at which too many samples are nearly another one, or coverage has fallen too far below the best so far.
 It is written down, and where params say so the training stops there; run again with `action: flag`, it goes on from its last checkpoint.
@@ -24,12 +24,13 @@ from genga.params import Training, WatchCollapse
 from models import parallel
 from models.loop import Scalars, Tracker, crosses, fit
 from models.metrics.collapse import write_report
-from models.metrics.colours_edges import colours_and_edges
+from models.metrics.colours_edges import colours
 from models.metrics.distance import Features, Reference, density_coverage, near_identical, precision_recall
 from models.metrics.sampling import Sampling, draw_faces
 from models.recipes.gan import GanRecipe
 
 BATCH = 64
+CELLS = 8
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class Watched:
         """`pictures`: uint8 (N, R, R, 3), some of those that the generator learns from; `params.samples` of them are the best number."""
         self._recipe, self._params, self._what = recipe, params, what
         self._sampling = Sampling(params.samples, 0, BATCH)
-        self._real = Reference.of(colours_and_edges(pictures))
+        self._real = Reference.of(colours(pictures, CELLS))
         self._best_coverage, self._bad_looks = 0.0, 0
         self.alarm = ""
 
@@ -56,7 +57,7 @@ class Watched:
 
     def _look(self, kimg: float) -> Scalars:
         self._recipe.settle()
-        made = self._real.standardised(colours_and_edges(draw_faces(self._recipe.G_ema, self._sampling)))
+        made = self._real.standardised(colours(draw_faces(self._recipe.G_ema, self._sampling), CELLS))
         seen = diversity(self._real.features, made)
         self._judge(seen, kimg)
         return seen | {"alarm": float(self._bad_looks >= self._params.patience)}

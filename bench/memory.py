@@ -1,0 +1,75 @@
+"""Promise: 71,300 faces at 128 px train memory-mapped, and the process itself stays under 3 GB at batch 32.
+
+    python -m bench.memory [--count 71300] [--steps 12]
+
+The store is made here, sparse on the disk (3.5 GB of zeros and a little noise that nobody has to write), and its pages are touched as a training
+touches them. The process's own memory is RssAnon of /proc/self/status; VmRSS beside it counts the pages of the store that the system happens to
+keep in its cache and takes back when others need them. Both are the highest that were seen after any step.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from genga.params import load_params
+from genga.store import Store
+from models.batches import Pictures, Sampler
+from models.loop import seed_step
+from models.recipes.faces import face_recipe
+from models.recipes.watched import Watched
+
+COUNT, SIDE, BATCH = 71_300, 128, 32
+PROMISED = 3.0  # GB
+
+
+def write_sparse(faces_dir: Path, count: int) -> Store:
+    faces_dir.mkdir()
+    images = np.lib.format.open_memmap(faces_dir / f"images-{SIDE}.npy", mode="w+", dtype=np.uint8, shape=(count, SIDE, SIDE, 3))  # type: ignore[no-untyped-call]
+    rng = np.random.default_rng(0)
+    images[:: count // 256] = rng.integers(0, 256, images[:: count // 256].shape, dtype=np.uint8)
+    del images
+    rows = {"id": [f"{row:064x}" for row in range(count)], "split": ["train"] * count, "licence": ["unknown"] * count, "source": ["noise"] * count}
+    pq.write_table(pa.table(rows), faces_dir / "manifest.parquet")
+    return Store(faces_dir)
+
+
+def gigabytes() -> dict[str, float]:
+    lines = (line.split() for line in Path("/proc/self/status").read_text().splitlines())
+    return {words[0].rstrip(":"): int(words[1]) / 1e6 for words in lines if words and words[0] in ("RssAnon:", "VmRSS:")}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=COUNT)
+    parser.add_argument("--steps", type=int, default=12)
+    args = parser.parse_args()
+    params, watch = load_params().train_face["stylegan2"], load_params().watch_collapse
+    model = params.model.model_copy(update={"resolution": SIDE})
+    training = params.training.model_copy(update={"batch_size": BATCH})
+    params = params.model_copy(update={"model": model, "training": training, "warm_up": None, "growth": []})
+    with tempfile.TemporaryDirectory() as scratch:
+        faces = write_sparse(Path(scratch) / "faces", args.count)
+        pictures = Pictures(faces, SIDE, faces.indices("train"))
+        assert len(faces.data_id) == 64
+        sampler = Sampler(len(pictures), 0)
+        recipe = Watched(face_recipe(params), pictures.some(watch.samples), watch.model_copy(update={"every_kimg": BATCH * 4 / 1000}), "bench")
+        most: dict[str, float] = {}
+        for cur_nimg in range(0, args.steps * BATCH, BATCH):
+            seed_step(0, cur_nimg)
+            recipe.step(pictures.__getitems__(sampler.idxs_at(cur_nimg, BATCH)), cur_nimg)
+            if cur_nimg == BATCH * 2:
+                recipe.sample()
+            most = {name: max(value, most.get(name, 0.0)) for name, value in gigabytes().items()}
+        size = faces.dir / f"images-{SIDE}.npy"
+        print(f"memory: {len(faces)} faces of {SIDE} px, {size.stat().st_size / 1e9:.2f} GB mapped; {args.steps} steps of batch {BATCH}")
+        print(
+            f"memory: the process's own RssAnon {most['RssAnon']:.2f} GB, promised < {PROMISED:g} GB; VmRSS with mapped pages {most['VmRSS']:.2f} GB"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""Two processes on the CPU train as one does with the same batches."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from genga.params import TrainFace, WatchCollapse
+from genga.store import StoreWriter, picture_id
+
+REPO = Path(__file__).parents[2]
+SCRIPT = """
+import sys
+from pathlib import Path
+from genga.params import TrainFace, WatchCollapse
+from models import parallel
+from stages.train_face import train_face
+params, watch = (section.model_validate_json(text) for section, text in zip((TrainFace, WatchCollapse), sys.argv[2:4]))
+with parallel.together(int(sys.argv[1]) or None):
+    train_face("mine", params, watch, *map(Path, sys.argv[4:]))
+"""
+PARAMS: dict[str, Any] = {
+    "training": {"batch_size": 8, "total_kimg": 0.08, "log_kimg": 0.008, "sample_kimg": 1.0, "checkpoint_kimg": 0.04, "precision": "fp32", "seed": 0},
+    **{"began": None, "warm_up": None, "growth": [], "g_lr": 0.002, "d_lr": 0.002, "beta1": 0.5, "beta2": 0.99, "r1_gamma": 1.0, "r1_interval": 3},
+    **{"label_noise": 0.1, "augment": 0.5, "ema_kimg": 0.02},
+}
+# batch norm, dropout and lazy R1; minibatch stddev under R1, a warm-up, growth; BEGAN's balance
+FAMILIES: dict[str, dict[str, Any]] = {
+    "dcgan": {
+        "model": {"arch": "dcgan", "resolution": 32, "z_dim": 6, "width": 8, "kernel": 5, "bn_momentum": 0.5, "activation": "prelu", "dropout": 0.2}
+    },
+    "stylegan2": {
+        "model": {"arch": "stylegan2", "resolution": 32, "z_dim": 6, "w_dim": 8, "mapping_layers": 2, "channel_base": 256, "channel_max": 16},
+        "warm_up": {"kimg": 0.024, "lr": 0.005, "kl_weight": 0.0001},
+        "growth": [{"side": 16, "until_kimg": 0.048}],
+    },
+    "began": {
+        **{"model": {"arch": "began", "resolution": 32, "z_dim": 6, "width": 8}, "began": {"gamma": 0.5, "lambda_k": 0.01}},
+        **{"r1_gamma": 0.0, "label_noise": 0.0, "augment": 0.0},
+    },
+}
+WATCH = {"action": "flag", "every_kimg": 0.04, "samples": 16, "from_kimg": 9.0, "near_identical": 1.0, "coverage_kept": 0.0, "patience": 1}
+
+
+@pytest.fixture(scope="module")
+def faces_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pictures = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8).repeat(4, axis=1).repeat(4, axis=2)
+    store_dir = tmp_path_factory.mktemp("faces") / "prepared"
+    with StoreWriter(store_dir, {"32": (32, 32, 3)}) as writer:
+        writer.append([{"id": picture_id(each), "split": "train", "licence": "CC0-1.0", "source": "drawn"} for each in pictures], **{"32": pictures})
+    return store_dir
+
+
+def train(faces_dir: Path, root: Path, arch: str, *launcher: str, devices: int, batch_size: int = 8) -> subprocess.CompletedProcess[str]:
+    root.mkdir()
+    script = root / "train.py"
+    script.write_text(SCRIPT)
+    params = TrainFace.model_validate(PARAMS | FAMILIES[arch] | {"training": PARAMS["training"] | {"batch_size": batch_size}})
+    sections = params.model_dump_json(), WatchCollapse.model_validate(WATCH).model_dump_json()
+    paths = map(str, (faces_dir, root / "runs", root / "weights"))
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)}
+    command = [sys.executable, *launcher, str(script), str(devices), *sections, *paths]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+
+
+def losses(root: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (root / "runs" / "stats.jsonl").read_text().splitlines()]
+
+
+def assert_alike(one: Path, two: Path) -> None:
+    for ours, theirs in zip(losses(one), losses(two), strict=True):
+        assert ours == pytest.approx(theirs, rel=2e-3, abs=2e-4)
+    first = losses(one)[0].keys() & {"d_loss", "g_loss", "l1", "d_real"}
+    assert first and {name: losses(one)[0][name] for name in first} == pytest.approx({name: losses(two)[0][name] for name in first}, rel=1e-5)
+    ours, theirs = (load_file(root / "weights" / "weights.safetensors") for root in (one, two))
+    for name, weight in ours.items():
+        assert np.abs(weight - theirs[name]).max() < 5e-3, name
+
+
+@pytest.mark.parametrize("arch", FAMILIES)
+def test_two_processes_have_the_losses_of_one_with_the_same_batches(faces_dir: Path, tmp_path: Path, arch: str) -> None:
+    one = train(faces_dir, tmp_path / "one", arch, devices=1)
+    assert one.returncode == 0, one.stderr
+    two = train(faces_dir, tmp_path / "two", arch, devices=2)
+    assert two.returncode == 0, two.stderr
+    assert_alike(tmp_path / "one", tmp_path / "two")
+
+
+def test_torchrun_does_the_same(faces_dir: Path, tmp_path: Path) -> None:
+    one = train(faces_dir, tmp_path / "one", "dcgan", devices=1)
+    two = train(faces_dir, tmp_path / "two", "dcgan", "-m", "torch.distributed.run", "--nproc-per-node", "2", devices=0)
+    assert one.returncode == two.returncode == 0, two.stderr
+    assert_alike(tmp_path / "one", tmp_path / "two")
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(faces_dir: Path, tmp_path: Path) -> None:
+    refused = train(faces_dir, tmp_path / "odd", "dcgan", devices=2, batch_size=5)
+    assert refused.returncode != 0 and "a batch of 5 was found for 2 processes" in refused.stderr

@@ -1,0 +1,20 @@
+"""What runs on a GPU only, as far as a CPU can tell: compiled networks give the same step. `aot_eager` traces as the GPU's compiler does."""
+
+import pytest
+import torch
+from one_batch import flat_faces, train
+from test_gan import MODELS, params_for
+
+from models.precision import compile_pair
+from models.recipes.faces import face_recipe
+
+
+@pytest.mark.parametrize("arch", MODELS)
+def test_compiled_networks_take_the_same_steps_with_r1_among_them(arch: str) -> None:
+    plain, compiled = face_recipe(params_for(arch)), face_recipe(params_for(arch))
+    compile_pair(compiled.G, compiled.D, "aot_eager")
+    faces = flat_faces()
+    for theirs, ours in zip(train(plain, faces, 3), train(compiled, faces, 3), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-4)
+    assert plain.state_dict()["G"].keys() == compiled.state_dict()["G"].keys()
+    assert all(torch.allclose(a, b, atol=1e-3) for a, b in zip(plain.G_ema.parameters(), compiled.G_ema.parameters(), strict=True))

@@ -1,0 +1,97 @@
+"""Does the watch see a collapse, and only then? Small pictures, short trainings, made to collapse or not."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from genga.errors import CollapseError
+from genga.params import TrainFace, WatchCollapse
+from models.recipes.faces import face_recipe
+from models.recipes.watched import Watched, diversity, fit_watched
+
+WATCH = {"action": "flag", "every_kimg": 0.5, "samples": 128, "from_kimg": 2.0, "near_identical": 0.5, "coverage_kept": 0.5, "patience": 2}
+PARAMS: dict[str, Any] = {
+    "model": {"arch": "dcgan", "resolution": 16, "z_dim": 16, "width": 8, "kernel": 4, "bn_momentum": 0.1, "activation": "relu", "dropout": 0.0},
+    "training": {"batch_size": 16, "total_kimg": 4.0, "log_kimg": 0.5, "sample_kimg": 4.0, "checkpoint_kimg": 1.0, "precision": "fp32", "seed": 0},
+    **{"began": None, "warm_up": None, "growth": [], "g_lr": 0.002, "d_lr": 0.002, "beta1": 0.5, "beta2": 0.99, "r1_gamma": 0.1, "r1_interval": 4},
+    **{"label_noise": 0.0, "augment": 0.0, "ema_kimg": 0.2},
+}
+HEALTHY: dict[str, Any] = {"g_lr": 0.01, "d_lr": 0.01, "augment": 0.2}
+COLLAPSING: dict[str, Any] = {"g_lr": 0.005, "d_lr": 0.05, "r1_gamma": 0.0}  # a strong discriminator, no augmentation, 200 pictures
+
+
+def squares(count: int) -> np.ndarray:
+    """uint8 (N, 16, 16, 3): a square on a ground, each of its own colour, anywhere."""
+    rng = np.random.default_rng(0)
+    pictures = np.zeros((count, 16, 16, 3), np.uint8) + rng.integers(0, 256, (count, 1, 1, 3), dtype=np.uint8)
+    for picture, (top, left), colour in zip(pictures, rng.integers(0, 9, (count, 2)), rng.integers(0, 256, (count, 3)), strict=True):
+        picture[top : top + 8, left : left + 8] = colour
+    return pictures
+
+
+def train(run_dir: Path, pictures: np.ndarray, changes: dict[str, Any], **watch: Any) -> Watched:
+    params, rule = TrainFace.model_validate(PARAMS | changes), WatchCollapse.model_validate(WATCH | watch)
+    watched = Watched(face_recipe(params), pictures[:: len(pictures) // 100][:128], rule, "dcgan16")
+    tensors = torch.from_numpy(pictures)
+
+    def batch_at(cur_nimg: int) -> torch.Tensor:
+        return tensors[torch.from_numpy(np.random.default_rng(cur_nimg).integers(0, len(tensors), 16))]
+
+    fit_watched(watched, batch_at, params.training, rule, run_dir, what="train dcgan16", fingerprint="a", tracker=None)
+    return watched
+
+
+def test_a_healthy_training_gives_no_alarm_and_a_report(tmp_path: Path) -> None:
+    watched = train(tmp_path, squares(2000), HEALTHY)
+    assert watched.alarm == "" and watched.notes() == []
+    report = json.loads((tmp_path / "collapse.json").read_text())
+    assert report["alarm"] == "" and report["rule"] == WATCH
+    looks = [line for line in report["curve"] if "coverage" in line]
+    assert [line["kimg"] for line in looks] == pytest.approx([0.512, 1.008, 1.504, 2.0, 2.512, 3.008, 3.504, 4.0])
+    assert {"recall", "coverage", "near_identical", "spread", "d_real", "d_made", "g_grad", "d_grad", "alarm"} <= looks[0].keys()
+    assert cv2.imread(str(tmp_path / "collapse.png")).std() > 10
+
+
+def test_a_training_made_to_collapse_is_flagged_and_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        watched = train(tmp_path, squares(200), COLLAPSING)
+    assert watched.alarm and "dcgan16 collapsed at" in caplog.text
+    assert watched.notes() == [f"Its training collapsed {watched.alarm}."]
+    report = json.loads((tmp_path / "collapse.json").read_text())
+    assert report["alarm"] == watched.alarm and report["curve"][-1]["kimg"] == 4.0
+
+
+def test_the_same_is_stopped_where_params_say_so_and_goes_on_when_they_no_longer_do(tmp_path: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(CollapseError, match=r"dcgan16 collapsed at .* kimg: .*docs/collapse.md.*action: flag"):
+            train(tmp_path, squares(200), COLLAPSING, action="stop")
+        report = json.loads((tmp_path / "collapse.json").read_text())
+        assert report["alarm"] and report["curve"][-1]["kimg"] < 4.0
+    assert train(tmp_path, squares(200), COLLAPSING).alarm == report["alarm"]
+    undisturbed = train(tmp_path / "undisturbed", squares(200), COLLAPSING)
+    assert undisturbed.alarm == report["alarm"]
+    assert (tmp_path / "stats.jsonl").read_bytes() == (tmp_path / "undisturbed" / "stats.jsonl").read_bytes()
+
+
+def test_the_watch_changes_nothing_of_the_training(tmp_path: Path) -> None:
+    weights = []
+    for every in (0.25, 1.0):
+        changes = HEALTHY | {"training": PARAMS["training"] | {"total_kimg": 0.5}}
+        watched = train(tmp_path / str(every), squares(200), changes, every_kimg=every)
+        weights.append(watched.state_dict()["recipe"]["G_ema"])
+    watched.sample()
+    assert all(torch.equal(a, b) for a, b in zip(*(each.values() for each in weights), strict=True))
+
+
+def test_numbers_of_a_set_as_varied_as_the_real_one_and_of_one_that_is_not() -> None:
+    real, made = np.random.default_rng(0).normal(size=(2, 200, 8))
+    as_varied = diversity(real, made)
+    assert as_varied["spread"] == pytest.approx(1, abs=0.05) and as_varied["coverage"] > 0.9 and as_varied["near_identical"] < 0.05
+    collapsed = diversity(real, made[:1] + 0.01 * made)
+    assert collapsed["spread"] < 0.02 and collapsed["coverage"] < 0.1 and collapsed["near_identical"] == 1
