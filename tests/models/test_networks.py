@@ -23,7 +23,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "sketcher": {"arch": "sketcher", "resolution": 32, "z_dim": 4, "width": 8},
     "stick_unet": {"arch": "stick_unet", "resolution": 32, "z_dim": 4, "width": 8},
     "stylegan2": {"arch": "stylegan2", "resolution": 32, "z_dim": 6, "w_dim": 8, "mapping_layers": 2, "channel_base": 256, "channel_max": 16},
-    "tagger": {"arch": "tagger", "resolution": 32, "width": 8, "dropout": 0.1},
+    "tagger": {"arch": "tagger", "resolution": 32, "width": 8, "dropout": 0.1, "mirrored": False},
     "transfer": {"arch": "transfer", "base": DCGAN, "width": 8},
     "upscaler": {"arch": "upscaler", "width": 8, "blocks": 2},
 }
