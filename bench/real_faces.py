@@ -27,9 +27,9 @@ def take_in(params: Params, root: Path, source: Path | None) -> None:
     if not (root / "sample").is_dir():
         draw_faces(params.draw_faces, root / "sample")
     import_faces(params.import_faces, source or root / "sample", root / "imported")
-    prepare_faces(params.prepare_faces, root / "imported", root / "faces")
     (root / "annotations").mkdir(exist_ok=True)
     labels(params.labels, root / "imported", root / "sample", root / "annotations", root / "labels")
+    prepare_faces(params.prepare_faces, root / "imported", root / "labels" / "bad.csv", root / "faces")
 
 
 def real_faces(profile: str, root: Path) -> Params:

@@ -44,6 +44,12 @@ def add_label_commands(commands: Any) -> None:
     )
     _kinds(action)
     action.add_argument("--limit", type=int, metavar="N", help="at most N pictures of each kind (default: all)")
+    action.add_argument(
+        "--doubtful",
+        type=Path,
+        metavar="FILE",
+        help="only the faces whose labels the tagger most surely contradicts, at the front of the queue: weights/tagger/doubtful.json",
+    )
     action.add_argument("--no-guess", action="store_true", help="leave the guess to the moment when a task is opened, by the models deployed then")
     action.set_defaults(do=push)
 
@@ -122,7 +128,16 @@ def up(_: argparse.Namespace) -> None:
 
 
 def push(args: argparse.Namespace) -> None:
-    _push(args, lambda _kind, found, _engine: found[: args.limit], queue=False, guess=not args.no_guess)
+    from labeling.pictures import doubtful
+
+    if args.doubtful and args.only == "poses":
+        raise GengaError("--doubtful names faces with doubtful tags, but --only poses was asked for; leave one of the two out")
+    args.only = "tags" if args.doubtful else args.only
+
+    def choose(_kind: Any, found: list[Any], _engine: Any) -> list[Any]:
+        return (doubtful(args.doubtful, found) if args.doubtful else found)[: args.limit]
+
+    _push(args, choose, queue=bool(args.doubtful), guess=not args.no_guess)
 
 
 def queue(args: argparse.Namespace) -> None:

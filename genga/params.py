@@ -133,6 +133,7 @@ class TaggerParams(Section):
     resolution: PowerOfTwo
     width: int = Field(ge=8)
     dropout: Share
+    mirrored: bool = Field(description="a picture and its mirror image are read and averaged: surer, in twice the time")
 
 
 class TrainTagger(Section):

@@ -18,7 +18,7 @@ import numpy as np
 from genga.params import LabelFaces
 from genga.skeleton import JOINTS
 from labeling.exports import Annotation
-from labeling.keypoints import Pose, distances, settle_pose
+from labeling.keypoints import BAD, Pose, distances, settle_pose
 
 Ties = Literal["newest", "leave_out"]
 POSE, HIDDEN = "pose", "hidden"
@@ -77,6 +77,15 @@ def settle(name: str, answers: Sequence[Answer], tolerance: float, ties: Ties) -
     if ties == "leave_out":
         return Settled(None, dispute, LEFT_OUT)
     return Settled(values[-1] if name != POSE else _newest_where_apart(values, tolerance), dispute, NEWEST)
+
+
+def bad_pictures(annotations: Iterable[Annotation], params: LabelFaces) -> list[str]:
+    """The pictures that people call bad, by the same rule as any other question; of each person the newest answer counts."""
+    given: dict[str, dict[str, Answer]] = defaultdict(dict)
+    for said in sorted(annotations, key=lambda said: said.at):
+        given[said.picture_id].pop(said.annotator, None)
+        given[said.picture_id][said.annotator] = Answer(said.annotator, said.at, said.bad, said.decides, said.task, said.size)
+    return sorted(id_ for id_, by_person in given.items() if settle(BAD, list(by_person.values()), params.pose_tolerance, params.ties).value)
 
 
 def _compare(name: str, values: Sequence[Any], tolerance: float) -> tuple[str, Any]:

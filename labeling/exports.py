@@ -4,7 +4,7 @@ A task names its picture by id: {"data": {"image": <where Label Studio finds it>
 A one-of group is a `choices` region whose from_name is the group. Yes/no tags are one region `flags` with those that are ticked; what
 `data.asks` names and nobody ticked is a no. (In older exports each flag is a question of its own, answered yes or no.)
 A joint is a `keypointlabels` region, see labeling/keypoints.py; whether one sees it is the choice `sight` with the keypoint's id.
-"unsure" and "bad picture" (`verdict`) keep an answer out of the labels: it is listed instead.
+"unsure" and "bad picture" (`verdict`) keep an answer out of the labels: it is listed instead. A bad picture is also kept out of training.
 """
 
 import json
@@ -21,6 +21,7 @@ from genga.errors import DataError
 from genga.skeleton import from_vector
 from genga.tags import Labels
 from labeling.keypoints import (
+    BAD,
     SIGHT,
     VERDICT,
     JsonObject,
@@ -32,7 +33,8 @@ from labeling.keypoints import (
     read_tasks,
     size_of,
     time_of,
-    verdict_of,
+    verdict_fault,
+    verdicts_of,
     where_of,
 )
 from labeling.tasks import FLAGS, label_regions, pose_regions
@@ -43,7 +45,7 @@ YES_NO = {"yes": True, "no": False}
 @dataclass(frozen=True)
 class Annotation:
     """What one person said about one picture. `at` orders two answers of the same person; `decides`: a reviewer's word over all others'.
-    `size`: the picture's width and height, where joints tell it."""
+    `size`: the picture's width and height, where joints tell it; `bad`: it should not be learned from at all."""
 
     picture_id: str
     task: str
@@ -54,6 +56,7 @@ class Annotation:
     hidden: frozenset[str] = frozenset()
     decides: bool = False
     size: tuple[int, int] = (1, 1)
+    bad: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,9 +103,9 @@ def _read_task(task: JsonObject, where: str, exports: Exports) -> None:
             raise DataError(f"{where}: {error}") from error
         if said.fault:
             exports.problems.append(Problem(where, picture_id, said.fault))
-        if said.labels or said.pose is not None:
+        if said.labels or said.pose is not None or said.bad:
             who, at, decides = annotator(annotation), time_of(annotation), bool(annotation.get("ground_truth"))
-            exports.annotations.append(Annotation(picture_id, where, who, at, said.labels, said.pose, said.hidden, decides, said.size))
+            exports.annotations.append(Annotation(picture_id, where, who, at, said.labels, said.pose, said.hidden, decides, said.size, said.bad))
 
 
 @dataclass(frozen=True)
@@ -114,14 +117,15 @@ class Said:
     hidden: frozenset[str]
     fault: str
     size: tuple[int, int] = (1, 1)
+    bad: bool = False
 
 
 def read_result(result: Sequence[JsonObject], asks: Sequence[str] = ()) -> Said:
     """`asks`: the yes/no tags that the screen offered."""
     choices = [region for region in result if region["type"] == "choices"]
     points = [region for region in result if region["type"] == "keypointlabels"]
-    if verdict := verdict_of(result):
-        return Said({}, None, frozenset(), verdict)
+    if verdicts := verdicts_of(result):
+        return Said({}, None, frozenset(), verdict_fault(verdicts), bad=BAD in verdicts)
     asked = [region for region in choices if region["from_name"] not in (SIGHT, VERDICT)]
     labels = _no_where_not_ticked(asks) if asked and not points else {}
     for region in asked:

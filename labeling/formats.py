@@ -47,7 +47,7 @@ class Labeled:
 
 
 def labeled_of(annotations: Sequence[Annotation]) -> list[Labeled]:
-    return [Labeled(said.picture_id, said.annotator, said.size, said.labels, said.pose, said.hidden) for said in annotations]
+    return [Labeled(said.picture_id, said.annotator, said.size, said.labels, said.pose, said.hidden) for said in annotations if not said.bad]
 
 
 # --- Label Studio

@@ -18,7 +18,7 @@ Pose = NDArray[np.float64]
 JsonObject = dict[str, Any]
 
 SIGHT, VERDICT = "sight", "verdict"  # questions beside those for joints and tags
-VERDICTS = ("unsure", "bad picture")
+_, BAD = VERDICTS = ("unsure", "bad picture")
 
 
 class Problem(NamedTuple):
@@ -57,7 +57,7 @@ def read_poses(paths: Sequence[Path]) -> PosedExports:
                 for annotation in task["annotations"]:
                     points = [region for region in annotation["result"] if region["type"] == "keypointlabels"]
                     if points and not annotation.get("was_cancelled"):
-                        if fault := verdict_of(annotation["result"]) or pose_fault(points):
+                        if fault := verdict_fault(verdicts_of(annotation["result"])) or pose_fault(points):
                             found.problems.append(Problem(where, picture, fault))
                         else:
                             found.poses.append(Posed(picture, where, annotator(annotation), time_of(annotation), read_pose(points), size_of(points)))
@@ -102,11 +102,16 @@ def hidden_joints(result: Sequence[JsonObject]) -> frozenset[str]:
     return frozenset(point["value"]["keypointlabels"][0] for point in points if point.get("id") in hidden - {None})
 
 
-def verdict_of(result: Sequence[JsonObject]) -> str:
-    """Why the annotator does not want the answer to count, in words, "" where it does."""
+def verdicts_of(result: Sequence[JsonObject]) -> list[str]:
+    """Why the annotator does not want the answer to count; nothing where it does."""
     verdicts = [verdict for region in result if region.get("from_name") == VERDICT for verdict in region["value"]["choices"]]
     if unknown := set(verdicts) - set(VERDICTS):
         raise DataError(f"unknown verdict {unknown.pop()!r}, expected {' or '.join(VERDICTS)}; label with the screens that Genga makes")
+    return verdicts
+
+
+def verdict_fault(verdicts: Sequence[str]) -> str:
+    """In words, "" where there is none."""
     return f"the annotator says: {', '.join(verdicts)}" if verdicts else ""
 
 

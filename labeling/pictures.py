@@ -4,6 +4,7 @@ Figures are the user's own drawings in `own-figures/`; while there are none, dra
 something to try. Nobody learns from those labels: the drawing knows its joints.
 """
 
+import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -77,12 +78,27 @@ def _row(pictures: Picture, row: int) -> Picture:
 
 
 def labeled(kind: KindName, annotations_dir: Path) -> set[str]:
-    """Ids of the pictures that people have labeled, as far as the last pull knows."""
+    """Ids of the pictures that people have labeled or called bad, as far as the last pull knows."""
     return {said.picture_id for said in read_exports(sorted(annotations_dir.glob("*.json"))).annotations if _answers(kind, said)}
 
 
 def _answers(kind: KindName, said: Annotation) -> bool:
-    return said.pose is not None if kind == "poses" else bool(said.labels)
+    return said.bad or (said.pose is not None if kind == "poses" else bool(said.labels))
+
+
+def doubtful(path: Path, found: Sequence[Entry]) -> list[Entry]:
+    """Of these pictures the ones that train_tagger's doubtful.json names, the surest mistake first."""
+    try:
+        ids = [str(named["id"]) for named in json.loads(path.read_text(encoding="utf-8"))["pictures"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path} does not name doubtful pictures ({error!r}), expected what `genga repro` writes: weights/tagger/doubtful.json"
+        ) from error
+    by_id = {entry.id: entry for entry in found}
+    chosen = [by_id[id_] for id_ in dict.fromkeys(ids) if id_ in by_id]
+    if not chosen:
+        raise DataError(f"none of the {len(ids)} pictures that {path} names is here and not labeled by people; run `genga repro` to find others")
+    return chosen
 
 
 def unlabeled(found: Sequence[Entry], done: Collection[str]) -> list[Entry]:

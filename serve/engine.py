@@ -23,7 +23,9 @@ from genga.release import Release, Released
 from models.batches import to_signed, to_uint8
 from models.export import load_model
 from models.kinds import kind_of, try_once
+from models.metrics.tags import answers
 from models.networks.tagger import probabilities
+from models.targets import UNKNOWN, names
 from serve.enlarge import Enlargement
 from serve.reading import Ink, Kind, fit_square, frame_of, kind_of_drawing, read_ink
 from serve.schemas import (
@@ -175,12 +177,14 @@ class Engine:
     def read_tags(self, picture: Picture) -> Tags:
         tagger, card = self.network("tagger"), self.released("tagger").card
         face = to_signed(torch.from_numpy(fit_square(picture, tagger.resolution)[None]))
-        found = probabilities(tagger(face), card["temperatures"])[0].tolist()
-        by_column = dict(zip(tags.columns(), found, strict=True))
+        found = probabilities(tagger(face), card["temperatures"]).numpy()
+        by_column = dict(zip(tags.columns(), found[0].tolist(), strict=True))
+        said = answers(found, card["thresholds"], card["sure"])[0]
         return Tags(
             tags=by_column,
             groups={group: max(values, key=lambda value: by_column[f"{group}={value}"]) for group, values in tags.groups().items()},
             flags={flag: by_column[flag] >= card["thresholds"][flag] for flag in tags.flags()},
+            unsure=[name for name, value in zip(names(), said, strict=True) if value == UNKNOWN],
             version=self.version("tagger"),
         )
 
@@ -215,9 +219,12 @@ def facing_us(pose: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def _check_columns(release: Release) -> None:
-    learned = release.families["tagger"].card["columns"] if "tagger" in release.families else tags.columns()
-    if learned != tags.columns():
-        raise ReleaseError("the released tagger learned another list of tags than genga/tags.yaml has now; train and deploy again with `genga repro`")
+    card = release.families["tagger"].card if "tagger" in release.families else {"columns": tags.columns(), "sure": {}}
+    if card["columns"] != tags.columns() or "sure" not in card:
+        raise ReleaseError(
+            "the released tagger was trained for another list of tags than genga/tags.yaml has now, or by older code; "
+            "train and deploy again with `genga repro`"
+        )
 
 
 def _faces(release: Release, networks: dict[str, Any]) -> dict[str, Face]:

@@ -62,6 +62,7 @@ class Tags(BaseModel):
     tags: dict[str, float] = Field(description="column (`hair_color=blue`, `glasses`) -> probability")
     groups: dict[str, str] = Field(description="one-of group -> its most probable value")
     flags: dict[str, bool] = Field(description="yes/no tag -> whether its probability reaches the tagger's threshold for it")
+    unsure: list[str] = Field(description="groups and yes/no tags about which the tagger abstains: it is not as sure as `train_tagger.right` asks")
     version: str
 
 
@@ -95,7 +96,7 @@ class Sketches(BaseModel):
 
 
 class Slider(BaseModel):
-    """`effect`: how much a full move changes the tagger's score of the tag itself; `drag`: of the others."""
+    """`effect`: how much a full move changes the tagger's score of the tag itself; `drag`: of the others; `learned_from`: see FamilyInfo."""
 
     name: str
     group: str
@@ -110,7 +111,9 @@ class FamilyInfo(BaseModel):
     licences: list[str]
     sources: list[str]
     notes: list[str]
-    learned_from: dict[str, str] = Field(description="the tagger's: group or flag -> human, imported or drawn")
+    learned_from: dict[str, str] = Field(
+        description="the tagger's: group or flag -> human, imported, drawn, or weak: drawn, and colours of these faces named by rule"
+    )
     kimg: float | None
     resolution: int | None = Field(description="side in pixels of what it makes or reads; none where any size goes")
     sliders: list[Slider] | None = Field(description="of face families only")

@@ -3,6 +3,7 @@
     reads   data/faces/imported/ (store), data/faces/sample/annotations.json, annotations/*.json (Label Studio exports)
     writes  data/labels/   tags.parquet (id, name, value, origin)   poses.parquet (id, x0, y0 ... x10, y10, hidden, origin)
                            problems.csv (task, id, reason)          revision.json (revision, counts, origins, agreement)
+                           bad.csv (id): pictures that people call bad; nothing is learned from them
 
 A person's word goes before the data's, and that before the drawn truth. What counts where people differ: labeling/agreement.py; what they differ
 on stands in problems.csv, with a link to the task where Label Studio is known. `hidden`: names of the joints that one does not see.
@@ -28,7 +29,7 @@ from genga.params import LabelFaces, load_params
 from genga.skeleton import JOINTS, to_vector
 from genga.store import Store
 from genga.tags import Labels
-from labeling.agreement import HIDDEN, POSE, TIES, Answer, Key, answers_of, scores, settle, word
+from labeling.agreement import HIDDEN, POSE, TIES, Answer, Key, answers_of, bad_pictures, scores, settle, word
 from labeling.exports import read_exports
 from labeling.keypoints import Problem
 
@@ -47,20 +48,29 @@ def labels(params: LabelFaces, imported_dir: Path, sample_dir: Path, annotations
     human = _settle(answers, params, problems)
     drawn = _settle(answers_of(sample.annotations), params, problems)
     imported = {} if params.human_only else _labels_of_imported(Store(imported_dir), drawn)
-    found = _merge({"human": human, "imported": imported, "drawn": drawn}, disputed=answers.keys() - human.keys())
+    bad = bad_pictures(exports.annotations, params)
+    merged = _merge({"human": human, "imported": imported, "drawn": drawn}, disputed=answers.keys() - human.keys())
+    found = {key: value for key, value in merged.items() if key.picture_id not in set(bad)}
     tag_rows = sorted((*key, word(value), origin) for key, (value, origin) in found.items() if key.name not in (POSE, HIDDEN))
     poses = {key.picture_id: said for key, said in found.items() if key.name == POSE}
     pose_rows = sorted((id_, *to_vector(pose).tolist(), _hidden(found, id_), origin) for id_, (pose, origin) in poses.items())
     revision = {
         "revision": hashlib.sha256(json.dumps([tag_rows, pose_rows]).encode()).hexdigest(),
-        "counts": {"pictures": len({key.picture_id for key in found}), "tags": len(tag_rows), "poses": len(pose_rows), "problems": len(problems)},
+        "counts": {
+            "pictures": len({key.picture_id for key in found}),
+            "tags": len(tag_rows),
+            "poses": len(pose_rows),
+            "problems": len(problems),
+            "bad": len(bad),
+        },
         "origins": _count_origins(found),
         "agreement": scores(answers, params.pose_tolerance),
     }
     out_dir.mkdir(parents=True, exist_ok=True)
     _write_table(out_dir / "tags.parquet", tag_rows, dict.fromkeys(("id", "name", "value", "origin"), pa.string()))
     _write_table(out_dir / "poses.parquet", pose_rows, POSE_COLUMNS)
-    _write_problems(out_dir / "problems.csv", problems)
+    _write_csv(out_dir / "problems.csv", [("task", "id", "reason"), *sorted(problems)])
+    _write_csv(out_dir / "bad.csv", [("id",), *((id_,) for id_ in bad)])
     (out_dir / "revision.json").write_text(json.dumps(revision, indent=1) + "\n", encoding="utf-8")
     log.info("labels: %d tags, %d poses, %d problems", len(tag_rows), len(pose_rows), len(problems))
 
@@ -110,9 +120,9 @@ def _write_table(path: Path, rows: Sequence[tuple[Any, ...]], columns: Mapping[s
     pq.write_table(pa.table([list(column) for column in values], schema=pa.schema(list(columns.items()))), path)
 
 
-def _write_problems(path: Path, problems: Sequence[Problem]) -> None:
+def _write_csv(path: Path, rows: Sequence[tuple[str, ...]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([("task", "id", "reason"), *sorted(problems)])
+        csv.writer(file, lineterminator="\n").writerows(rows)
 
 
 def main() -> None:

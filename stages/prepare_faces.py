@@ -1,11 +1,12 @@
 """Imported pictures -> square faces at every size that a family needs, each once, split by content.
 
-    reads   data/faces/imported/   store
+    reads   data/faces/imported/   store;   data/labels/bad.csv (id)   faces that people call bad pictures
     writes  data/faces/prepared/   store with one array for each size, and rejected.csv (path, reason)
 
 With `crop`, every face that the cascade finds becomes a picture of its own, with its margin. Without it the whole picture is the face: its
 largest centred square is taken, since bars along the sides would be drawn again by every model. Shrinking averages, enlarging is bicubic.
-Of equal and nearly equal faces the first by name stays; its manifest row names the others. All faces of one picture go to one split.
+Of equal and nearly equal faces the first by name stays; its manifest row names the others. A bad picture goes, and with it what nearly equals
+it. All faces of one picture go to one split.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import json
 import logging
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,16 +53,21 @@ class Face(NamedTuple):
     sizes: dict[str, Array]
 
 
-def prepare_faces(params: PrepareFaces, imported_dir: Path, out_dir: Path) -> None:
+def prepare_faces(params: PrepareFaces, imported_dir: Path, bad_path: Path, out_dir: Path) -> None:
     imported = Store(imported_dir)
+    with bad_path.open(encoding="utf-8", newline="") as file:
+        bad = {row["id"] for row in csv.DictReader(file)}
     finder = None if params.crop is None else FaceFinder(params.crop)
     faces_of = partial(_faces_of, imported=imported, ids=imported.column("id"), sizes=params.sizes, finder=finder, margin=_margin(params))
     found = progress(in_order(faces_of, range(len(imported))), what="prepare", total=len(imported))
     rejected: list[tuple[str, str]] = []
     with StoreWriter(out_dir, {str(size): (size, size, 3) for size in params.sizes}) as writer:
-        count = _write_faces(writer, params, imported.manifest.to_pylist(), found, rejected)
+        count = _write_faces(writer, params, imported.manifest.to_pylist(), found, bad, rejected)
         if count == 0:
-            raise DataError(f"no face was found in the {len(imported)} pictures of {imported_dir}; set prepare_faces.crop to null in params.yaml")
+            raise DataError(
+                f"no face was found in the {len(imported)} pictures of {imported_dir}, or people call all of them bad; "
+                "set prepare_faces.crop to null in params.yaml"
+            )
         with writer.beside("rejected.csv").open("w", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows([("path", "reason"), *sorted(rejected)])
     reasons = Counter(reason.partition(" of ")[0] for _, reason in rejected)
@@ -102,7 +108,12 @@ def resize(square: Array, size: int) -> Array:
 
 
 def _write_faces(
-    writer: StoreWriter, params: PrepareFaces, pictures: Sequence[dict[str, Any]], found: Iterable[list[Face]], rejected: list[tuple[str, str]]
+    writer: StoreWriter,
+    params: PrepareFaces,
+    pictures: Sequence[dict[str, Any]],
+    found: Iterable[list[Face]],
+    bad: Set[str],
+    rejected: list[tuple[str, str]],
 ) -> int:
     """Gives the number of faces written; what is not written goes to `rejected`."""
     kept = Kept(params.near_duplicate_bits, params.near_duplicate_rms)
@@ -110,7 +121,8 @@ def _write_faces(
     rows: list[dict[str, Any]] = []
     names: list[str] = []
     copies: list[list[str]] = []
-    waiting: list[Face] = []
+    waiting: list[tuple[dict[str, Any], Face]] = []
+    count = 0
     for picture, faces in zip(pictures, found, strict=True):
         if not faces:
             rejected.append((picture["name"], "no face found"))
@@ -127,13 +139,17 @@ def _write_faces(
             names.append(picture["name"])
             copies.append(list(picture["duplicates"]))
             rows.append(_row(face, picture, split_of(picture["id"], params.val, params.test)))
-            waiting.append(face)
+            if face.id in bad:
+                rejected.append((picture["name"], "bad picture, as people say"))
+                continue
+            waiting.append((rows[-1], face))
+            count += 1
             if len(waiting) == CHUNK:
-                _append(writer, rows, waiting)
-    _append(writer, rows, waiting)
+                _append(writer, waiting)
+    _append(writer, waiting)
     for row, duplicates in zip(rows, copies, strict=True):
         row["duplicates"] = json.dumps(duplicates, ensure_ascii=False)  # the writer keeps the rows themselves until it closes
-    return len(rows)
+    return count
 
 
 def _row(face: Face, picture: dict[str, Any], split: str) -> dict[str, Any]:
@@ -142,18 +158,20 @@ def _row(face: Face, picture: dict[str, Any], split: str) -> dict[str, Any]:
     return {"id": face.id, "imported_id": picture["id"], **terms, "width": face.side, "height": face.side, "split": split, "crop": crop}
 
 
-def _append(writer: StoreWriter, rows: list[dict[str, Any]], waiting: list[Face]) -> None:
+def _append(writer: StoreWriter, waiting: list[tuple[dict[str, Any], Face]]) -> None:
     if waiting:
-        writer.append(rows[len(rows) - len(waiting) :], **{size: np.stack([face.sizes[size] for face in waiting]) for size in waiting[0].sizes})
+        rows, faces = zip(*waiting, strict=True)
+        writer.append(list(rows), **{size: np.stack([face.sizes[size] for face in faces]) for size in faces[0].sizes})
         waiting.clear()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("imported_dir", type=Path)
+    parser.add_argument("bad_path", type=Path)
     parser.add_argument("out_dir", type=Path)
     args = parser.parse_args()
-    prepare_faces(load_params().prepare_faces, args.imported_dir, args.out_dir)
+    prepare_faces(load_params().prepare_faces, args.imported_dir, args.bad_path, args.out_dir)
 
 
 if __name__ == "__main__":

@@ -253,8 +253,8 @@ def _write_sheets(weights_dir: Path, pools: list[Pool], judged: Judged, faces: S
 
 
 def _doubtful(mistakes: list[Mistake], rows: NDArray[np.int64], faces: Store, labelled: Labelled) -> dict[str, Any]:
-    """The mistakes on the faces themselves, by the ids that labels are kept under; drawn faces are right by definition."""
-    ids = faces.column("imported_id" if "imported_id" in faces.manifest.column_names else "id")
+    """The mistakes on the faces themselves; drawn faces are right by definition."""
+    ids = faces.column("id")
     mine = [(each, int(rows[each.row])) for each in mistakes if each.row < len(rows)]
     return {
         "pictures": [

@@ -57,11 +57,13 @@ class Look(nn.Module):
 
 
 class Tagger(nn.Module):
-    """images (N, 3, R, R) -> logits (N, C): softmax over a group's columns, sigmoid for a flag's; see `probabilities`."""
+    """images (N, 3, R, R) -> logits (N, C): softmax over a group's columns, sigmoid for a flag's; see `probabilities`. With `mirrored`, what is
+    said outside of training is the mean over the picture and its mirror image."""
 
-    def __init__(self, resolution: int, width: int, dropout: float) -> None:
+    def __init__(self, resolution: int, width: int, dropout: float, mirrored: bool) -> None:
         super().__init__()
         self.resolution = resolution
+        self.mirrored = mirrored
         fold = max(1, resolution // CELLS)
         widths = [3 * fold**2, width, 2 * width, 4 * width, 8 * width]
         self.fold = nn.PixelUnshuffle(fold)
@@ -88,6 +90,11 @@ class Tagger(nn.Module):
         return self.levels(images)[-1].mean(dim=(2, 3))
 
     def forward(self, images: Tensor) -> Tensor:
+        if self.mirrored and not self.training:
+            return (self._read(images) + self._read(images.flip(3))) / 2
+        return self._read(images)
+
+    def _read(self, images: Tensor) -> Tensor:
         seen = torch.cat([look(level) for look, level in zip(self.looks, self.levels(images)[1:], strict=True)], dim=2)
         normed = self.dropout(self.norm(seen.flatten(1)).reshape(seen.shape))
         return torch.cat([head(part) for head, part in zip(self.heads, normed.unbind(dim=1), strict=True)], dim=1)

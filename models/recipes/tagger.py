@@ -56,7 +56,8 @@ def value_weights(targets: Targets, balance: float) -> dict[str, Tensor]:
 
 
 def tag_loss(logits: Tensor, targets: Tensor, weights: Weights, smoothing: float) -> Tensor:
-    """Mean over groups and flags of the weighted cross entropy over those pictures that have the label; no label, no gradient."""
+    """Mean over all labels of the weighted cross entropy; no label, no gradient. A group that all faces are labelled for moves the network more
+    than one that only the drawn faces among them show (faces96, 40 kimg: hair .70 instead of .67, eyes .69 instead of .64)."""
     losses = []
     for name, target in zip(names(), targets.unbind(dim=1), strict=True):
         part, weight = logits[:, column_slices()[name]], weights[name]
@@ -66,8 +67,8 @@ def tag_loss(logits: Tensor, targets: Tensor, weights: Weights, smoothing: float
             each = F.cross_entropy(part, value, label_smoothing=smoothing, reduction="none")
         else:
             each = F.binary_cross_entropy_with_logits(part[:, 0], value * (1 - smoothing) + smoothing / 2, reduction="none")
-        losses.append((each * weight[value] * known).sum() / known.sum().clamp_min(1))
-    return torch.stack(losses).mean()
+        losses.append(each * weight[value] * known)
+    return _mean(losses, targets)
 
 
 def opinion_loss(logits: Tensor, targets: Tensor, opinions: Tensor, weights: Weights) -> Tensor:
@@ -79,8 +80,13 @@ def opinion_loss(logits: Tensor, targets: Tensor, opinions: Tensor, weights: Wei
             each = -(said * part.log_softmax(dim=1)).sum(dim=1)
         else:
             each = F.binary_cross_entropy_with_logits(part[:, 0], said[:, 0], reduction="none")
-        losses.append((each * weights[name][target.clamp_min(0)] * known).sum() / known.sum().clamp_min(1))
-    return torch.stack(losses).mean()
+        losses.append(each * weights[name][target.clamp_min(0)] * known)
+    return _mean(losses, targets)
+
+
+def _mean(losses: list[Tensor], targets: Tensor) -> Tensor:
+    """Over the labels that there are."""
+    return torch.stack(losses).sum() / (targets != UNKNOWN).sum().clamp_min(1)
 
 
 class Opinions(nn.Module):

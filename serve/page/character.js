@@ -94,7 +94,7 @@ export class Character {
   #changeFamily(family) {
     const info = this.#release.families[family];
     const faces = info.sources.every((source) => /^drawn\b/i.test(source)) ? "drawn" : "real";
-    const isMarked = (slider) => faces === "real" && slider.learned_from === "drawn";
+    const isMarked = (slider) => faces === "real" && ["drawn", "weak"].includes(slider.learned_from);
     const sliders = info.sliders ?? [];
     this.#controls = buildControls(sliders, this.#release, this.#locks, () => this.#change({}), isMarked);
     const { palettes, ordered, flags } = this.#controls;

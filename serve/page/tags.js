@@ -57,10 +57,15 @@ export class TagTool {
     this.#reader.ask(file);
   }
 
-  #showGuess({ groups, flags, version }) {
+  /** Where the tagger abstains nothing is chosen, so that nobody keeps what it does not know. */
+  #showGuess({ groups, flags, unsure, version }) {
     for (const input of byId("tags-questions").querySelectorAll("input")) {
-      input.checked = input.type === "radio" ? groups[input.name.slice(4)] === input.value : flags[input.value] === true;
+      const isRadio = input.type === "radio";
+      const isUnsure = unsure.includes(isRadio ? input.name.slice(4) : input.value);
+      input.checked = isRadio ? !isUnsure && groups[input.name.slice(4)] === input.value : flags[input.value] === true;
+      input.indeterminate = !isRadio && isUnsure;
     }
+    for (const legend of byId("tags-questions").querySelectorAll("legend")) legend.lastChild.textContent = doubt(legend.dataset.name, groups, unsure);
     byId("tags-made").textContent = `Tags guessed by ${version}. Correct what is wrong, then keep them.`;
     this.onanswer(version);
   }
@@ -68,6 +73,7 @@ export class TagTool {
   #keep() {
     const labels = {};
     for (const input of byId("tags-questions").querySelectorAll("input")) {
+      if (input.indeterminate) continue;
       if (input.type === "checkbox") labels[input.value] = input.checked;
       else if (input.checked) labels[input.name.slice(4)] = input.value;
     }
@@ -90,5 +96,12 @@ export const reviewer = () => recall(WHO, (value) => typeof value === "string" &
 
 function group(name, type, values) {
   const options = values.map((value) => h("label", { class: "check" }, h("input", { type, name: `tag-${name}`, value }), words(value)));
-  return h("fieldset", { class: "question" }, h("legend", {}, name === "flags" ? "Tick what is there" : words(name)), ...options);
+  const title = name === "flags" ? "Tick what is there" : words(name);
+  return h("fieldset", { class: "question" }, h("legend", { "data-name": name }, title, h("span", { class: "doubt" })), ...options);
+}
+
+/** What stands behind the title of a question, "" where the tagger is sure. */
+function doubt(name, groups, unsure) {
+  if (name in groups) return unsure.includes(name) ? `: not sure, perhaps ${words(groups[name]).toLowerCase()}` : "";
+  return unsure.some((each) => !(each in groups)) ? ": a dash is where the tagger is not sure" : "";
 }

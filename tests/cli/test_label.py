@@ -42,6 +42,7 @@ def test_every_action_explains_itself_in_sentences(action: str, capsys: pytest.C
     [
         (["pull"], "start one with `make label-studio`"),
         (["push"], "start one with `make label-studio`"),
+        (["push", "--doubtful", "x.json", "--only", "poses"], "leave one of the two out"),
         (["open"], "start one with `make label-studio`"),
         (["queue", "0"], "a queue of 0 pictures was asked for"),
         (["import", "coco", "missing.json"], "missing.json is no coco file that we read"),

@@ -20,7 +20,7 @@ from models.export import load_model, save_model
 from models.networks import build
 from models.targets import names, value_names
 
-MODEL = {"arch": "tagger", "resolution": 32, "width": 8, "dropout": 0.0}
+MODEL = {"arch": "tagger", "resolution": 32, "width": 8, "dropout": 0.0, "mirrored": False}
 
 
 def write_tagger(root: Path, **more: Any) -> Path:

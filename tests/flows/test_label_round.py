@@ -90,6 +90,10 @@ def test_a_round_goes_on_after_everything_went_away(
         for task in waiting[:count]:
             client.annotations.create(id=task.task, result=pose_regions(drawn[0].pose, 200, 200), lead_time=1)
 
+    def reminders() -> list[str]:
+        shown = httpx.post(f"{address}/artifacts/filter", json={"artifacts": {"key": {"any_": ["label-round"]}}}).raise_for_status().json()
+        return [artifact["data"] for artifact in sorted(shown, key=lambda artifact: artifact["created"])]
+
     with running(home, account, studio_port):
         with prefect_server(mine, port):
             shell(*PREFECT, "work-pool", "create", "genga", "--type", "process", cwd=project, **clients)
@@ -98,8 +102,9 @@ def test_a_round_goes_on_after_everything_went_away(
             first = start()
             round_file = home.dir / "round.json"
             wait_for(lambda: round_file.is_file() and json.loads(round_file.read_text())["queues"] is not None, "the queue", 300)
+            wait_for(lambda: len(reminders()) == 1, "the first reminder", 200)
             label(1)
-            wait_for(lambda: bool(list((project / "annotations").glob("project-*.json"))), "the first reminder", 200)
+            wait_for(lambda: len(reminders()) == 2, "the second reminder", 200)
             time.sleep(2)
             kill(first_worker)
         queue = json.loads(round_file.read_text())["queues"]
@@ -112,15 +117,15 @@ def test_a_round_goes_on_after_everything_went_away(
                 wait_for(lambda: state(second) in ("COMPLETED", "FAILED", "CRASHED"), "the round's end", 500)
                 assert state(second) == "COMPLETED"
                 assert state(first) == "CRASHED"
-                shown = httpx.post(f"{address}/artifacts/filter", json={"artifacts": {"key": {"any_": ["label-round"]}}}).json()
+                texts = reminders()
             finally:
                 end(second_worker)
     assert not round_file.exists()
     (kept,) = (home.dir / "rounds").glob("*.json")
     assert json.loads(kept.read_text())["queues"] == queue  # nothing was queued twice
-    texts = sorted((artifact["created"], artifact["data"]) for artifact in shown)
-    assert "| labeled | 1 |" in texts[0][1] and "| left | 2 |" in texts[0][1]
-    assert "| labeled | 2 |" in texts[-1][1]
+    assert "| labeled | 0 |" in texts[0] and "| left | 3 |" in texts[0]
+    assert "| labeled | 1 |" in texts[1] and "| left | 2 |" in texts[1]
+    assert "| labeled | 2 |" in texts[-1] and "| left | 1 |" in texts[-1]
     assert (project / "counted").read_text().count("project-") == 1
     listing = shell(sys.executable, "-c", "from genga.registry import Registry; print(Registry().runs('labeling'))", cwd=project).stdout
     assert "'labeled': 2.0" in listing and "'left': 1.0" in listing and listing.count("'id'") == 1

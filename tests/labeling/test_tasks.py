@@ -68,6 +68,7 @@ def test_an_answer_that_the_annotator_doubts_is_listed_and_kept_out(verdict: str
     doubt = {"id": "v", "from_name": "verdict", "to_name": "image", "type": "choices", "value": {"choices": [verdict]}}
     said = read_result([*prediction(tag_guess({"hair_color": "blue"}), 9, 9, "t")["result"], doubt, *pose_regions(POSE, 9, 9)], tags.flags())
     assert (said.labels, said.pose, said.fault) == ({}, None, f"the annotator says: {verdict}")
+    assert said.bad == (verdict == "bad picture")
 
 
 def test_every_choice_has_a_key_of_its_own_and_neighbours_lie_side_by_side() -> None:

@@ -33,7 +33,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "channel_max": 16,
         "noise": True,
     },
-    "tagger": {"arch": "tagger", "resolution": 32, "width": 8, "dropout": 0.1},
+    "tagger": {"arch": "tagger", "resolution": 32, "width": 8, "dropout": 0.1, "mirrored": False},
     "transfer": {"arch": "transfer", "base": DCGAN, "width": 8},
     "upscaler": {"arch": "upscaler", "width": 8, "blocks": 2},
 }

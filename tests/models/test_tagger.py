@@ -85,6 +85,23 @@ def test_a_label_that_is_missing_moves_nothing() -> None:
     assert (logits.grad[:, column_slices()["hair_color"]] != 0).any()
 
 
+def test_every_label_counts_the_same_however_few_pictures_have_one_of_its_kind() -> None:
+    logits = torch.zeros(4, len(columns()), requires_grad=True)
+    targets = torch.full((4, len(names())), UNKNOWN)
+    targets[:, names().index("glasses")] = 1
+    targets[0, names().index("smile")] = 1
+    tag_loss(logits, targets, even_weights(), smoothing=0).backward()
+    assert logits.grad is not None
+    assert torch.allclose(logits.grad[0, column_slices()["smile"]], logits.grad[0, column_slices()["glasses"]])
+
+
+def test_a_mirrored_tagger_says_the_same_of_a_picture_and_its_mirror_image_and_learns_as_any_other() -> None:
+    tagger = Tagger(resolution=32, width=8, dropout=0.0, mirrored=True)
+    images = torch.rand(2, 3, 32, 32) * 2 - 1
+    assert not torch.allclose(tagger.train()(images), tagger(images.flip(3)))
+    assert torch.allclose(tagger.eval()(images), tagger(images.flip(3)), atol=1e-5)
+
+
 def test_faces_without_any_label_give_no_loss() -> None:
     targets = torch.full((4, len(names())), UNKNOWN)
     assert tag_loss(torch.randn(4, len(columns())), targets, even_weights(), smoothing=0.05).item() == 0

@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from tiny_release import FAMILIES, NOTE, SLIDERS, make_release
+from tiny_release import FAMILIES, NOTE, SLIDERS, UNSURE, make_release
 
 from drawing.mannequin import LOOKS, projection, render, sample_mannequin
 from drawing.stick import STYLES, draw_stick, sample_style
@@ -179,6 +179,7 @@ def test_tags_are_probabilities_of_every_column_and_the_best_value_of_every_grou
         assert sum(by_value.values()) == pytest.approx(1, abs=1e-5)
         assert by_value[found["groups"][group]] == max(by_value.values())
     assert found["flags"] == {flag: found["tags"][flag] >= 0.5 for flag in flags()}
+    assert found["unsure"] == list(UNSURE)
 
 
 def test_tags_are_read_off_the_middle_square(client: TestClient) -> None:

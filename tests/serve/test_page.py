@@ -172,7 +172,8 @@ def test_sliders_of_real_faces_that_were_learned_from_drawn_ones_say_so(page: Pa
     def on_real_faces(route: Route) -> None:
         document = route.fetch().json()
         document["families"]["stylegan2"]["sources"] = ["photographs of a test"]
-        document["families"]["stylegan2"]["sliders"][0]["learned_from"] = "human"
+        sliders = document["families"]["stylegan2"]["sliders"]
+        sliders[0]["learned_from"], sliders[1]["learned_from"] = "human", "weak"
         route.fulfill(json=document)
 
     page.route("**/api/release", on_real_faces)

@@ -18,18 +18,20 @@ from genga.tags import column_slices, columns, flags
 from models.export import save_model
 from models.networks import build
 from models.networks.sketcher import Sketcher
+from models.targets import names, value_names
 
 REPO = Path(__file__).parents[2]
 MODELS: dict[str, dict[str, Any]] = {
     "stylegan2": {"arch": "stylegan2", "resolution": 32, "z_dim": 8, "w_dim": 8, "mapping_layers": 2, "channel_base": 256, "channel_max": 16},
     "dcgan32": {"arch": "dcgan", "resolution": 16, "z_dim": 6, "width": 8, "kernel": 5, "bn_momentum": 0.5, "activation": "prelu", "dropout": 0.2},
-    "tagger": {"arch": "tagger", "resolution": 64, "width": 8, "dropout": 0.1},
+    "tagger": {"arch": "tagger", "resolution": 64, "width": 8, "dropout": 0.1, "mirrored": False},
     "stick-pose": {"arch": "pose", "resolution": 64, "width": 8},
     "figure-pose": {"arch": "pose", "resolution": 64, "width": 8},
     "upscaler": {"arch": "upscaler", "width": 8, "blocks": 2},
     "sketcher": {"arch": "sketcher", "resolution": 64, "z_dim": 4, "width": 8},
 }
 FAMILIES = (*MODELS, "gallery")
+UNSURE: dict[str, dict[str, float]] = {"eye_color": dict.fromkeys(value_names("eye_color"), 1.0), "blush": {"no": 1.0, "yes": 1.0}}
 SLIDERS = ("hair_color=blue", "glasses", "hair_length")
 NOTE = "Its weights were never trained."
 
@@ -58,7 +60,8 @@ def _model(family: str, model_dir: Path, seed: int) -> None:
         network.remember(pictures, torch.from_numpy(poses).float())
     card: dict[str, Any] = {"family": family, "model": MODELS[family], "kimg": 0.0}
     if family == "tagger":
-        card |= {"columns": columns(), "temperatures": dict.fromkeys(column_slices(), 1.5), "thresholds": dict.fromkeys(flags(), 0.5)}
+        sure = {name: dict.fromkeys(value_names(name), 0.0) for name in names()} | UNSURE
+        card |= {"columns": columns(), "temperatures": dict.fromkeys(column_slices(), 1.5), "thresholds": dict.fromkeys(flags(), 0.5), "sure": sure}
     save_model(model_dir, network, card)
     if family in ("stylegan2", "dcgan32"):
         (model_dir / "directions.json").write_text(json.dumps(_directions(family, len(network.w_avg), seed)))

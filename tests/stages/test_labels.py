@@ -18,6 +18,9 @@ from stages.labels import labels
 POSE = np.random.default_rng(0).uniform(0.2, 0.8, (11, 2))
 
 
+BAD = {"verdict": "bad picture"}
+
+
 class Project:
     """The inputs of the stage in a folder."""
 
@@ -69,6 +72,9 @@ class Project:
         with (self.root / "labels" / "problems.csv").open(newline="") as file:
             return [(row["task"], row["id"], row["reason"]) for row in csv.DictReader(file)]
 
+    def bad(self) -> list[str]:
+        return (self.root / "labels" / "bad.csv").read_text().splitlines()[1:]
+
     def revision(self) -> dict[str, Any]:
         revision: dict[str, Any] = json.loads((self.root / "labels" / "revision.json").read_text())
         return revision
@@ -82,7 +88,8 @@ def project(tmp_path: Path) -> Project:
 def test_with_nothing_labeled_the_tables_are_empty_but_there(project: Project) -> None:
     project.run()
     assert (project.tags(), project.poses(), project.problems()) == ({}, {}, [])
-    assert project.revision()["counts"] == {"pictures": 0, "tags": 0, "poses": 0, "problems": 0}
+    assert project.revision()["counts"] == {"pictures": 0, "tags": 0, "poses": 0, "problems": 0, "bad": 0}
+    assert project.bad() == []
 
 
 def test_a_person_goes_before_the_data_and_the_data_before_the_drawing(project: Project) -> None:
@@ -135,6 +142,18 @@ def test_or_the_newest_answer_counts_and_the_tie_is_listed_all_the_same(project:
     project.run(ties="newest")
     assert project.tags() == {("a", "hair_color"): ("blue", "human")}
     assert project.problems() == [("p.json task 1", "a", "hair_color: a tie, 1 say aqua and 1 say blue; the newest answer counts")]
+
+
+def test_a_picture_that_most_people_call_bad_has_no_labels_and_is_listed(project: Project) -> None:
+    project.imported({"a": {"eye_color": "red"}, "b": {"eye_color": "red"}})
+    good = {"hair_color": "blue"}
+    project.export("p", ("ann", "a", BAD), ("ben", "a", BAD), ("cat", "a", good), ("ann", "b", BAD), ("ben", "b", good))
+    project.run()
+    assert project.bad() == ["a"]
+    assert project.tags() == {("b", "hair_color"): ("blue", "human"), ("b", "eye_color"): ("red", "imported")}
+    project.export("q", ("ben", "a", good), at="2026-01-02")
+    project.run()
+    assert project.bad() == []
 
 
 def test_of_one_person_the_newest_answer_counts_wherever_it_was_exported(project: Project) -> None:
@@ -216,7 +235,7 @@ def test_the_same_labels_give_the_same_bytes(project: Project) -> None:
     first = {path.name: path.read_bytes() for path in (project.root / "labels").iterdir()}
     project.run()
     assert {path.name: path.read_bytes() for path in (project.root / "labels").iterdir()} == first
-    assert sorted(first) == ["poses.parquet", "problems.csv", "revision.json", "tags.parquet"]
+    assert sorted(first) == ["bad.csv", "poses.parquet", "problems.csv", "revision.json", "tags.parquet"]
 
 
 def test_a_damaged_export_stops_with_its_name(project: Project) -> None:

@@ -67,8 +67,13 @@ def imported_from(tmp_path: Path, source: FolderSource | ArchiveSource, source_p
 
 
 def prepared(tmp_path: Path, files: Mapping[str, bytes], **changes: Any) -> Store:
-    prepare_faces(params(**changes), imported(tmp_path, files), tmp_path / "prepared")
+    prepare_faces(params(**changes), imported(tmp_path, files), bad(tmp_path), tmp_path / "prepared")
     return Store(tmp_path / "prepared")
+
+
+def bad(root: Path, *ids: str) -> Path:
+    (root / "bad.csv").write_text("\n".join(["id", *ids, ""]))
+    return root / "bad.csv"
 
 
 def rejected(store: Store) -> list[tuple[str, str]]:
@@ -161,9 +166,18 @@ def test_a_picture_stays_in_its_split_whatever_else_is_imported(tmp_path: Path) 
 def test_the_same_pictures_give_the_same_bytes(tmp_path: Path) -> None:
     imported_dir = imported(tmp_path, {f"{n}.jpg": jpeg(picture(n % 70), 90) for n in range(100)})
     for name in ("one", "two"):
-        prepare_faces(params(), imported_dir, tmp_path / name)
+        prepare_faces(params(), imported_dir, bad(tmp_path), tmp_path / name)
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_what_people_call_a_bad_picture_goes_with_its_near_duplicates(tmp_path: Path) -> None:
+    files = {"a.png": encode_png(picture(1)), "b.jpg": jpeg(picture(1), 95), "c.png": encode_png(picture(2))}
+    prepare_faces(params(), imported(tmp_path, files), bad(tmp_path, picture_id(picture(1))), tmp_path / "prepared")
+    store = Store(tmp_path / "prepared")
+    assert store.column("id") == [picture_id(picture(2))]
+    np.testing.assert_array_equal(store.images(64)[0], cv2.resize(picture(2), (64, 64), interpolation=cv2.INTER_AREA))
+    assert rejected(store) == [("a.png", "bad picture, as people say"), ("b.jpg", "near duplicate of a.png")]
 
 
 # --- near duplicates
@@ -287,7 +301,7 @@ def test_faces_of_real_illustrations_are_found(tmp_path: Path, shared: Callable[
 def test_several_faces_of_one_picture_become_several_pictures_in_one_split(tmp_path: Path, shared: Callable[[str], Path]) -> None:
     archive = shared("illustrations.zip")
     imported_dir = imported_from(tmp_path, ArchiveSource(kind="archive", path=str(archive)), archive)
-    prepare_faces(params(crop=crop(shared("lbpcascade_animeface.xml"), scale_factor=1.2)), imported_dir, tmp_path / "prepared")
+    prepare_faces(params(crop=crop(shared("lbpcascade_animeface.xml"), scale_factor=1.2)), imported_dir, bad(tmp_path), tmp_path / "prepared")
     store, sides = Store(tmp_path / "prepared"), {row["id"]: (row["width"], row["height"]) for row in Store(imported_dir).manifest.to_pylist()}
     rows = store.manifest.to_pylist()
     assert len(rows) >= 10 and len({row["id"] for row in rows}) == len(rows)
@@ -303,5 +317,5 @@ def test_pictures_without_a_face_are_listed_and_stop_the_stage_when_there_is_no_
     cascade = crop(shared("lbpcascade_animeface.xml"))
     imported_dir = imported(tmp_path, {"flat.png": encode_png(np.full((96, 96, 3), 200, np.uint8))})
     with pytest.raises(DataError, match=r"no face was found in the 1 pictures .* set prepare_faces.crop to null"):
-        prepare_faces(params(crop=cascade), imported_dir, tmp_path / "prepared")
+        prepare_faces(params(crop=cascade), imported_dir, bad(tmp_path), tmp_path / "prepared")
     assert not (tmp_path / "prepared").exists()

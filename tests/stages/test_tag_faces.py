@@ -17,7 +17,7 @@ from models.networks import build
 from models.targets import names
 from stages.tag_faces import tag_faces
 
-MODEL = {"arch": "tagger", "resolution": 32, "width": 8, "dropout": 0.0}
+MODEL = {"arch": "tagger", "resolution": 32, "width": 8, "dropout": 0.0, "mirrored": False}
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ def test_the_surest_mistakes_are_shown_and_listed_by_the_ids_that_labels_have(pa
     told = dict(faces) | {wrong: "green"}
     write_labels(tmp_path / "labels", [(f"came-as-{id_}", "hair_color", colour, "imported") for id_, colour in told.items()])
     out = train(params, tmp_path)
-    (doubt,) = [each for each in json.loads((out / "doubtful.json").read_text())["pictures"] if each["id"] == f"came-as-{wrong}"]
+    (doubt,) = [each for each in json.loads((out / "doubtful.json").read_text())["pictures"] if each["id"] == wrong]
     assert doubt["label"] == told[wrong] and doubt["guess"] == dict(faces)[wrong]
     assert (doubt["name"], doubt["origin"]) == ("hair_color", "imported") and 0.2 < doubt["confidence"] <= 1
     for name in ("curves", "confusion", "mistakes"):

@@ -1,0 +1,37 @@
+"""Which pictures people are asked about."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genga.errors import DataError
+from labeling.pictures import Entry, doubtful, labeled
+
+ENTRIES = [Entry(id_, lambda: np.zeros((8, 8, 3), np.uint8)) for id_ in "abcd"]
+
+
+def named(root: Path, *ids: str) -> Path:
+    (root / "doubtful.json").write_text(json.dumps({"pictures": [{"id": id_, "name": "hair_color"} for id_ in ids]}))
+    return root / "doubtful.json"
+
+
+def test_doubtful_pictures_come_in_the_order_of_their_file_and_once(tmp_path: Path) -> None:
+    assert [entry.id for entry in doubtful(named(tmp_path, "c", "a", "c", "gone"), ENTRIES)] == ["c", "a"]
+
+
+def test_where_no_doubtful_picture_is_left_or_the_file_is_another_one_sentence_says_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none of the 2 pictures .* run `genga repro`"):
+        doubtful(named(tmp_path, "x", "y"), ENTRIES)
+    (tmp_path / "other.json").write_text("[]")
+    for path in (tmp_path / "other.json", tmp_path / "missing.json"):
+        with pytest.raises(DataError, match=r"expected what `genga repro` writes"):
+            doubtful(path, ENTRIES)
+
+
+def test_who_called_a_picture_bad_is_not_asked_again(tmp_path: Path) -> None:
+    verdict = {"id": "v", "from_name": "verdict", "to_name": "image", "type": "choices", "value": {"choices": ["bad picture"]}}
+    task = {"id": 1, "data": {"id": "a"}, "annotations": [{"id": 1, "completed_by": 1, "result": [verdict]}]}
+    (tmp_path / "project-1.json").write_text(json.dumps([task]))
+    assert labeled("tags", tmp_path) == {"a"}
