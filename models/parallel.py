@@ -25,6 +25,7 @@ from genga.errors import ParamsError
 LEAST = 3  # pictures for each process: rand(2, N, 1) has its N in second place
 
 _fabric: Any = None
+_part = 1  # pictures of a batch that this process has
 
 
 def rank() -> int:
@@ -80,7 +81,9 @@ def part_of(batch: Any) -> Any:
 
 def step_on(part: int) -> Any:
     """Inside, random numbers and batch norm are those of the whole batch, of which this process has `part` pictures."""
-    return nullcontext() if size() == 1 else _WholeBatch(part)
+    global _part
+    _part = part
+    return nullcontext() if size() == 1 else _WholeBatch()
 
 
 def first_then_others(do: Callable[[], Any]) -> Any:
@@ -105,17 +108,24 @@ def mean(value: Tensor) -> Tensor:
 
 
 def over_whole_batch(work: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """For what lets the pictures of a batch see each other: (N, ...) -> (N, ...)."""
+    """For what lets the pictures of a batch, or of several one after the other, see each other: (N, ...) -> (N, ...)."""
 
     @wraps(work)
     def seeing_all(x: Tensor) -> Tensor:
-        return work(x) if size() == 1 else _own(work(_gathered(x)), len(x))
+        return work(x) if size() == 1 else _own(work(_whole(x)))
 
     return seeing_all
 
 
-def _own(whole: Tensor, part: int, dim: int = 0) -> Tensor:
-    return whole.narrow(dim, rank() * part, part)
+def _own(whole: Tensor, dim: int = 0) -> Tensor:
+    """Of each of the batches that lie one after the other."""
+    before, after = whole.shape[:dim], whole.shape[dim + 1 :]
+    return whole.reshape(*before, -1, size(), _part, *after).select(dim + 1, rank()).flatten(dim, dim + 1)
+
+
+def _whole(x: Tensor) -> Tensor:
+    """This process's part of some batches, one after the other -> the whole batches, one after the other."""
+    return _gathered(x).reshape(size(), -1, _part, *x.shape[1:]).transpose(0, 1).flatten(0, 2)
 
 
 def _gathered(x: Tensor) -> Tensor:
@@ -145,7 +155,7 @@ class _OwnSum(torch.autograd.Function):
     def forward(_: Any, slope: Tensor) -> Tensor:
         total = slope.contiguous().clone()
         torch.distributed.all_reduce(total)
-        return _own(total, len(total) // size()).clone()
+        return total.chunk(size())[rank()].clone()
 
     @staticmethod
     def backward(_: Any, slope: Tensor) -> Tensor:
@@ -161,10 +171,6 @@ def _average_gradients(optimizer: torch.optim.Optimizer) -> None:
 
 
 class _WholeBatch(TorchFunctionMode):
-    def __init__(self, part: int) -> None:
-        super().__init__()
-        self._part = part
-
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if kwargs.get("generator") is not None:
@@ -180,14 +186,14 @@ class _WholeBatch(TorchFunctionMode):
         if function is torch.nn.functional.dropout2d and kwargs["training"]:
             kept = self._drawn(lambda whole: function(args[0].new_ones(whole), kwargs["p"]), (*args[0].shape[:2], 1, 1))
             return args[0] * kept
-        if function is torch.nn.functional.batch_norm and kwargs["training"] and len(args[0]) == self._part:
-            return _own(function(_gathered(args[0]), *args[1:], **kwargs), self._part)
+        if function is torch.nn.functional.batch_norm and kwargs["training"] and len(args[0]) == _part:
+            return _own(function(_whole(args[0]), *args[1:], **kwargs))
         return function(*args, **kwargs)
 
     def _drawn(self, draw: Callable[[tuple[int, ...]], Tensor], shape: tuple[int, ...]) -> Tensor:
-        """Of the whole batch; then this process's own."""
-        dim = shape[:2].index(self._part) if self._part in shape[:2] else None
+        """Of the whole batch, or of several one after the other; then this process's own."""
+        dim = next((dim for dim, count in enumerate(shape[:2]) if count and count % _part == 0), None)
         if dim is None:
             return draw(shape)
         whole = (*shape[:dim], shape[dim] * size(), *shape[dim + 1 :])
-        return _own(draw(whole), self._part, dim)
+        return _own(draw(whole), dim)

@@ -12,6 +12,7 @@ from genga.params import Style
 from models import parallel
 
 DECAY = 0.01  # of the mean path length, by which each penalty moves it (appendix B)
+SMALLEST = 1e-8  # squared length: a root has no slope at 0, where a network with levels that are still silent begins
 SHRINK = 2  # the penalty is taken on so many times fewer pictures, as in the paper's code
 
 
@@ -34,7 +35,7 @@ class PathLength:
         """`images` (N, 3, R, R) made of `ws` (N, L, W). What to add to the loss, and the mean path length of these pictures."""
         noise = torch.randn_like(images) / math.sqrt(images.shape[2] * images.shape[3])
         (slope,) = torch.autograd.grad((images * noise).sum(), ws, create_graph=True)
-        lengths = slope.square().sum(dim=2).mean(dim=1).sqrt()
+        lengths = slope.square().sum(dim=2).mean(dim=1).add(SMALLEST).sqrt()
         length = parallel.mean(lengths.detach().mean()).item()
         self._mean += DECAY * (length - self._mean)
         off = (lengths - self._mean).square().mean()

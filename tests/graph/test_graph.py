@@ -154,7 +154,7 @@ def test_a_changed_folder_is_taken_in_again(copied: Path, shell: Shell, tmp_path
     assert "import_faces" in stages_run(shell(*GENGA, "repro", "prepare_faces", cwd=copied).stdout)
     assert stages_run(shell(*GENGA, "repro", "prepare_faces", cwd=copied).stdout) == set()
     (folder / "new.png").write_bytes(encode_png(pictures[50]))
-    assert stages_run(shell(*GENGA, "repro", "prepare_faces", cwd=copied).stdout) == {"import_faces", "prepare_faces"}
+    assert stages_run(shell(*GENGA, "repro", "prepare_faces", cwd=copied).stdout) == {"import_faces", "labels", "prepare_faces"}
     assert len(Store(copied / "data/faces/imported")) == 41
 
 

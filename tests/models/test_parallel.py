@@ -28,17 +28,23 @@ with parallel.together(int(sys.argv[1]) or None):
 PARAMS: dict[str, Any] = {
     "training": {"batch_size": 8, "total_kimg": 0.08, "log_kimg": 0.008, "sample_kimg": 1.0, "checkpoint_kimg": 0.04, "precision": "fp32", "seed": 0},
     **{"began": None, "warm_up": None, "growth": [], "g_lr": 0.002, "d_lr": 0.002, "beta1": 0.5, "beta2": 0.99, "r1_gamma": 1.0, "r1_interval": 3},
-    **{"label_noise": 0.1, "augment": 0.5, "ema_kimg": 0.02},
+    **{"style": None, "loss": "logistic", "r2_gamma": 0.0, "adapt": None, "label_noise": 0.1, "augment": 0.5, "ema_kimg": 0.02},
 }
-# batch norm, dropout and lazy R1; minibatch stddev under R1, a warm-up, growth; BEGAN's balance
+# batch norm, dropout and lazy R1; minibatch stddev under R1, a warm-up, growth, noise, mixed styles, adaptive augmentation; BEGAN's balance
 FAMILIES: dict[str, dict[str, Any]] = {
     "dcgan": {
         "model": {"arch": "dcgan", "resolution": 32, "z_dim": 6, "width": 8, "kernel": 5, "bn_momentum": 0.5, "activation": "prelu", "dropout": 0.2}
     },
     "stylegan2": {
-        "model": {"arch": "stylegan2", "resolution": 32, "z_dim": 6, "w_dim": 8, "mapping_layers": 2, "channel_base": 256, "channel_max": 16},
+        "model": {
+            **{"arch": "stylegan2", "resolution": 32, "z_dim": 6, "w_dim": 8, "mapping_layers": 2, "channel_base": 256, "channel_max": 16},
+            "noise": True,
+        },
+        "style": {"mixing": 0.5, "path_weight": 0.0, "path_interval": 4},
+        "adapt": {"target": 0.6, "kimg": 0.1},
+        "training": PARAMS["training"] | {"batch_size": 12, "total_kimg": 0.12},  # 6 a process: not whole groups of minibatch stddev
         "warm_up": {"kimg": 0.024, "lr": 0.005, "kl_weight": 0.0001},
-        "growth": [{"side": 16, "until_kimg": 0.048}],
+        "growth": [{"side": 16, "until_kimg": 0.048, "fade_kimg": 0.016}],
     },
     "began": {
         **{"model": {"arch": "began", "resolution": 32, "z_dim": 6, "width": 8}, "began": {"gamma": 0.5, "lambda_k": 0.01}},
@@ -57,11 +63,13 @@ def faces_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return store_dir
 
 
-def train(faces_dir: Path, root: Path, arch: str, *launcher: str, devices: int, batch_size: int = 8) -> subprocess.CompletedProcess[str]:
+def train(faces_dir: Path, root: Path, arch: str, *launcher: str, devices: int, batch_size: int | None = None) -> subprocess.CompletedProcess[str]:
     root.mkdir()
     script = root / "train.py"
     script.write_text(SCRIPT)
-    params = TrainFace.model_validate(PARAMS | FAMILIES[arch] | {"training": PARAMS["training"] | {"batch_size": batch_size}})
+    params = TrainFace.model_validate(
+        PARAMS | FAMILIES[arch] | {"training": (PARAMS | FAMILIES[arch])["training"] | ({"batch_size": batch_size} if batch_size else {})}
+    )
     sections = params.model_dump_json(), WatchCollapse.model_validate(WATCH).model_dump_json()
     paths = map(str, (faces_dir, root / "runs", root / "weights"))
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)}

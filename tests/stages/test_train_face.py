@@ -93,10 +93,10 @@ DCGAN = {"arch": "dcgan", "resolution": 32, "z_dim": 6, "width": 8, "kernel": 5,
 BEGAN = {"arch": "began", "resolution": 32, "z_dim": 6, "width": 8}
 FAMILIES: dict[str, dict[str, Any]] = {
     "stylegan2": {},
-    "dcgan": {"model": DCGAN, "warm_up": None, "growth": []},
+    "dcgan": {"model": DCGAN, "warm_up": None, "growth": [], "style": None},
     "began": {
         **{"model": BEGAN, "began": {"gamma": 0.5, "lambda_k": 0.01}, "warm_up": None, "growth": [], "r1_gamma": 0.0, "label_noise": 0.0},
-        "augment": 0.0,
+        **{"augment": 0.0, "style": None, "r2_gamma": 0.0, "adapt": None},
     },
 }
 
