@@ -2,7 +2,7 @@
 skip-layer excitation, by which a small map says which channels of one 16 times as large matter.
 
 Differences from the paper: leaky ReLU instead of gated linear units and no noise, at half the cost; enlarging is one transposed convolution.
-Its discriminator is stylegan2's, residual with minibatch stddev and without batch norm, so that R1 speaks of one picture.
+Its discriminator is stylegan2's, with minibatch stddev and without batch norm, so that R1 speaks of one picture.
 N batch, Z latent dim, R resolution. Images are NCHW in [-1, 1].
 """
 

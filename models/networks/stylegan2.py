@@ -1,9 +1,11 @@
-"""StyleGAN2 (Karras et al. 2020, https://arxiv.org/abs/1912.04958): mapping, modulated convolutions, skip generator, residual discriminator.
+"""StyleGAN2 (Karras et al. 2020, https://arxiv.org/abs/1912.04958): mapping, modulated convolutions, skip generator, input skips in D.
 
 Differences from the paper, all for speed on a CPU:
 - modulation scales the activations going in and demodulation those coming out, which is the same sum without grouped convolutions;
 - pixels are doubled and then convolved by 3x3, which is a transposed convolution of stride 2 and a sum of four neighbours, at a quarter of
-  the cost; for RGB bilinear; the discriminator halves by a stride of its second convolution, on the skip path by means of four pixels;
+  the cost; for RGB bilinear; the discriminator halves by a free 4x4 of stride 2;
+- the discriminator sees the picture at every size (input skips, figure 7b) instead of being residual (7c): each level begins silent, so growing
+  disturbs nothing, and after 36 kimg faces are clean where a residual one, its strides blurred or not, leaves a grid of dots on them;
 - the mapping learns at 0.1 of the rate, not 0.01: a training here takes thousands of steps, not millions.
 Both networks can grow, with the fade-in of Karras et al. 2018 (https://arxiv.org/abs/1710.10196), section 2.
 N batch, Z and W latent dims, L layers with a style, R resolution. Images are NCHW in [-1, 1].
@@ -228,23 +230,22 @@ class Generator(nn.Module):
 
 
 class EqualConv(nn.Module):
-    """A convolution, which halves the size when `down`; `gain` is what follows it."""
+    """A convolution, which halves the size when `down`."""
 
-    def __init__(self, num_in: int, num_out: int, kernel: int, *, gain: float = GAIN, down: bool = False, bias: bool = True) -> None:
+    def __init__(self, num_in: int, num_out: int, kernel: int, *, down: bool = False) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(num_out, num_in, kernel, kernel))
-        self.bias = nn.Parameter(torch.zeros(num_out)) if bias else None
-        self.scale, self.gain = gain / math.sqrt(num_in * kernel**2), gain
-        self.stride, self.padding = 2 if down else 1, kernel // 2
+        self.bias = nn.Parameter(torch.zeros(num_out))
+        self.scale = GAIN / math.sqrt(num_in * kernel**2)
+        self.stride, self.padding = 2 if down else 1, (kernel - 1) // 2
 
     def forward(self, x: Tensor) -> Tensor:
-        bias = None if self.bias is None else self.bias * self.gain
         weight = self.weight.to(kind_of(x))
         if x.numel() < weight.numel():
             x = x * self.scale
         else:
             weight = weight * self.scale
-        return F.conv2d(x, weight, bias, stride=self.stride, padding=self.padding)
+        return F.conv2d(x, weight, self.bias * GAIN, stride=self.stride, padding=self.padding)
 
 
 def active(x: Tensor) -> Tensor:
@@ -253,17 +254,15 @@ def active(x: Tensor) -> Tensor:
 
 
 class DownBlock(nn.Module):
-    """x (N, I, R, R) -> (N, O, R/2, R/2), residual (figure 7c)."""
+    """x (N, I, R, R) -> (N, O, R/2, R/2). Its last layer starts at nothing, so a level that joins later does not disturb those below."""
 
     def __init__(self, num_in: int, num_out: int) -> None:
         super().__init__()
-        self.conv = EqualConv(num_in, num_in, 3)
-        self.down = EqualConv(num_in, num_out, 3, gain=1.0, down=True)  # GAIN, then 1 / GAIN for the sum of two
-        self.skip = EqualConv(num_in, num_out, 1, gain=1 / GAIN, bias=False)
+        self.conv, self.down = EqualConv(num_in, num_in, 3), EqualConv(num_in, num_out, 4, down=True)
+        nn.init.zeros_(self.down.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        skipped: Tensor = self.skip(F.avg_pool2d(x, 2))
-        return active(self.down(active(self.conv(x)))) + skipped
+        return active(self.down(active(self.conv(x))))
 
 
 def halvings(side: int) -> list[int]:
@@ -274,7 +273,7 @@ def halvings(side: int) -> list[int]:
 class Trunk(nn.Module):
     """image (N, 3, S, S), S up to R -> features (N, C, F, F), F the last side.
 
-    While the newest level joins, `fade` is the share of what it says, beside what the one below says of the halved picture.
+    Every level also sees the picture at its own size. While the newest level joins, `fade` is the share of what it adds to what the one below says.
     """
 
     def __init__(self, resolution: int, channel_base: int, channel_max: int) -> None:
@@ -288,10 +287,10 @@ class Trunk(nn.Module):
     def forward(self, images: Tensor, fade: float = 1.0) -> Tensor:
         first = self.sides.index(images.shape[2])
         x: Tensor = active(self.from_rgbs[first](images))
-        for level, block in enumerate(self.blocks[first:], first):
-            x = block(x)
-            if level == first and fade < 1:
-                x = torch.lerp(active(self.from_rgbs[level + 1](F.avg_pool2d(images, 2))), x, fade)
+        for level, (block, from_rgb) in enumerate(zip(self.blocks[first:], self.from_rgbs[first + 1 :], strict=True)):
+            images = F.avg_pool2d(images, 2)
+            added = block(x)
+            x = active(from_rgb(images)) + (added * fade if level == 0 and fade < 1 else added)
         return x
 
 

@@ -64,6 +64,10 @@ class GanRecipe(Resumable):
         self._augment = Probability(params.augment, params.adapt)
         self._shown = torch.randn(SHOWN, G.z_dim, generator=torch.Generator().manual_seed(params.training.seed))
 
+    @property
+    def warm_up_kimg(self) -> float:
+        return self._warm_up.nimg / 1000 if self._warm_up else 0.0
+
     def step(self, batch: Tensor, cur_nimg: int) -> Scalars:
         """`batch`: uint8 (N, R, R, 3)."""
         level = self._level_at(cur_nimg)

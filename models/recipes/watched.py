@@ -69,7 +69,7 @@ class Watched:
         elif seen["coverage"] < params.coverage_kept * self._best_coverage:
             why = f"coverage fell from {self._best_coverage:.2f} to {seen['coverage']:.2f}"
         self._best_coverage = max(self._best_coverage, seen["coverage"])
-        self._bad_looks = self._bad_looks + 1 if why and kimg >= params.from_kimg else 0
+        self._bad_looks = self._bad_looks + 1 if why and kimg >= params.from_kimg + self._recipe.warm_up_kimg else 0
         if self._bad_looks >= params.patience and not self.alarm:
             self.alarm = f"at {kimg:g} kimg: {why}"
             log.warning("%s collapsed %s; see docs/collapse.md", self._what, self.alarm)

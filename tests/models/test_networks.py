@@ -190,6 +190,8 @@ def test_a_new_level_is_faded_in_from_the_picture_as_it_was() -> None:
 def test_a_new_level_of_the_discriminator_is_faded_in_from_what_it_said() -> None:
     torch.manual_seed(0)
     trunk = stylegan2.Trunk(32, 256, 16)
+    for block in trunk.blocks:
+        torch.nn.init.normal_(block.down.weight)
     images = torch.randn(2, 3, 32, 32)
     with torch.no_grad():
         before = trunk(torch.nn.functional.avg_pool2d(images, 2))
@@ -230,22 +232,23 @@ def test_what_is_kept_of_the_weights_follows_them() -> None:
     assert not torch.allclose(kept, before, atol=1e-2)
 
 
-def test_the_residual_discriminator_is_the_paper_s_formula() -> None:
+def test_a_level_of_the_discriminator_is_silent_at_first_and_then_the_plain_formula() -> None:
     torch.manual_seed(0)
     block = stylegan2.DownBlock(4, 6)
     x = torch.randn(2, 4, 8, 8)
+    assert torch.equal(block(x), torch.zeros(2, 6, 4, 4))
+    torch.nn.init.normal_(block.down.weight)
     y = torch.nn.functional.leaky_relu(torch.nn.functional.conv2d(x, block.conv.weight / 6, padding=1), 0.2) * 2**0.5
-    y = torch.nn.functional.leaky_relu(torch.nn.functional.conv2d(y, block.down.weight / 6, stride=2, padding=1), 0.2) * 2**0.5
-    skipped = torch.nn.functional.conv2d(torch.nn.functional.avg_pool2d(x, 2), block.skip.weight / 2)
-    assert torch.allclose(block(x), (y + skipped) / 2**0.5, atol=1e-5)
+    y = torch.nn.functional.leaky_relu(torch.nn.functional.conv2d(y, block.down.weight / 8, stride=2, padding=1), 0.2) * 2**0.5
+    assert torch.allclose(block(x), y, atol=1e-5)
 
 
-def test_dcgan_and_the_residual_discriminator_reach_96_px() -> None:
+def test_dcgan_and_stylegan2_s_discriminator_reach_96_px() -> None:
     G = build(DCGAN | {"resolution": 96})
-    D, residual = dcgan.Discriminator(96, 8, 5, 0.0), stylegan2.Discriminator(96, 256, 16)
+    D, other = dcgan.Discriminator(96, 8, 5, 0.0), stylegan2.Discriminator(96, 256, 16)
     images = G(torch.randn(4, 6))
     assert images.shape == (4, 3, 96, 96)
-    assert D(images).shape == residual(images).shape == (4, 1)
+    assert D(images).shape == other(images).shape == (4, 1)
 
 
 @pytest.mark.parametrize("side", [16, 64, 128, 1024])

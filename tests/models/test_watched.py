@@ -79,6 +79,12 @@ def test_the_same_is_stopped_where_params_say_so_and_goes_on_when_they_no_longer
     assert (tmp_path / "stats.jsonl").read_bytes() == (tmp_path / "undisturbed" / "stats.jsonl").read_bytes()
 
 
+def test_nothing_is_judged_during_the_warm_up(tmp_path: Path) -> None:
+    watched = train(tmp_path, squares(200), COLLAPSING | {"warm_up": {"kimg": 4.0, "lr": 0.001, "kl_weight": 10.0}})
+    looks = [line for line in json.loads((tmp_path / "collapse.json").read_text())["curve"] if "coverage" in line]
+    assert looks[-1]["near_identical"] > WATCH["near_identical"] and watched.alarm == ""
+
+
 def test_the_watch_changes_nothing_of_the_training(tmp_path: Path) -> None:
     weights = []
     for every in (0.25, 1.0):
