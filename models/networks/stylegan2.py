@@ -2,8 +2,7 @@
 
 Differences from the paper, all for speed on a CPU:
 - modulation scales the activations going in and demodulation those coming out, which is the same sum without grouped convolutions;
-- pixels are doubled and then convolved by 3x3, which is a transposed convolution of stride 2 and a sum of four neighbours, at a quarter of
-  the cost; for RGB bilinear; the discriminator halves by a free 4x4 of stride 2;
+- the discriminator halves by a free 4x4 of stride 2;
 - the discriminator sees the picture at every size (input skips, figure 7b) instead of being residual (7c): each level begins silent, so growing
   disturbs nothing, and after 36 kimg faces are clean where a residual one, its strides blurred or not, leaves a grid of dots on them;
 - the mapping learns at 0.1 of the rate, not 0.01: a training here takes thousands of steps, not millions.
@@ -34,21 +33,29 @@ def kind_of(x: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
 
 
+def smooth(x: Tensor) -> Tensor:
+    """(N, C, 2 S + 1, 2 S + 1), convolved with zeros between its pixels -> (N, C, 2 S, 2 S), as if those had been filled in bilinearly: without
+    it a grid is left on faces (the paper's filter; Zhang 2019, https://arxiv.org/abs/1904.11486)."""
+    taps = torch.tensor([0.25, 0.75, 0.75, 0.25], dtype=x.dtype, device=x.device)
+    C = x.shape[1]
+    return F.conv2d(x, (taps[:, None] * taps).expand(C, 1, 4, 4), padding=1, groups=C)
+
+
 def phases(weight: Tensor) -> Tensor:
-    """3x3 (O, I, 3, 3) -> 2x2 (4 O, I, 2, 2): the four pixels that each one becomes, of a 3x3 after doubling each pixel."""
-    one = torch.tensor([[[1.0, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]])  # phase, row of the 2x2, row of the 3x3
+    """3x3 (O, I, 3, 3) -> 2x2 (4 O, I, 2, 2): the four pixels that each one becomes, of a 3x3 over pixels with zeros between."""
+    one = torch.tensor([[[1.0, 0, 0], [0, 0, 1]], [[0, 0, 0], [0, 1, 0]]])  # phase, row of the 2x2, row of the 3x3
     O, I, _, _ = weight.shape
     return torch.einsum("aki,blj,ocij->abockl", one, one, weight).reshape(4 * O, I, 2, 2)
 
 
 def interleaved(y: Tensor) -> Tensor:
-    """Four phases (N, 4 O, S + 1, S + 1), each beginning at its own corner -> (N, O, 2 S, 2 S)."""
+    """Four phases (N, 4 O, S + 1, S + 1) -> (N, O, 2 S + 1, 2 S + 1)."""
     N, C, side, _ = y.shape
-    O, S = C // 4, side - 1
-    x = torch.empty(N, O, 2 * S, 2 * S, dtype=y.dtype, memory_format=torch.channels_last)
+    O = C // 4
+    x = torch.empty(N, O, 2 * side - 1, 2 * side - 1, dtype=y.dtype, memory_format=torch.channels_last)
     for phase, part in enumerate(torch.split(y, O, dim=1)):
         a, b = divmod(phase, 2)
-        x[:, :, a::2, b::2] = part[:, :, a : a + S, b : b + S]
+        x[:, :, a::2, b::2] = part[:, :, : side - a, : side - b]
     return x
 
 
@@ -114,7 +121,7 @@ class ModulatedConv(nn.Module):
             return self._convolved_packed(x.to(kind))
         kernel = self._kept(str(kind), lambda: self._kernel(kind))
         if self.up:
-            return F.avg_pool2d(F.conv_transpose2d(x, kernel, stride=2), 2, stride=1, divisor_override=1)
+            return smooth(F.conv_transpose2d(x, kernel, stride=2))
         return F.conv2d(x, kernel, padding=self.weight.shape[2] // 2)
 
     def _convolved_packed(self, x: Tensor) -> Tensor:
@@ -129,7 +136,7 @@ class ModulatedConv(nn.Module):
 
         kept = self._kept(f"{x.dtype} {size}", packed)
         y: Tensor = torch.ops.mkldnn._convolution_pointwise(x, kept, None, padding, stride, stride, 1, "none", [], "")
-        return interleaved(y) if self.up else y
+        return smooth(interleaved(y)) if self.up else y
 
     def _is_finished(self) -> bool:
         return not self.training and not torch.is_grad_enabled()

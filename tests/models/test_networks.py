@@ -159,10 +159,12 @@ def test_demodulated_activations_keep_their_variance_up_and_flat() -> None:
     torch.manual_seed(0)
     for up in (False, True):
         conv = stylegan2.ModulatedConv(64, 64, w_dim=8, kernel=3, up=up)
+        x = torch.randn(16, 64, 16, 16)
+        expected = torch.nn.functional.interpolate(x, scale_factor=2, mode="bilinear").var().item() if up else 1.0
         with torch.no_grad():
             w = 3 * torch.randn(16, 8)
-            y = (conv(torch.randn(16, 64, 16, 16), w) * conv.demodulation(conv.style(w))[:, :, None, None])[:, :, 2:-2, 2:-2]
-        assert y.var().item() == pytest.approx(1, rel=0.1)
+            y = (conv(x, w) * conv.demodulation(conv.style(w))[:, :, None, None])[:, :, 2:-2, 2:-2]
+        assert y.var().item() == pytest.approx(expected, rel=0.1)
 
 
 def test_a_growing_stylegan2_makes_and_judges_smaller_pictures() -> None:
@@ -325,13 +327,15 @@ def test_outputs_have_the_stated_shape(arch: str, shape: tuple[int, ...]) -> Non
         assert module(*inputs_for(arch, module)).shape == shape
 
 
-def test_the_fused_step_is_doubling_each_pixel_and_a_convolution() -> None:
+def test_the_fused_step_is_bilinear_doubling_and_a_convolution() -> None:
     torch.manual_seed(0)
     conv = stylegan2.ModulatedConv(5, 7, w_dim=4, kernel=3, up=True)
     x, w = torch.randn(2, 5, 8, 8), torch.randn(2, 4)
-    doubled = torch.nn.functional.interpolate(x * conv.style(w)[:, :, None, None], scale_factor=2, mode="nearest")
-    expected = torch.nn.functional.conv2d(doubled, conv.weight, padding=1)
+    paper = torch.nn.functional.pad(x * conv.style(w)[:, :, None, None], [2] * 4)  # zeros around, as a convolution's padding
+    doubled = torch.nn.functional.interpolate(paper, scale_factor=2, mode="bilinear")
+    expected = torch.nn.functional.conv2d(doubled, conv.weight)[:, :, 3:-3, 3:-3]
     assert torch.allclose(conv(x, w), expected, atol=1e-5)
     with torch.no_grad():
         assert torch.allclose(conv(x, w), expected, atol=1e-5)
+        assert torch.allclose(conv.eval()(x, w), expected, atol=1e-5)
         assert torch.allclose(conv(x[:1], w[:1]), expected[:1], atol=1e-5)
