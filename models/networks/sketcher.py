@@ -26,7 +26,7 @@ Picture = NDArray[Any]
 
 MEMORY = ("poses", "looks", "drawings", "ends")
 CANDIDATES = 48  # drawings of the nearest poses
-BEST = 6  # of them, among which z decides
+BEST = 4  # of them, among which z decides
 STICKS_WEIGH = 3.0**0.5  # of the likeness of poses: a stick of another way and length bends more than a joint of another place
 WIDER = 0.12  # at most, as a logarithm, makes z head or body
 UNLIKE = 0.05  # at first, before anything is learned: how much worse the sketch is for each unit that poses are apart
