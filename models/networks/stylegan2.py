@@ -22,6 +22,7 @@ from models.parallel import over_whole_batch
 
 LR_MUL = 0.1  # of the mapping
 GAIN = math.sqrt(2)  # keeps the variance through a leaky ReLU
+CALM = 0.4  # of its noise a finished network adds so much: all of it stays as grain on faces after a short training
 
 
 def channels_at(resolution: int, channel_base: int, channel_max: int) -> int:
@@ -168,7 +169,7 @@ class StyledConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(num_out))
         self.noise_strength = nn.Parameter(torch.zeros(())) if noise else None
         self.noise: Tensor | None  # what a finished network adds: the same for every picture
-        self.register_buffer("noise", torch.randn(1, 1, side, side) if noise else None)
+        self.register_buffer("noise", CALM * torch.randn(1, 1, side, side) if noise else None)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         style = self.conv.style(w)
