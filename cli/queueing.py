@@ -9,9 +9,9 @@ import numpy as np
 from cli.guessing import guess_each, needs_engine
 from genga.progress import progress
 from genga.store import Store
+from labeling.ordering import pose_order, tag_order
 from labeling.pictures import Entry
 from labeling.projects import KindName
-from labeling.queue import pose_order
 from labeling.tasks import PoseGuess
 
 BATCH = 256
@@ -41,7 +41,6 @@ def _pose_rows(unlabeled: Sequence[Entry], engine: Any, count: int) -> Any:
 def _tag_rows(unlabeled: Sequence[Entry], engine: Any, faces_dir: Path, count: int) -> Any:
     import torch
 
-    from labeling.ordering import tag_order
     from models.batches import to_signed
     from models.networks.tagger import probabilities
 
