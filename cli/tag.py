@@ -26,6 +26,7 @@ from genga.pictures import SUFFIXES, decode
 from genga.progress import progress
 from genga.release import Release
 from genga.tags import columns, flags, groups, vocabularies
+from genga.whole import write_whole
 from models.export import load_model
 from models.metrics.tags import answers, batch_logits
 from models.networks.tagger import probabilities
@@ -175,7 +176,7 @@ def tag(
         before = _standing(path, form, existing)
         todo = [path for path in paths if path.relative_to(folder).as_posix() not in before]
         tagged, unread = _read_all(tagger, folder, todo)
-        _replace(path, {"csv": as_csv, "json": as_json}[form](before, tagged))
+        write_whole(path, {"csv": as_csv, "json": as_json}[form](before, tagged))
         place, kept = str(path), len(paths) - len(todo)
     print(f"{len(tagged)} pictures tagged by {tagger.version}, {place}; {kept} had tags and keep them; {unread} could not be read")
 
@@ -216,7 +217,7 @@ def write_sidecar(path: Path, tags: Sequence[str], existing: Existing) -> None:
     there = {_plain(word) for word in own.split(",")}
     parts = [own] if own else []
     text = ", ".join([*parts, *(word for word in tags if _plain(word) not in there)])
-    _replace(path, (text + "\n").encode(errors="surrogateescape"))
+    write_whole(path, (text + "\n").encode(errors="surrogateescape"))
 
 
 def _standing(path: Path, form: Format, existing: Existing) -> dict[str, Any]:
@@ -249,10 +250,3 @@ def as_csv(before: Mapping[str, Mapping[str, str]], tagged: Iterable[Tagged]) ->
 def as_json(before: Mapping[str, Any], tagged: Iterable[Tagged]) -> bytes:
     new = {each.file: {"tags": each.tags, "version": each.version, "probabilities": each.probabilities} for each in tagged}
     return (json.dumps({**before, **new}, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(data)
-    partial.replace(path)

@@ -26,6 +26,7 @@ from flows.graph import NETWORK_DELAY_S, NETWORK_RETRIES, run_graph
 from genga.errors import GengaError
 from genga.params import load_params
 from genga.registry import Registry
+from genga.whole import write_whole
 from labeling.account import HOME, Home
 from labeling.agreement import compare
 from labeling.exports import read_exports
@@ -66,10 +67,8 @@ def read_round(home: Home) -> Round | None:
 
 
 def keep(home: Home, now: Round) -> Round:
-    partial = round_path(home).with_suffix(".partial")
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    partial.write_text(json.dumps(asdict(now), indent=1), encoding="utf-8")
-    partial.replace(round_path(home))
+    round_path(home).parent.mkdir(parents=True, exist_ok=True)
+    write_whole(round_path(home), json.dumps(asdict(now), indent=1))
     return now
 
 

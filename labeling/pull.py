@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from genga.release import locked
+from genga.whole import write_whole
 from labeling.account import HOME, Home, connect, one_sentence, url_of
 from labeling.exports import read_exports
 from labeling.keypoints import JsonObject, Problem
@@ -162,11 +163,8 @@ def _text(tasks: Sequence[JsonObject]) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
-        return
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        write_whole(path, text)
 
 
 def _read_json(path: Path, otherwise: Any) -> Any:
