@@ -187,9 +187,9 @@ def pull(args: argparse.Namespace) -> None:
 def agreement(args: argparse.Namespace) -> None:
     from genga.params import load_params
     from labeling.agreement import compare, write_disagreements
-    from labeling.exports import read_exports
+    from labeling.exports import read_annotations
 
-    found = compare(read_exports(sorted(ANNOTATIONS.glob("*.json"))).annotations, load_params().labels)
+    found = compare(read_annotations(ANNOTATIONS).annotations, load_params().labels)
     print("\n".join(found.lines()))
     if args.csv:
         write_disagreements(args.csv, found.disagreements)
@@ -202,10 +202,10 @@ def import_(args: argparse.Namespace) -> None:
 
 
 def export(args: argparse.Namespace) -> None:
-    from labeling.exports import read_exports
+    from labeling.exports import read_annotations
     from labeling.formats import WRITERS, labeled_of
 
-    found = labeled_of(read_exports(sorted(ANNOTATIONS.glob("*.json"))).annotations)
+    found = labeled_of(read_annotations(ANNOTATIONS).annotations)
     args.file.write_text(WRITERS[args.format](found), encoding="utf-8")
     print(f"{len(found)} answers written to {args.file}")
 

@@ -29,7 +29,7 @@ from genga.registry import Registry
 from genga.whole import write_whole
 from labeling.account import HOME, Home
 from labeling.agreement import compare
-from labeling.exports import read_exports
+from labeling.exports import read_annotations
 from labeling.progress import Progress, Queues, newest_queues, progress_of
 from labeling.pull import pull
 
@@ -140,7 +140,7 @@ def bury_the_dead() -> None:
 
 def agreement_so_far() -> dict[str, float]:
     """Means over tags of Cohen's kappa, over poses of OKS, as far as the last pull knows."""
-    found = compare(read_exports(sorted(ANNOTATIONS.glob("*.json"))).annotations, load_params().labels).scores
+    found = compare(read_annotations(ANNOTATIONS).annotations, load_params().labels).scores
     kappas = [row["kappa"] for name, row in found.items() if name not in ("pose", "hidden")]
     tags = {"kappa": sum(kappas) / len(kappas)} if kappas else {}
     return tags | ({"oks": found["pose"]["oks"]} if "pose" in found else {})

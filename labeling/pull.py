@@ -21,7 +21,7 @@ from typing import Any
 from genga.release import locked
 from genga.whole import write_whole
 from labeling.account import HOME, Home, connect, one_sentence, url_of
-from labeling.exports import read_exports
+from labeling.exports import read_annotations
 from labeling.keypoints import JsonObject, Problem
 from labeling.projects import Project, our_projects
 from labeling.review import snapshot_of_reviews
@@ -141,7 +141,7 @@ def _keep(annotations_dir: Path, revisions_dir: Path, snapshots: Mapping[str, st
     new = {name: found for name, found in hashes.items() if last["files"].get(name) != found}
     for name in new:
         _write(revisions_dir / f"{Path(name).stem}-{hashes[name][:12]}.json", snapshots[name])
-    exports = read_exports(sorted(annotations_dir.glob("*.json")))
+    exports = read_annotations(annotations_dir)
     revision = last["revision"] + bool(new)
     if new:
         record = {
