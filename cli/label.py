@@ -152,20 +152,21 @@ def _push(args: argparse.Namespace, choose: Any, *, queue: bool, guess: bool) ->
     from cli.guessing import guesses_for, open_engine
     from genga.params import load_params
     from labeling.account import HOME, Home, connect, one_sentence, url_of
-    from labeling.pictures import entries, labeled, unlabeled
+    from labeling.pictures import entries, labeled
     from labeling.projects import ensure_project
     from labeling.push import push
 
     params, home = load_params(), Home(HOME)
     url, engine = url_of(home), open_engine(RELEASE)
     for kind in _chosen(args):
-        found = unlabeled(entries(kind.name, params, FIGURES, FACES), labeled(kind.name, ANNOTATIONS))
+        done = labeled(kind.name, ANNOTATIONS)
+        found = [entry for entry in entries(kind.name, params, FIGURES, FACES) if entry.id not in done]
         with one_sentence(url):
             client = connect(home)
             project = ensure_project(client, url, kind, home, params.label_studio)
             guesses = guesses_for(engine, kind) if guess else None
-            done = push(client, project, home, choose(kind, found, engine), guesses, params.label_studio, queue=queue)
-        print(f"{kind.name}: {done.created} new tasks, {done.reguessed} with a newer guess, {done.requeued} moved in the queue", flush=True)
+            pushed = push(client, project, home, choose(kind, found, engine), guesses, params.label_studio, queue=queue)
+        print(f"{kind.name}: {pushed.created} new tasks, {pushed.reguessed} with a newer guess, {pushed.requeued} moved in the queue", flush=True)
         if guess and guesses is None:
             print(f"{kind.name}: without a guess, since {' and '.join(kind.families)} are not deployed yet; `genga repro` deploys them")
 

@@ -8,6 +8,7 @@ it stopped; the deployment `label-round-goes-on` does so every ten minutes. One 
 The reminder is an artifact of the flow run and a run in MLflow (experiment `labeling`): labeled, left, agreement.
 """
 
+import argparse
 import fcntl
 import json
 import subprocess
@@ -17,7 +18,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
@@ -204,9 +204,12 @@ def _wait(now: Round, queues: Queues, poll_seconds: float) -> None:
 
 
 def main() -> None:
-    words: list[Any] = sys.argv[1:]
-    count, enough, hours = (*words, None, None, None)[:3]
-    label_round(count and int(count), enough and int(enough), float(hours or 48))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("count", type=int, nargs="?")
+    parser.add_argument("enough", type=int, nargs="?")
+    parser.add_argument("hours", type=float, nargs="?", default=48.0)
+    args = parser.parse_args()
+    label_round(args.count, args.enough, args.hours)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ something to try. Nobody learns from those labels: the drawing knows its joints.
 """
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -99,7 +99,3 @@ def doubtful(path: Path, found: Sequence[Entry]) -> list[Entry]:
     if not chosen:
         raise DataError(f"none of the {len(ids)} pictures that {path} names is here and not labeled by people; run `genga repro` to find others")
     return chosen
-
-
-def unlabeled(found: Sequence[Entry], done: Collection[str]) -> list[Entry]:
-    return [entry for entry in found if entry.id not in done]

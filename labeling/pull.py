@@ -20,7 +20,7 @@ from typing import Any
 
 from genga.release import locked
 from genga.whole import write_whole
-from labeling.account import HOME, Home, connect, one_sentence, url_of
+from labeling.account import Home, connect, one_sentence, url_of
 from labeling.exports import read_annotations
 from labeling.keypoints import JsonObject, Problem
 from labeling.projects import Project, our_projects
@@ -38,21 +38,15 @@ Seen = dict[str, str]  # task id -> its time of change
 
 @dataclass(frozen=True)
 class Pulled:
-    """`revision`: its number; that of the last one where nothing is new. `tasks`: with annotations, in all projects together."""
+    """`revision`: its number; that of the last one where nothing is new. `files`: the snapshots that changed, with their sha256."""
 
     revision: int
     is_new: bool
     files: dict[str, str]
-    tasks: int
     added: int
     changed: int
     removed: int
     problems: list[Problem]
-
-
-def pull_labels(annotations_dir: Path, home: Home | None = None) -> int:
-    """Writes the snapshots that changed; gives their number."""
-    return len(pull(annotations_dir, home or Home(HOME)).files)
 
 
 def pull(annotations_dir: Path, home: Home, *, offline: bool = False) -> Pulled:
@@ -153,9 +147,8 @@ def _keep(annotations_dir: Path, revisions_dir: Path, snapshots: Mapping[str, st
         }
         with log_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
-    num_tasks = sum(len(json.loads(text)) for text in snapshots.values())
     added, changed, removed = changes
-    return Pulled(revision, bool(new), new, num_tasks, added, changed, removed, exports.problems)
+    return Pulled(revision, bool(new), new, added, changed, removed, exports.problems)
 
 
 def _text(tasks: Sequence[JsonObject]) -> str:
