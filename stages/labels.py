@@ -28,14 +28,13 @@ from genga.door import run
 from genga.params import LabelFaces, load_params
 from genga.skeleton import JOINTS, to_vector
 from genga.store import Store
-from genga.tags import Labels
+from genga.tags import ORIGINS, Labels
 from labeling.agreement import HIDDEN, POSE, TIES, Answer, Key, answers_of, bad_pictures, scores, settle, word
 from labeling.exports import read_annotations, read_exports
 from labeling.keypoints import Problem
 
 log = logging.getLogger(__name__)
 
-ORIGINS = ("human", "imported", "drawn")  # the strongest first
 COORDINATES = [f"{axis}{joint_idx}" for joint_idx in range(len(JOINTS)) for axis in "xy"]
 POSE_COLUMNS = {"id": pa.string(), **dict.fromkeys(COORDINATES, pa.float64()), "hidden": pa.list_(pa.string()), "origin": pa.string()}
 
