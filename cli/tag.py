@@ -32,6 +32,7 @@ from models.metrics.tags import answers, batch_logits
 from models.networks.tagger import probabilities
 from models.precision import channels_last
 from models.targets import UNKNOWN, names, value_names
+from serve.engine import check_tagger
 from serve.reading import fit_square
 from serve.schemas import PICTURE_LIMITS
 
@@ -64,10 +65,7 @@ class Tagger:
         released = families["tagger"]
         network, card = load_model(released.dir)
         self._network = channels_last(network)
-        if card["columns"] != columns() or "sure" not in card:
-            raise ReleaseError(
-                f"the tagger in {release_dir} was trained for another list of tags or by older code; train and deploy it again with `genga repro`"
-            )
+        check_tagger(card)
         self.version = f"tagger/{released.version}"
         self._temperatures = card["temperatures"]
         self._thresholds, self._sure = _asked_for(card["thresholds"], card["sure"], thresholds)
@@ -170,14 +168,15 @@ def tag(
         tagged, unread = _read_all(tagger, folder, todo)
         for each in tagged:
             write_sidecar((folder / each.file).with_suffix(".txt"), each.tags if underscores else [_spaced(word) for word in each.tags], existing)
-        place, kept = "beside each", len(paths) - len(todo)
+        place = "beside each"
     else:
         path = out or folder / f"tags.{form}"
         before = _standing(path, form, existing)
         todo = [path for path in paths if path.relative_to(folder).as_posix() not in before]
         tagged, unread = _read_all(tagger, folder, todo)
         write_whole(path, {"csv": as_csv, "json": as_json}[form](before, tagged))
-        place, kept = str(path), len(paths) - len(todo)
+        place = str(path)
+    kept = len(paths) - len(todo)
     print(f"{len(tagged)} pictures tagged by {tagger.version}, {place}; {kept} had tags and keep them; {unread} could not be read")
 
 
