@@ -15,12 +15,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
-
+from bench.noise import write_noise
 from genga.params import TrainFace, WatchCollapse, load_params
 from genga.registry import Registry
-from genga.store import Store, StoreWriter
-from models.batches import Pictures, Sampler
+from models.batches import Pictures
 from models.loop import Tracker, fit
 from models.recipes.faces import face_recipe
 from models.recipes.watched import Watched
@@ -31,27 +29,18 @@ NEVER = 1e6  # kimg
 PROMISED, OVERHEAD = 0.95, 0.03
 
 
-def write_noise(faces_dir: Path, side: int) -> Store:
-    rng = np.random.default_rng(0)
-    with StoreWriter(faces_dir, {str(side): (side, side, 3)}) as writer:
-        for start in range(0, COUNT, 1000):
-            rows = [{"id": f"{start + at:064x}", "split": "train"} for at in range(1000)]
-            writer.append(rows, **{str(side): rng.integers(0, 256, (1000, side, side, 3), dtype=np.uint8)})
-    return Store(faces_dir)
-
-
 def seconds(params: TrainFace, watch: WatchCollapse | None, pictures: Pictures, run_dir: Path, *, fixed: bool, tracker: Tracker | None) -> float:
     """From the first batch that the loop asks for, after one to warm up, to the last: every step but the ends of the training."""
     recipe: Any = face_recipe(params)
     if watch:
         recipe = Watched(recipe, pictures.some(watch.samples), watch, "bench")
-    sampler, size = Sampler(len(pictures), 0), params.training.batch_size
-    first = pictures.__getitems__(sampler.idxs_at(0, size))
+    fresh_at = pictures.batches(params.training)
+    first = fresh_at(0)
     asked = []
 
     def batch_at(cur_nimg: int) -> Any:
         asked.append(time.perf_counter())
-        return first if fixed else pictures.__getitems__(sampler.idxs_at(cur_nimg, size))
+        return first if fixed else fresh_at(cur_nimg)
 
     fit(recipe, batch_at, params.training, run_dir, what="loop_speed", fingerprint="", tracker=tracker)
     return asked[-1] - asked[2]
@@ -73,7 +62,7 @@ def main() -> None:
     times: dict[str, list[float]] = {"fixed": [], "fresh": [], "everything": []}
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
-        pictures = Pictures(write_noise(root / "faces", whole.model.resolution), whole.model.resolution)
+        pictures = Pictures(write_noise(root / "faces", COUNT, whole.model.resolution), whole.model.resolution)
         for number in range(args.rounds):
             for what in times:
                 run_dir = root / f"{what}-{number}"

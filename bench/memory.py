@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from genga.params import load_params
 from genga.store import Store
-from models.batches import Pictures, Sampler
+from models.batches import Pictures
 from models.loop import seed_step
 from models.recipes.faces import face_recipe
 from models.recipes.watched import Watched
@@ -55,12 +55,12 @@ def main() -> None:
         faces = write_sparse(Path(scratch) / "faces", args.count)
         pictures = Pictures(faces, SIDE, faces.indices("train"))
         assert len(faces.data_id) == 64
-        sampler = Sampler(len(pictures), 0)
+        batch_at = pictures.batches(training)
         recipe = Watched(face_recipe(params), pictures.some(watch.samples), watch.model_copy(update={"every_kimg": BATCH * 4 / 1000}), "bench")
         most: dict[str, float] = {}
         for cur_nimg in range(0, args.steps * BATCH, BATCH):
             seed_step(0, cur_nimg)
-            recipe.step(pictures.__getitems__(sampler.idxs_at(cur_nimg, BATCH)), cur_nimg)
+            recipe.step(batch_at(cur_nimg), cur_nimg)
             if cur_nimg == BATCH * 2:
                 recipe.sample()
             most = {name: max(value, most.get(name, 0.0)) for name, value in gigabytes().items()}

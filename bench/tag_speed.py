@@ -8,13 +8,12 @@ import time
 from pathlib import Path
 from statistics import median
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from bench.noise import write_noise
 from genga.params import load_params
-from genga.store import StoreWriter
 from genga.tags import columns, flags
 from models.export import save_model
 from models.networks import build
@@ -29,11 +28,7 @@ PROMISED = 2000
 def prepare(root: Path) -> None:
     """Faces of noise, no labels, and a tagger of params.yaml's width as it starts out: what they show costs no time."""
     params = load_params().train_tagger
-    rng = np.random.default_rng(0)
-    with StoreWriter(root / "faces", {str(SIZE): (SIZE, SIZE, 3)}) as writer:
-        for start in range(0, COUNT, 1000):
-            rows = [{"id": f"{start + at:064x}", "split": "train"} for at in range(1000)]
-            writer.append(rows, **{str(SIZE): rng.integers(0, 256, (1000, SIZE, SIZE, 3), dtype=np.uint8)})
+    write_noise(root / "faces", COUNT, SIZE)
     (root / "labels").mkdir()
     pq.write_table(pa.table({name: pa.array([], pa.string()) for name in ("id", "name", "value", "origin")}), root / "labels" / "tags.parquet")
     model = params.model.model_copy(update={"resolution": SIZE})

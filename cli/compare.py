@@ -13,7 +13,6 @@ from genga.params import Evaluate, load_params
 from genga.protocols import difference
 from genga.registry import Registry, Version
 
-FACES = Path("data/faces")
 PICTURES = Path("runs/compare")
 UNLIKE = "≠"  # in place of a number that was not measured like the others
 
@@ -77,10 +76,9 @@ def _show(title: str, versions: list[Version], champion: Version | None, unlike:
 
 def _scored_again(registry: Registry, params: Evaluate, versions: list[Version]) -> list[Version]:
     """What cannot be scored any more keeps no number."""
-    from stages.judge import Data, Judge
+    from cli.judging import judge_of_today
 
-    data = Data(FACES / "prepared", FACES / "tagged", FACES / "sample", Path("data/labels"), Path("data/figures"))
-    judge = Judge(params, data, Path("weights/tagger"), Path("weights/figure-pose"))
+    judge = judge_of_today(params)
     scored = []
     for version in versions:
         metrics: dict[str, float] = {}

@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 
 from genga.errors import ParamsError
 from genga.params import parse_params
+from genga.whole import write_whole
 
 PARAMS = Path("params.yaml")
 PROFILES = Path("profiles")
@@ -61,9 +62,7 @@ def _write(changes: list[Any], *, dry_run: bool) -> None:
         end="",
     )
     if not dry_run:
-        partial = PARAMS.with_suffix(".yaml.partial")
-        partial.write_text(after, encoding="utf-8")
-        partial.replace(PARAMS)
+        write_whole(PARAMS, after)
 
 
 def list_profiles() -> None:

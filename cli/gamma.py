@@ -5,12 +5,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from cli.judging import PREPARED, judge_of_today
 from genga.errors import ParamsError
 from genga.params import load_params
 from stages.gamma_sweep import gamma_sweep
-from stages.judge import Data, Judge
 
-FACES = Path("data/faces")
 SHOWN = ("precision", "recall", "kid", "fd", "near_identical")
 
 
@@ -21,10 +20,8 @@ def gamma(family: str, gammas: list[float], kimg: float | None) -> None:
     chosen = params.train_face[family]
     if kimg is not None:
         chosen = chosen.model_copy(update={"training": chosen.training.model_copy(update={"total_kimg": kimg})})
-    data = Data(FACES / "prepared", FACES / "tagged", FACES / "sample", Path("data/labels"), Path("data/figures"))
-    judge = Judge(params.evaluate, data, Path("weights/tagger"), Path("weights/figure-pose"))
     out_dir = Path("runs/gamma") / family
-    found = gamma_sweep(family, chosen, params.watch_collapse, gammas, judge, data.faces_dir, out_dir)
+    found = gamma_sweep(family, chosen, params.watch_collapse, gammas, judge_of_today(params.evaluate), PREPARED, out_dir)
     table = Table("gamma", *SHOWN, title=f"{family}: quality (precision) against diversity (recall)")
     for value, metrics in found.items():
         table.add_row(value, *(f"{metrics[name]:.4g}" for name in SHOWN))

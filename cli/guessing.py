@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from genga.errors import DataError, GengaError
-from labeling.projects import KINDS, Kind, KindName
+from genga.errors import DataError
+from labeling.projects import Kind, KindName
 from labeling.push import Guesses
 from labeling.tasks import Guess, PoseGuess, TagGuess
 
@@ -23,16 +23,7 @@ def guesses_for(engine: Any, kind: Kind) -> Guesses | None:
     """`engine`: serve.engine.Engine, or None. None where a family of this kind is not deployed."""
     if engine is None or not all(family in engine.release.families for family in kind.families):
         return None
-    return Guesses(version_of(engine, kind.name), partial(guess_each, engine, kind.name))
-
-
-def needs_engine(engine: Any, kind: KindName) -> None:
-    if engine is None or guesses_for(engine, KINDS[kind]) is None:
-        raise GengaError(f"no {' and '.join(KINDS[kind].families)} are deployed, the order follows from what they guess; run `genga repro` first")
-
-
-def version_of(engine: Any, kind: KindName) -> str:
-    return " ".join(engine.version(family) for family in KINDS[kind].families)
+    return Guesses(" ".join(map(engine.version, kind.families)), partial(guess_each, engine, kind.name))
 
 
 def guess_each(engine: Any, kind: KindName, pictures: Sequence[Picture]) -> list[Guess | None]:

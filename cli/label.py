@@ -152,20 +152,21 @@ def _push(args: argparse.Namespace, choose: Any, *, queue: bool, guess: bool) ->
     from cli.guessing import guesses_for, open_engine
     from genga.params import load_params
     from labeling.account import HOME, Home, connect, one_sentence, url_of
-    from labeling.pictures import entries, labeled, unlabeled
+    from labeling.pictures import entries, labeled
     from labeling.projects import ensure_project
     from labeling.push import push
 
     params, home = load_params(), Home(HOME)
     url, engine = url_of(home), open_engine(RELEASE)
     for kind in _chosen(args):
-        found = unlabeled(entries(kind.name, params, FIGURES, FACES), labeled(kind.name, ANNOTATIONS))
+        done = labeled(kind.name, ANNOTATIONS)
+        found = [entry for entry in entries(kind.name, params, FIGURES, FACES) if entry.id not in done]
         with one_sentence(url):
             client = connect(home)
             project = ensure_project(client, url, kind, home, params.label_studio)
             guesses = guesses_for(engine, kind) if guess else None
-            done = push(client, project, home, choose(kind, found, engine), guesses, params.label_studio, queue=queue)
-        print(f"{kind.name}: {done.created} new tasks, {done.reguessed} with a newer guess, {done.requeued} moved in the queue", flush=True)
+            pushed = push(client, project, home, choose(kind, found, engine), guesses, params.label_studio, queue=queue)
+        print(f"{kind.name}: {pushed.created} new tasks, {pushed.reguessed} with a newer guess, {pushed.requeued} moved in the queue", flush=True)
         if guess and guesses is None:
             print(f"{kind.name}: without a guess, since {' and '.join(kind.families)} are not deployed yet; `genga repro` deploys them")
 
@@ -187,9 +188,9 @@ def pull(args: argparse.Namespace) -> None:
 def agreement(args: argparse.Namespace) -> None:
     from genga.params import load_params
     from labeling.agreement import compare, write_disagreements
-    from labeling.exports import read_exports
+    from labeling.exports import read_annotations
 
-    found = compare(read_exports(sorted(ANNOTATIONS.glob("*.json"))).annotations, load_params().labels)
+    found = compare(read_annotations(ANNOTATIONS).annotations, load_params().labels)
     print("\n".join(found.lines()))
     if args.csv:
         write_disagreements(args.csv, found.disagreements)
@@ -202,10 +203,10 @@ def import_(args: argparse.Namespace) -> None:
 
 
 def export(args: argparse.Namespace) -> None:
-    from labeling.exports import read_exports
+    from labeling.exports import read_annotations
     from labeling.formats import WRITERS, labeled_of
 
-    found = labeled_of(read_exports(sorted(ANNOTATIONS.glob("*.json"))).annotations)
+    found = labeled_of(read_annotations(ANNOTATIONS).annotations)
     args.file.write_text(WRITERS[args.format](found), encoding="utf-8")
     print(f"{len(found)} answers written to {args.file}")
 

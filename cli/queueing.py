@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from cli.guessing import guess_each, needs_engine
+from cli.guessing import guess_each, guesses_for
+from genga.errors import GengaError
 from genga.progress import progress
 from genga.store import Store
+from labeling.ordering import pose_order, tag_order
 from labeling.pictures import Entry
-from labeling.projects import KindName
-from labeling.queue import pose_order
+from labeling.projects import KINDS, KindName
 from labeling.tasks import PoseGuess
 
 BATCH = 256
@@ -19,7 +20,8 @@ BATCH = 256
 
 def order(kind: KindName, unlabeled: Sequence[Entry], engine: Any, faces_dir: Path, count: int) -> list[Entry]:
     """At most `count` of the unlabeled pictures, the most helpful first."""
-    needs_engine(engine, kind)
+    if guesses_for(engine, KINDS[kind]) is None:
+        raise GengaError(f"no {' and '.join(KINDS[kind].families)} are deployed, the order follows from what they guess; run `genga repro` first")
     if not unlabeled:
         return []
     rows = _pose_rows(unlabeled, engine, count) if kind == "poses" else _tag_rows(unlabeled, engine, faces_dir, count)
@@ -41,7 +43,6 @@ def _pose_rows(unlabeled: Sequence[Entry], engine: Any, count: int) -> Any:
 def _tag_rows(unlabeled: Sequence[Entry], engine: Any, faces_dir: Path, count: int) -> Any:
     import torch
 
-    from labeling.ordering import tag_order
     from models.batches import to_signed
     from models.networks.tagger import probabilities
 

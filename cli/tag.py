@@ -26,11 +26,13 @@ from genga.pictures import SUFFIXES, decode
 from genga.progress import progress
 from genga.release import Release
 from genga.tags import columns, flags, groups, vocabularies
+from genga.whole import write_whole
 from models.export import load_model
 from models.metrics.tags import answers, batch_logits
 from models.networks.tagger import probabilities
 from models.precision import channels_last
 from models.targets import UNKNOWN, names, value_names
+from serve.engine import check_tagger
 from serve.reading import fit_square
 from serve.schemas import PICTURE_LIMITS
 
@@ -63,10 +65,7 @@ class Tagger:
         released = families["tagger"]
         network, card = load_model(released.dir)
         self._network = channels_last(network)
-        if card["columns"] != columns() or "sure" not in card:
-            raise ReleaseError(
-                f"the tagger in {release_dir} was trained for another list of tags or by older code; train and deploy it again with `genga repro`"
-            )
+        check_tagger(card)
         self.version = f"tagger/{released.version}"
         self._temperatures = card["temperatures"]
         self._thresholds, self._sure = _asked_for(card["thresholds"], card["sure"], thresholds)
@@ -169,14 +168,15 @@ def tag(
         tagged, unread = _read_all(tagger, folder, todo)
         for each in tagged:
             write_sidecar((folder / each.file).with_suffix(".txt"), each.tags if underscores else [_spaced(word) for word in each.tags], existing)
-        place, kept = "beside each", len(paths) - len(todo)
+        place = "beside each"
     else:
         path = out or folder / f"tags.{form}"
         before = _standing(path, form, existing)
         todo = [path for path in paths if path.relative_to(folder).as_posix() not in before]
         tagged, unread = _read_all(tagger, folder, todo)
-        _replace(path, {"csv": as_csv, "json": as_json}[form](before, tagged))
-        place, kept = str(path), len(paths) - len(todo)
+        write_whole(path, {"csv": as_csv, "json": as_json}[form](before, tagged))
+        place = str(path)
+    kept = len(paths) - len(todo)
     print(f"{len(tagged)} pictures tagged by {tagger.version}, {place}; {kept} had tags and keep them; {unread} could not be read")
 
 
@@ -216,7 +216,7 @@ def write_sidecar(path: Path, tags: Sequence[str], existing: Existing) -> None:
     there = {_plain(word) for word in own.split(",")}
     parts = [own] if own else []
     text = ", ".join([*parts, *(word for word in tags if _plain(word) not in there)])
-    _replace(path, (text + "\n").encode(errors="surrogateescape"))
+    write_whole(path, (text + "\n").encode(errors="surrogateescape"))
 
 
 def _standing(path: Path, form: Format, existing: Existing) -> dict[str, Any]:
@@ -249,10 +249,3 @@ def as_csv(before: Mapping[str, Mapping[str, str]], tagged: Iterable[Tagged]) ->
 def as_json(before: Mapping[str, Any], tagged: Iterable[Tagged]) -> bytes:
     new = {each.file: {"tags": each.tags, "version": each.version, "probabilities": each.probabilities} for each in tagged}
     return (json.dumps({**before, **new}, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(data)
-    partial.replace(path)

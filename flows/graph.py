@@ -16,7 +16,7 @@ from prefect import flow, get_run_logger, task
 from genga.errors import GengaError
 from genga.params import load_params
 from labeling.account import HOME, Home
-from labeling.pull import pull_labels
+from labeling.pull import pull
 
 NETWORK_RETRIES, NETWORK_DELAY_S = 3, 30
 
@@ -52,9 +52,10 @@ def run_stage(stage: str) -> None:
         raise GengaError(f"stage {stage} failed with exit code {process.returncode}; its last lines in this task's log say why")
 
 
-@task(retries=NETWORK_RETRIES, retry_delay_seconds=NETWORK_DELAY_S)
-def pull() -> int:
-    return pull_labels(Path("annotations"))
+@task(name="pull", retries=NETWORK_RETRIES, retry_delay_seconds=NETWORK_DELAY_S)
+def pull_annotations() -> int:
+    """How many snapshots changed."""
+    return len(pull(Path("annotations"), Home(HOME)).files)
 
 
 @flow(name="run-graph")
@@ -80,7 +81,7 @@ def pull_and_merge() -> None:
     if "LABEL_STUDIO_URL" not in os.environ and not Home(HOME).account.is_file():
         get_run_logger().info("LABEL_STUDIO_URL is not set and no Label Studio was started here: nothing to pull from")
         return
-    pull()
+    pull_annotations()
     run_graph("labels")
 
 

@@ -8,6 +8,7 @@ it stopped; the deployment `label-round-goes-on` does so every ten minutes. One 
 The reminder is an artifact of the flow run and a run in MLflow (experiment `labeling`): labeled, left, agreement.
 """
 
+import argparse
 import fcntl
 import json
 import subprocess
@@ -17,7 +18,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
@@ -26,9 +26,10 @@ from flows.graph import NETWORK_DELAY_S, NETWORK_RETRIES, run_graph
 from genga.errors import GengaError
 from genga.params import load_params
 from genga.registry import Registry
+from genga.whole import write_whole
 from labeling.account import HOME, Home
 from labeling.agreement import compare
-from labeling.exports import read_exports
+from labeling.exports import read_annotations
 from labeling.progress import Progress, Queues, newest_queues, progress_of
 from labeling.pull import pull
 
@@ -66,10 +67,8 @@ def read_round(home: Home) -> Round | None:
 
 
 def keep(home: Home, now: Round) -> Round:
-    partial = round_path(home).with_suffix(".partial")
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    partial.write_text(json.dumps(asdict(now), indent=1), encoding="utf-8")
-    partial.replace(round_path(home))
+    round_path(home).parent.mkdir(parents=True, exist_ok=True)
+    write_whole(round_path(home), json.dumps(asdict(now), indent=1))
     return now
 
 
@@ -141,7 +140,7 @@ def bury_the_dead() -> None:
 
 def agreement_so_far() -> dict[str, float]:
     """Means over tags of Cohen's kappa, over poses of OKS, as far as the last pull knows."""
-    found = compare(read_exports(sorted(ANNOTATIONS.glob("*.json"))).annotations, load_params().labels).scores
+    found = compare(read_annotations(ANNOTATIONS).annotations, load_params().labels).scores
     kappas = [row["kappa"] for name, row in found.items() if name not in ("pose", "hidden")]
     tags = {"kappa": sum(kappas) / len(kappas)} if kappas else {}
     return tags | ({"oks": found["pose"]["oks"]} if "pose" in found else {})
@@ -205,9 +204,12 @@ def _wait(now: Round, queues: Queues, poll_seconds: float) -> None:
 
 
 def main() -> None:
-    words: list[Any] = sys.argv[1:]
-    count, enough, hours = (*words, None, None, None)[:3]
-    label_round(count and int(count), enough and int(enough), float(hours or 48))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("count", type=int, nargs="?")
+    parser.add_argument("enough", type=int, nargs="?")
+    parser.add_argument("hours", type=float, nargs="?", default=48.0)
+    args = parser.parse_args()
+    label_round(args.count, args.enough, args.hours)
 
 
 if __name__ == "__main__":

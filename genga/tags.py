@@ -15,6 +15,9 @@ from genga.errors import DataError
 
 Labels = dict[str, str | bool]
 
+# who said so, the most trusted first
+ORIGINS = ("human", "imported", "drawn")
+
 
 @dataclass(frozen=True)
 class Vocabulary:

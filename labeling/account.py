@@ -12,7 +12,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ def account_at(home: Home, port: int) -> Account:
         made = Account("", USERNAME, secrets.token_urlsafe(18), secrets.token_hex(20), secrets.token_urlsafe(18))
         _write_private(home.account, made)
     kept = read_account(home)
-    current = Account(f"http://127.0.0.1:{port}", kept.username, kept.password, kept.token, kept.backend_password)
+    current = replace(kept, url=f"http://127.0.0.1:{port}")
     if current != kept:
         _write_private(home.account, current)
     return current

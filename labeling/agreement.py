@@ -7,7 +7,7 @@ Of several people the majority does; for joints the median, where more than half
 
 import csv
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -55,12 +55,13 @@ class Settled(NamedTuple):
 
 def answers_of(annotations: Iterable[Annotation]) -> dict[Key, list[Answer]]:
     """Question -> each person's newest answer, the oldest of these first."""
+    return _newest(annotations, lambda said: dict(said.labels) | ({} if said.pose is None else {POSE: said.pose, HIDDEN: said.hidden}))
+
+
+def _newest(annotations: Iterable[Annotation], given: Callable[[Annotation], Mapping[str, Any]]) -> dict[Key, list[Answer]]:
     by_person: dict[Key, dict[str, Answer]] = defaultdict(dict)
     for said in sorted(annotations, key=lambda said: said.at):
-        given: dict[str, Any] = dict(said.labels)
-        if said.pose is not None:
-            given |= {POSE: said.pose, HIDDEN: said.hidden}
-        for name, value in given.items():
+        for name, value in given(said).items():
             of_key = by_person[Key(said.picture_id, name)]
             of_key.pop(said.annotator, None)
             of_key[said.annotator] = Answer(said.annotator, said.at, value, said.decides, said.task, said.size)
@@ -81,11 +82,8 @@ def settle(name: str, answers: Sequence[Answer], tolerance: float, ties: Ties) -
 
 def bad_pictures(annotations: Iterable[Annotation], params: LabelFaces) -> list[str]:
     """The pictures that people call bad, by the same rule as any other question; of each person the newest answer counts."""
-    given: dict[str, dict[str, Answer]] = defaultdict(dict)
-    for said in sorted(annotations, key=lambda said: said.at):
-        given[said.picture_id].pop(said.annotator, None)
-        given[said.picture_id][said.annotator] = Answer(said.annotator, said.at, said.bad, said.decides, said.task, said.size)
-    return sorted(id_ for id_, by_person in given.items() if settle(BAD, list(by_person.values()), params.pose_tolerance, params.ties).value)
+    answers = _newest(annotations, lambda said: {BAD: said.bad})
+    return sorted(key.picture_id for key, given in answers.items() if settle(BAD, given, params.pose_tolerance, params.ties).value)
 
 
 def _compare(name: str, values: Sequence[Any], tolerance: float) -> tuple[str, Any]:

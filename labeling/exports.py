@@ -28,6 +28,8 @@ from labeling.keypoints import (
     Problem,
     annotator,
     hidden_joints,
+    keypoints_of,
+    named,
     pose_fault,
     read_pose,
     read_tasks,
@@ -78,6 +80,11 @@ def _task(number: int, row: Mapping[str, Any]) -> JsonObject:
     return {"id": number, "data": data, "annotations": [{"id": number, "result": regions}]}
 
 
+def read_annotations(annotations_dir: Path) -> Exports:
+    """All that people have said, as far as the last pull knows."""
+    return read_exports(sorted(annotations_dir.glob("*.json")))
+
+
 def read_exports(paths: Sequence[Path]) -> Exports:
     """Every submitted annotation of every file, in order. Skipped tasks and predictions are no answers."""
     exports = Exports([], [])
@@ -95,12 +102,8 @@ def _read_task(task: JsonObject, where: str, exports: Exports) -> None:
     for annotation in task["annotations"]:
         if annotation.get("was_cancelled"):
             continue
-        try:
+        with named(where):
             said = read_result(annotation["result"], data.get("asks") or [])
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise DataError(f"{where} has a region that Label Studio would not write ({error!r}); export the project again as JSON") from error
-        except DataError as error:
-            raise DataError(f"{where}: {error}") from error
         if said.fault:
             exports.problems.append(Problem(where, picture_id, said.fault))
         if said.labels or said.pose is not None or said.bad:
@@ -123,7 +126,7 @@ class Said:
 def read_result(result: Sequence[JsonObject], asks: Sequence[str] = ()) -> Said:
     """`asks`: the yes/no tags that the screen offered."""
     choices = [region for region in result if region["type"] == "choices"]
-    points = [region for region in result if region["type"] == "keypointlabels"]
+    points = keypoints_of(result)
     if verdicts := verdicts_of(result):
         return Said({}, None, frozenset(), verdict_fault(verdicts), bad=BAD in verdicts)
     asked = [region for region in choices if region["from_name"] not in (SIGHT, VERDICT)]

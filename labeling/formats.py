@@ -9,7 +9,7 @@ attribute `hidden`, and tags as image tags: a group with the attribute `value`, 
 import json
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,6 +20,8 @@ from genga import tags
 from genga.errors import DataError
 from genga.skeleton import JOINTS, STICKS
 from genga.tags import Labels
+from genga.whole import write_whole
+from labeling.agreement import word
 from labeling.exports import Annotation
 from labeling.keypoints import JsonObject, Pose
 from labeling.tasks import label_regions, pose_regions, sight_regions
@@ -42,7 +44,7 @@ class Labeled:
     size: tuple[int, int]
     labels: Labels
     pose: Pose | None
-    hidden: frozenset[str] = field(default=frozenset())
+    hidden: frozenset[str] = frozenset()
     at: str = ""
 
 
@@ -134,7 +136,7 @@ def to_cvat(found: Sequence[Labeled]) -> str:
                 ET.SubElement(skeleton, "points", {"label": joint, "outside": "0", "occluded": occluded, "points": f"{x:.6f},{y:.6f}"})
         for name, value in said.labels.items():
             tag = ET.SubElement(image, "tag", {"label": name, "source": "manual"})
-            ET.SubElement(tag, "attribute", {"name": "value"}).text = str(value).lower() if isinstance(value, bool) else value
+            ET.SubElement(tag, "attribute", {"name": "value"}).text = word(value)
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
@@ -192,7 +194,5 @@ def import_labels(path: Path, form: str, annotations_dir: Path) -> Path:
     if not found:
         raise DataError(f"{path} holds no pose and no tag that we know; see `genga label import --help`")
     out = annotations_dir / f"{form}-{path.stem}.json"
-    partial = out.with_name(out.name + ".partial")
-    partial.write_text(to_label_studio(found), encoding="utf-8")
-    partial.replace(out)
+    write_whole(out, to_label_studio(found))
     return out

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,20 +53,27 @@ def read_poses(paths: Sequence[Path]) -> PosedExports:
     for path in paths:
         for task in read_tasks(path):
             where = where_of(task, path)
-            try:
+            with named(where):
                 picture = picture_of(task.get("data"))
                 for annotation in task["annotations"]:
-                    points = [region for region in annotation["result"] if region["type"] == "keypointlabels"]
+                    points = keypoints_of(annotation["result"])
                     if points and not annotation.get("was_cancelled"):
                         if fault := verdict_fault(verdicts_of(annotation["result"])) or pose_fault(points):
                             found.problems.append(Problem(where, picture, fault))
                         else:
                             found.poses.append(Posed(picture, where, annotator(annotation), time_of(annotation), read_pose(points), size_of(points)))
-            except (KeyError, TypeError, ValueError, IndexError) as error:
-                raise DataError(f"{where} has a region that Label Studio would not write ({error!r}); export the project again as JSON") from error
-            except DataError as error:
-                raise DataError(f"{where}: {error}") from error
     return found
+
+
+@contextmanager
+def named(where: str) -> Iterator[None]:
+    """What is wrong with an answer is said with the task that it is in."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise DataError(f"{where} has a region that Label Studio would not write ({error!r}); export the project again as JSON") from error
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
 
 
 def read_tasks(path: Path) -> list[JsonObject]:
@@ -98,8 +106,11 @@ def where_of(task: JsonObject, path: Path) -> str:
 def hidden_joints(result: Sequence[JsonObject]) -> frozenset[str]:
     """The joints that one does not see: the choice `hidden` has the id of its keypoint."""
     hidden = {region.get("id") for region in result if region.get("from_name") == SIGHT and region["value"]["choices"] == ["hidden"]}
-    points = [region for region in result if region["type"] == "keypointlabels"]
-    return frozenset(point["value"]["keypointlabels"][0] for point in points if point.get("id") in hidden - {None})
+    return frozenset(point["value"]["keypointlabels"][0] for point in keypoints_of(result) if point.get("id") in hidden - {None})
+
+
+def keypoints_of(result: Sequence[JsonObject]) -> list[JsonObject]:
+    return [region for region in result if region["type"] == "keypointlabels"]
 
 
 def verdicts_of(result: Sequence[JsonObject]) -> list[str]:

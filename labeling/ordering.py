@@ -1,22 +1,28 @@
-"""Which pictures people should tag first: those of which the tagger knows least, and of these no two alike.
+"""Which pictures people should label first.
 
-Uncertainty is the entropy of each group and flag (Settles 2009, Active learning literature survey, section 3.1), diversity the distance to what
-is in the queue already, in the tagger's features (k-center greedy, Sener and Savarese 2018, https://arxiv.org/abs/1708.00489); the next picture
-is the one with the largest product of both.
+Tags: those of which the tagger knows least, and of these no two alike. Uncertainty is the entropy of each group and flag (Settles 2009, Active
+learning literature survey, section 3.1), diversity the distance to what is in the queue already, in the tagger's features (k-center greedy, Sener
+and Savarese 2018, https://arxiv.org/abs/1708.00489); the next picture is the one with the largest product of both.
+
+Poses: those in which the pose network is least sure of its joints. A picture is as sure as the mean confidence of its three least sure joints. One
+hidden wrist alone does not push a picture to the front, a lost arm does; the mean over all 11 would hide it behind the joints of the torso, which
+are always sure.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from genga.errors import DataError
+from genga.skeleton import JOINTS
 from genga.tags import column_slices, columns, groups
 
 Floats = NDArray[np.float32]
 
 POOL = 8  # times as many of the least certain as are asked for are looked at: an odd but certain picture teaches little
 NEAR = 0.2  # of the usual distance between two pictures: nearer ones count as one
+LEAST_SURE = 3
 
 
 def tag_order(probabilities: Floats, features: Floats, ids: Sequence[str], count: int) -> NDArray[np.int64]:
@@ -79,3 +85,20 @@ def _check(probabilities: Floats, features: Floats, ids: Sequence[str], count: i
         )
     if not (np.isfinite(features).all() and ((probabilities >= 0) & (probabilities <= 1)).all()):
         raise DataError("a feature that is no number, or a probability outside 0 to 1, was found; tag the pictures again with `dvc repro tag_faces`")
+
+
+def sureness(confidences: ArrayLike) -> NDArray[np.float64]:
+    """Confidences (N, 11) in [0, 1] -> (N,): the mean of each picture's three lowest."""
+    array = np.asarray(confidences, dtype=np.float64)
+    if array.ndim != 2 or array.shape[1] != len(JOINTS):
+        raise DataError(f"confidences of shape {array.shape} were found, expected (N, 11): one for each of {', '.join(JOINTS)}")
+    if not ((array >= 0) & (array <= 1)).all():  # not a number is neither
+        raise DataError("a confidence outside 0 to 1 was found; give the network's calibrated confidence of each joint")
+    mean: NDArray[np.float64] = np.sort(array, axis=1)[:, :LEAST_SURE].mean(axis=1)
+    return mean
+
+
+def pose_order(confidences: ArrayLike, count: int) -> NDArray[np.int64]:
+    """Confidences (N, 11) of unlabeled pictures -> at most `count` rows, the least sure first; as sure ones keep their order."""
+    order: NDArray[np.int64] = np.argsort(sureness(confidences), kind="stable")[:count]
+    return order

@@ -5,7 +5,7 @@ something to try. Nobody learns from those labels: the drawing knows its joints.
 """
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from genga.errors import DataError, PictureError
 from genga.params import Params
 from genga.pictures import SUFFIXES, Limits, decode
 from genga.store import Store, picture_id
-from labeling.exports import Annotation, read_exports
+from labeling.exports import Annotation, read_annotations
 from labeling.projects import KindName
 
 Picture = NDArray[np.uint8]
@@ -79,7 +79,7 @@ def _row(pictures: Picture, row: int) -> Picture:
 
 def labeled(kind: KindName, annotations_dir: Path) -> set[str]:
     """Ids of the pictures that people have labeled or called bad, as far as the last pull knows."""
-    return {said.picture_id for said in read_exports(sorted(annotations_dir.glob("*.json"))).annotations if _answers(kind, said)}
+    return {said.picture_id for said in read_annotations(annotations_dir).annotations if _answers(kind, said)}
 
 
 def _answers(kind: KindName, said: Annotation) -> bool:
@@ -99,7 +99,3 @@ def doubtful(path: Path, found: Sequence[Entry]) -> list[Entry]:
     if not chosen:
         raise DataError(f"none of the {len(ids)} pictures that {path} names is here and not labeled by people; run `genga repro` to find others")
     return chosen
-
-
-def unlabeled(found: Sequence[Entry], done: Collection[str]) -> list[Entry]:
-    return [entry for entry in found if entry.id not in done]

@@ -1,11 +1,10 @@
 """How far a queue is labeled."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from labeling.account import Home, connect, one_sentence, url_of
-from labeling.projects import KindName, Project, our_projects
-from labeling.push import present, queue_number
+from labeling.projects import Project, oldest_projects
+from labeling.push import Present, present, queue_number
 
 Queues = dict[str, int]  # kind -> the number of its queue
 
@@ -26,7 +25,7 @@ def newest_queues(home: Home) -> Queues:
     for project, tasks in _tasks(home):
         number = max((queue_number(task.data) for task in tasks), default=0)
         if number:
-            found.setdefault(project.kind.name, number)
+            found[project.kind.name] = number
     return found
 
 
@@ -36,11 +35,8 @@ def progress_of(home: Home, queues: Queues) -> Progress:
     return Progress(sum(task.labeled for task in asked), len(asked))
 
 
-def _tasks(home: Home) -> list[tuple[Project, list[Any]]]:
+def _tasks(home: Home) -> list[tuple[Project, list[Present]]]:
     url = url_of(home)
     with one_sentence(url):
         client = connect(home)
-        first: dict[KindName, Project] = {}
-        for project in our_projects(client, url):
-            first.setdefault(project.kind.name, project)
-        return [(project, list(present(client, project).values())) for project in first.values()]
+        return [(project, list(present(client, project).values())) for project in oldest_projects(client, url).values()]

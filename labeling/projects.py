@@ -66,11 +66,14 @@ def our_projects(client: Any, url: str) -> list[Project]:
     return sorted(ours, key=lambda project: project.id)
 
 
+def oldest_projects(client: Any, url: str) -> dict[KindName, Project]:
+    """One of each kind that there is."""
+    return {project.kind.name: project for project in reversed(our_projects(client, url))}
+
+
 def project_of(client: Any, url: str, kind: Kind) -> Project:
-    """The oldest project of this kind."""
-    for project in our_projects(client, url):
-        if project.kind.name == kind.name:
-            return project
+    if project := oldest_projects(client, url).get(kind.name):
+        return project
     raise LabelStudioError(f"Label Studio at {url} has no project for {kind.name}; `genga label push` makes it")
 
 
@@ -82,9 +85,7 @@ def ensure_project(client: Any, url: str, kind: Kind, home: Home, params: LabelS
         "maximum_annotations": params.annotators_per_task,
         "sampling": "Sequential sampling",
     }
-    ours = [project for project in our_projects(client, url) if project.kind.name == kind.name]
-    if ours:
-        project = ours[0]
+    if project := oldest_projects(client, url).get(kind.name):
         _migrate(client, project, settings)
     else:
         made = client.projects.create(title=kind.title, show_collab_predictions=True, evaluate_predictions_automatically=False, **settings)

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from genga.release import locked
-from labeling.account import HOME, Home, connect, one_sentence, url_of
-from labeling.exports import read_exports
+from genga.whole import write_whole
+from labeling.account import Home, connect, one_sentence, url_of
+from labeling.exports import read_annotations
 from labeling.keypoints import JsonObject, Problem
 from labeling.projects import Project, our_projects
 from labeling.review import snapshot_of_reviews
@@ -37,21 +38,15 @@ Seen = dict[str, str]  # task id -> its time of change
 
 @dataclass(frozen=True)
 class Pulled:
-    """`revision`: its number; that of the last one where nothing is new. `tasks`: with annotations, in all projects together."""
+    """`revision`: its number; that of the last one where nothing is new. `files`: the snapshots that changed, with their sha256."""
 
     revision: int
     is_new: bool
     files: dict[str, str]
-    tasks: int
     added: int
     changed: int
     removed: int
     problems: list[Problem]
-
-
-def pull_labels(annotations_dir: Path, home: Home | None = None) -> int:
-    """Writes the snapshots that changed; gives their number."""
-    return len(pull(annotations_dir, home or Home(HOME)).files)
 
 
 def pull(annotations_dir: Path, home: Home, *, offline: bool = False) -> Pulled:
@@ -140,7 +135,7 @@ def _keep(annotations_dir: Path, revisions_dir: Path, snapshots: Mapping[str, st
     new = {name: found for name, found in hashes.items() if last["files"].get(name) != found}
     for name in new:
         _write(revisions_dir / f"{Path(name).stem}-{hashes[name][:12]}.json", snapshots[name])
-    exports = read_exports(sorted(annotations_dir.glob("*.json")))
+    exports = read_annotations(annotations_dir)
     revision = last["revision"] + bool(new)
     if new:
         record = {
@@ -152,9 +147,8 @@ def _keep(annotations_dir: Path, revisions_dir: Path, snapshots: Mapping[str, st
         }
         with log_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
-    num_tasks = sum(len(json.loads(text)) for text in snapshots.values())
     added, changed, removed = changes
-    return Pulled(revision, bool(new), new, num_tasks, added, changed, removed, exports.problems)
+    return Pulled(revision, bool(new), new, added, changed, removed, exports.problems)
 
 
 def _text(tasks: Sequence[JsonObject]) -> str:
@@ -162,11 +156,8 @@ def _text(tasks: Sequence[JsonObject]) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
-        return
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        write_whole(path, text)
 
 
 def _read_json(path: Path, otherwise: Any) -> Any:

@@ -7,7 +7,6 @@ What is there already gets what is new: a newer model's guess where nobody has l
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from genga import tags
 from genga.params import LabelStudioParams
 from genga.pictures import encode_png
 from genga.release import locked
+from genga.whole import write_whole
 from labeling.account import Home
 from labeling.keypoints import JsonObject
 from labeling.pictures import Entry
@@ -106,20 +106,15 @@ def _create(client: Any, project: Project, home: Home, batch: Sequence[Entry], g
     folder = home.pictures / project.kind.name
     tasks = []
     for entry, picture, predicted in zip(batch, pictures, predictions, strict=True):
-        _export(folder / f"{entry.id}.png", picture)
+        path = folder / f"{entry.id}.png"
+        if not path.is_file():
+            write_whole(path, encode_png(picture))
         data = {"image": f"/data/local-files/?d={project.kind.name}/{entry.id}.png", "id": entry.id, **_asks(project)}
         if entry.id in places:
             data["queue"] = places[entry.id]
         tasks.append({"data": data, "predictions": predicted})
     client.projects.import_tasks(project.id, request=tasks, return_task_ids=True)
     return len(tasks)
-
-
-def _export(path: Path, picture: NDArray[np.uint8]) -> None:
-    if not path.is_file():
-        partial = path.with_suffix(".partial")
-        partial.write_bytes(encode_png(picture))
-        partial.replace(path)
 
 
 def _predictions(pictures: Sequence[NDArray[np.uint8]], guesses: Guesses | None) -> list[list[JsonObject]]:

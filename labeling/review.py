@@ -14,6 +14,7 @@ import numpy as np
 from genga import tags
 from genga.errors import DataError
 from genga.skeleton import to_vector
+from genga.whole import write_whole
 from labeling.formats import Labeled, to_label_studio
 from labeling.keypoints import JsonObject
 
@@ -26,9 +27,7 @@ def snapshot_of_reviews(annotations_dir: Path) -> dict[str, str]:
     if not source.is_file():
         return {}
     text = to_label_studio([_labeled(said) for said in _newest(source)])
-    partial = annotations_dir / "review.json.partial"
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(annotations_dir / "review.json")
+    write_whole(annotations_dir / "review.json", text)
     return {"review.json": text}
 
 

@@ -3,7 +3,7 @@
 Which pictures a batch holds follows from (seed, cur_nimg) alone, so a resumed training sees what an undisturbed one sees.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from genga.errors import DataError
+from genga.params import Training
 from genga.store import Store
 
 Indices = NDArray[np.int64]
@@ -42,6 +43,11 @@ class Pictures(Dataset[Tensor]):
     def __getitems__(self, idxs: Sequence[int] | Indices) -> Tensor:
         """A batch (N, H, W, 3) in one read."""
         return torch.from_numpy(self._images[self.rows[idxs]])
+
+    def batches(self, params: Training) -> Callable[[int], Tensor]:
+        """cur_nimg -> the batch that stands there."""
+        sampler = Sampler(len(self), params.seed)
+        return lambda cur_nimg: self.__getitems__(sampler.idxs_at(cur_nimg, params.batch_size))
 
 
 class Sampler:

@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 
 from genga.errors import DataError
 from genga.store import Store
-from genga.tags import Labels, check, flags, groups
+from genga.tags import ORIGINS, Labels, check, flags, groups
 
 UNKNOWN = -1
-# who said so, the most trusted first
-ORIGINS = ("human", "imported", "drawn")
 
 Targets = NDArray[np.int64]
 

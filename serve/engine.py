@@ -5,6 +5,7 @@ never on what else was asked in the same batch. Pictures are uint8 HWC RGB (HW w
 """
 
 from base64 import b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -80,7 +81,8 @@ class Engine:
         self.release = release
         self.networks: dict[str, Any] = {name: _load(released.dir) for name, released in release.families.items() if released.card}
         self.faces = _faces(release, self.networks)
-        _check_columns(release)
+        if "tagger" in release.families:
+            check_tagger(release.families["tagger"].card)
         for name, network in self.networks.items():
             try_once(network, kind_of(release.families[name].card))
 
@@ -218,8 +220,8 @@ def facing_us(pose: NDArray[Any]) -> NDArray[np.int64]:
     return order
 
 
-def _check_columns(release: Release) -> None:
-    card = release.families["tagger"].card if "tagger" in release.families else {"columns": tags.columns(), "sure": {}}
+def check_tagger(card: Mapping[str, Any]) -> None:
+    """ReleaseError where this code cannot use the tagger of this card."""
     if card["columns"] != tags.columns() or "sure" not in card:
         raise ReleaseError(
             "the released tagger was trained for another list of tags than genga/tags.yaml has now, or by older code; "

@@ -8,11 +8,9 @@ A training that was stopped goes on from where it stood; one that has ended is n
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -22,6 +20,7 @@ from genga.params import TrainFace, WatchCollapse
 from genga.pictures import encode_png
 from models.export import read_card
 from models.metrics.collapse import drawn, read_curve
+from models.metrics.plots import pixels_of
 from models.metrics.scores import Score
 from stages.judge import Judge
 from stages.train_face import train_face
@@ -63,7 +62,6 @@ def _is_trained(weights_dir: Path, params: TrainFace) -> bool:
 def _picture(family: str, scores: dict[str, Score], side: int) -> Pictures:
     """Precision over recall, and KID over gamma; below, a row of faces for each gamma."""
     figure = Figure(INCHES, DPI, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
     trade, distance = figure.subplots(1, 2)
     gammas, metrics = [*map(float, scores)], [score.metrics for score in scores.values()]
     trade.plot([each["recall"] for each in metrics], [each["precision"] for each in metrics], "o-")
@@ -72,8 +70,7 @@ def _picture(family: str, scores: dict[str, Score], side: int) -> Pictures:
     trade.set(xlabel="diversity: recall", ylabel="quality: precision", title=f"{family}: what γ trades")
     distance.plot(gammas, [each["kid"] for each in metrics], "o-")
     distance.set(xlabel="γ", ylabel="KID, lower is better", title="distance to real faces")
-    canvas.draw()  # type: ignore[no-untyped-call]
-    plot: Any = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
+    plot = pixels_of(figure)
     shown = plot.shape[1] // SHOWN
     rows = [_row(f"{gamma}", score.sheet, side, shown) for gamma, score in scores.items()]
     wide = [cv2.copyMakeBorder(row, 0, 0, 0, plot.shape[1] - row.shape[1], cv2.BORDER_CONSTANT, value=(255, 255, 255)) for row in rows]

@@ -28,20 +28,19 @@ from genga.door import run
 from genga.params import LabelFaces, load_params
 from genga.skeleton import JOINTS, to_vector
 from genga.store import Store
-from genga.tags import Labels
+from genga.tags import ORIGINS, Labels
 from labeling.agreement import HIDDEN, POSE, TIES, Answer, Key, answers_of, bad_pictures, scores, settle, word
-from labeling.exports import read_exports
+from labeling.exports import read_annotations, read_exports
 from labeling.keypoints import Problem
 
 log = logging.getLogger(__name__)
 
-ORIGINS = ("human", "imported", "drawn")  # the strongest first
 COORDINATES = [f"{axis}{joint_idx}" for joint_idx in range(len(JOINTS)) for axis in "xy"]
 POSE_COLUMNS = {"id": pa.string(), **dict.fromkeys(COORDINATES, pa.float64()), "hidden": pa.list_(pa.string()), "origin": pa.string()}
 
 
 def labels(params: LabelFaces, imported_dir: Path, sample_dir: Path, annotations_dir: Path, out_dir: Path) -> None:
-    exports = read_exports(sorted(annotations_dir.glob("*.json")))
+    exports = read_annotations(annotations_dir)
     sample = read_exports([sample_dir / "annotations.json"])
     problems = exports.problems + sample.problems
     answers = answers_of(exports.annotations)

@@ -18,11 +18,11 @@ from genga.door import run
 from genga.errors import CheckpointError
 from genga.params import TagFaces, load_params
 from genga.store import Store
-from genga.tags import column_slices, columns, groups
+from genga.tags import ORIGINS, column_slices, columns, groups
 from models.export import load_model
 from models.metrics.tags import tag_logits
 from models.networks.tagger import probabilities
-from models.targets import ORIGINS, UNKNOWN, Labelled, names, read_labels
+from models.targets import UNKNOWN, Labelled, names, read_labels
 
 MODEL = len(ORIGINS)  # the origin after those of labels
 

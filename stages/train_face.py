@@ -14,12 +14,12 @@ from genga.params import TrainFace, WatchCollapse, load_params
 from genga.registry import Registry
 from genga.store import Store
 from models import parallel
-from models.batches import Pictures, Sampler
+from models.batches import Pictures
 from models.export import card_of, save_model
 from models.loop import Tracker, fingerprint_of, finish
 from models.metrics.showing import show
 from models.recipes.faces import face_recipe
-from models.recipes.watched import Watched, fit_watched
+from models.recipes.watched import Watched
 
 
 def train_face(
@@ -33,19 +33,10 @@ def train_face(
 ) -> None:
     faces = Store(prepared_dir)
     pictures = Pictures(faces, params.model.resolution, faces.indices("train"))
-    sampler = Sampler(len(pictures), params.training.seed)
     recipe = face_recipe(params)
     watched = Watched(recipe, pictures.some(watch.samples), watch, family)
-    fit_watched(
-        watched,
-        lambda cur_nimg: pictures.__getitems__(sampler.idxs_at(cur_nimg, params.training.batch_size)),
-        params.training,
-        watch,
-        run_dir,
-        what=f"train {family}",
-        fingerprint=fingerprint_of(params, faces.data_id),
-        tracker=tracker,
-    )
+    fingerprint = fingerprint_of(params, faces.data_id)
+    watched.fit(pictures.batches(params.training), run_dir, what=f"train {family}", fingerprint=fingerprint, tracker=tracker)
     if parallel.rank() != 0:
         return
     sheet = recipe.sample()  # settles the averaged generator, so before it is saved

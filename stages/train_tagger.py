@@ -31,7 +31,7 @@ from genga.pictures import encode_png
 from genga.registry import Registry
 from genga.splits import split_of
 from genga.store import Store
-from genga.tags import columns
+from genga.tags import ORIGINS, columns
 from labeling.weak import weak_labels
 from models.baseline import Baseline
 from models.batches import Sampler
@@ -42,7 +42,7 @@ from models.metrics.tag_sheets import Mistake, confusion_plot, curves_plot, mist
 from models.metrics.tags import Floats, answer_metrics, decide, sure_from, tag_logits, tag_metrics, temperatures_for, thresholds_for
 from models.networks.tagger import probabilities
 from models.recipes.tagger import Batch, TaggerRecipe, tagged_sheet, value_weights
-from models.targets import ORIGINS, UNKNOWN, Labelled, Targets, names, read_labels, read_truth, targets_of
+from models.targets import UNKNOWN, Labelled, Targets, names, read_labels, read_truth, targets_of
 
 SPLITS = ("train", "val", "test")
 SHOWN = 24
@@ -197,10 +197,8 @@ def _logits(tagger: nn.Module, params: TrainTagger, pool: Pool, split: str) -> t
 
 def _judge(tagger: nn.Module, params: TrainTagger, pools: list[Pool], drawn_only: list[str]) -> Judged:
     """Temperatures and thresholds from val, metrics from test; each tag on the pictures that it was learned from."""
-    logits, targets = (
-        {split: torch.cat([_logits(tagger, params, pool, split) for pool in pools]) for split in ("val", "test")},
-        {split: np.concatenate([pool.targets_of(split) for pool in pools]) for split in ("val", "test")},
-    )
+    logits = {split: torch.cat([_logits(tagger, params, pool, split) for pool in pools]) for split in ("val", "test")}
+    targets = {split: np.concatenate([pool.targets_of(split) for pool in pools]) for split in ("val", "test")}
     temperatures = temperatures_for(logits["val"], targets["val"])
     val, test = (probabilities(logits[split], temperatures).numpy() for split in ("val", "test"))
     thresholds = thresholds_for(val, targets["val"])

@@ -23,12 +23,12 @@ from genga.params import TransferTag, WatchCollapse, load_params
 from genga.registry import Registry
 from genga.store import Store
 from genga.tags import columns
-from models.batches import Pictures, Sampler
+from models.batches import Pictures
 from models.export import card_of, load_model, save_model
 from models.loop import Tracker, fingerprint_of, finish
 from models.networks import stylegan2, transfer
 from models.recipes.gan import GanRecipe
-from models.recipes.watched import Watched, fit_watched
+from models.recipes.watched import Watched
 
 FAMILY = "tag-transfer"
 SHOWS = 0.5  # probability from which a face counts as showing the tag
@@ -49,19 +49,10 @@ def transfer_tag(
     rows, notes = faces_with(params, faces, tagged_dir)
     recipe = _recipe(params, base)
     pictures = Pictures(faces, recipe.G.resolution, rows)
-    sampler = Sampler(len(rows), params.training.seed)
     extra = base_card["weights_sha256"] + hashlib.sha256(rows.tobytes()).hexdigest()
     watched = Watched(recipe, pictures.some(watch.samples), watch, FAMILY)
-    fit_watched(
-        watched,
-        lambda cur_nimg: pictures.__getitems__(sampler.idxs_at(cur_nimg, params.training.batch_size)),
-        params.training,
-        watch,
-        run_dir,
-        what=f"train a generator for {params.tag}",
-        fingerprint=fingerprint_of(params, faces.data_id, extra),
-        tracker=tracker,
-    )
+    fingerprint = fingerprint_of(params, faces.data_id, extra)
+    watched.fit(pictures.batches(params.training), run_dir, what=f"train a generator for {params.tag}", fingerprint=fingerprint, tracker=tracker)
     model = {"arch": "transfer", "base": base_card["model"], "width": params.width}
     notes = [f"Layers appended to {base_card['family']}, trained on faces with {params.tag} only.", *notes, *watched.notes()]
     card = card_of(FAMILY, model, params, faces, count=len(rows), kimg=params.training.total_kimg, metrics={}, notes=notes)

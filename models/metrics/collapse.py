@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from genga.documents import write_json
 from genga.params import WatchCollapse
 from genga.pictures import encode_png
+from models.metrics.plots import pixels_of
 
 Curve = Sequence[Mapping[str, float]]  # one entry for each line of stats.jsonl: kimg, and what was measured there
 
@@ -46,7 +46,6 @@ def write_report(run_dir: Path, rule: WatchCollapse, why: str) -> list[Path]:
 def drawn(curves: Mapping[str, Curve]) -> NDArray[np.uint8]:
     """One training's curves, or those of several by name in one colour each; a red line where an alarm was first given."""
     figure = Figure(INCHES, DPI, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
     for axes, (title, names) in zip(figure.subplots(2, 2, sharex=True).flat, PANELS.items(), strict=True):
         for curve_idx, (of, curve) in enumerate(curves.items()):
             for name_idx, name in enumerate(names):
@@ -64,6 +63,4 @@ def drawn(curves: Mapping[str, Curve]) -> NDArray[np.uint8]:
         if "near_identical" in names:
             axes.set_ylim(-0.03, 1.03)
     figure.supxlabel("kimg", fontsize=9)
-    canvas.draw()  # type: ignore[no-untyped-call]
-    pixels: NDArray[np.uint8] = np.array(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
-    return pixels
+    return pixels_of(figure)

@@ -13,6 +13,8 @@ from models.precision import autocast, channels_last, device
 
 Pictures = NDArray[np.uint8]
 
+CONTACT_SHEET = 100  # faces, 10 x 10
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -22,17 +24,20 @@ class Sampling:
     seed: int
     batch_size: int
 
-    def latents(self, count: int, z_dim: int) -> Tensor:
-        return torch.randn(count, z_dim, generator=torch.Generator().manual_seed(self.seed)).to(device())
-
     def parts(self, count: int) -> list[slice]:
         return [slice(start, start + self.batch_size) for start in range(0, count, self.batch_size)]
+
+
+def latents(G: Any, count: int, seed: int) -> Tensor:
+    """(count, Z), on the device."""
+    z: Tensor = torch.randn(count, G.z_dim, generator=torch.Generator().manual_seed(seed)).to(device())
+    return z
 
 
 @torch.inference_mode()
 def draw_faces(generator: nn.Module, sampling: Sampling) -> Pictures:
     """From z of a normal distribution, without truncation."""
     module: Any = channels_last(generator).eval()
-    z = sampling.latents(sampling.count, module.z_dim)
+    z = latents(module, sampling.count, sampling.seed)
     with autocast("auto"):
         return np.concatenate([to_uint8(module(z[part])) for part in sampling.parts(sampling.count)])

@@ -22,7 +22,7 @@ from models.metrics.distance import Reference, compare
 from models.metrics.extractors import Extractor, Onlooker
 from models.metrics.fidelity import psnr, ssim
 from models.metrics.poses import pose_metrics, read_poses
-from models.metrics.sampling import Sampling, draw_faces
+from models.metrics.sampling import CONTACT_SHEET, Sampling, draw_faces
 from models.metrics.sketches import draw_all, sketch_metrics
 from models.metrics.tags import tag_logits, tag_metrics
 from models.networks.tagger import probabilities
@@ -37,7 +37,6 @@ Array = NDArray[Any]
 Pictures = NDArray[np.uint8]
 
 INCEPTION = "inception"
-CONTACT_SHEET = 100  # faces, 10 x 10
 SHOWN = 24  # on the other sheets
 
 

@@ -11,14 +11,11 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from genga.pictures import encode_png
 from models.export import grid
-from models.metrics.sampling import Pictures, Sampling, draw_faces
-from models.precision import device
+from models.metrics.sampling import CONTACT_SHEET, Pictures, Sampling, draw_faces, latents
 
-CONTACT_SHEET = 100  # faces, 10 x 10
 PATHS, STEPS = 6, 10  # of the strip of ways between faces
 MIXED = 7  # faces along each side of the table of mixed styles
 COARSE = 8  # styles of levels up to this side come from the row's face, all others from the column's
@@ -41,7 +38,7 @@ def contact_sheet(G: Any, seed: int) -> Pictures:
 @torch.inference_mode()
 def interpolation(G: Any, seed: int) -> Pictures:
     """Each row walks from one face to another in w."""
-    w = G.mapping(_latents(G, 2 * PATHS, seed))
+    w = G.mapping(latents(G, 2 * PATHS, seed))
     ways = torch.linspace(0, 1, STEPS, device=w.device)[None, :, None]
     walked = torch.lerp(w[:PATHS, None], w[PATHS:, None], ways).flatten(0, 1)
     return grid(G.synthesis(walked), columns=STEPS)
@@ -55,7 +52,7 @@ def mixes_styles(G: Any) -> bool:
 def mixing_table(G: Any, seed: int) -> Pictures:
     """Left: faces whose coarse styles a row has; above: faces whose fine styles a column has (Karras et al. 2019, https://arxiv.org/abs/1812.04948,
     figure 3)."""
-    coarse, fine = G.mapping(_latents(G, 2 * MIXED, seed)).chunk(2)
+    coarse, fine = G.mapping(latents(G, 2 * MIXED, seed)).chunk(2)
     rows, columns = coarse.repeat_interleave(MIXED, dim=0), fine.repeat(MIXED, 1)
     first = torch.arange(G.num_ws, device=rows.device)[None, :, None] < STYLES_A_SIDE * (COARSE.bit_length() - 2)  # 4, 8, ... COARSE
     mixed = G.synthesis(torch.where(first, rows[:, None], columns[:, None])).unflatten(0, (MIXED, MIXED))
@@ -80,8 +77,3 @@ def _label(name: str, height: int) -> NDArray[np.uint8]:
     label = np.full((height, LABEL_WIDTH, 3), 255, np.uint8)
     cv2.putText(label, name, (6, height // 2 + 5), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
     return label
-
-
-def _latents(G: Any, count: int, seed: int) -> Tensor:
-    z: Tensor = torch.randn(count, G.z_dim, generator=torch.Generator().manual_seed(seed)).to(device())
-    return z

@@ -5,13 +5,13 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, confusion_matrix, precision_recall_curve
 
 from genga.tags import column_slices, flags, groups
 from models.export import grid
+from models.metrics.plots import pixels_of
 from models.metrics.tags import Floats, confidence_of
 from models.targets import UNKNOWN, Targets, names, value_names
 
@@ -84,7 +84,7 @@ def curves_plot(found: Floats, targets: Targets) -> Pictures:
             axes.legend(fontsize=8, loc="lower left", ncols=2 if sum(drawn) > 6 else 1)
         else:
             axes.text(0.5, 0.5, "no labels", ha="center", va="center", color="gray")
-    return _picture(figure)
+    return pixels_of(figure)
 
 
 def _curve(axes: Axes, tag: str, found: Floats, targets: Targets) -> bool:
@@ -114,7 +114,7 @@ def confusion_plot(decided: Targets, targets: Targets) -> Pictures:
     for shelf, row in zip(shelves, rows, strict=False):
         for place, name in enumerate(row):
             _confusion(shelf.add_subplot(1, len(row), place + 1), name, decided, targets)
-    return _picture(figure)
+    return pixels_of(figure)
 
 
 def _confusion(axes: Axes, name: str, decided: Targets, targets: Targets) -> None:
@@ -131,10 +131,3 @@ def _confusion(axes: Axes, name: str, decided: Targets, targets: Targets) -> Non
     axes.set_title(f"{name.replace('_', ' ')}: {np.trace(counts) / max(1, counts.sum()):.3f} right", fontsize=10)
     if name in groups():
         axes.set(xlabel="answer", ylabel="label")
-
-
-def _picture(figure: Figure) -> Pictures:
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()  # type: ignore[no-untyped-call]
-    rgba = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
-    return np.ascontiguousarray(rgba[..., :3], np.uint8)

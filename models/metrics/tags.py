@@ -59,8 +59,7 @@ def _log_likelihoods(found: Floats, targets: Targets) -> dict[str, float]:
     for name, column in zip(names(), targets.T, strict=True):
         known = column != UNKNOWN
         if known.any():
-            values = found[known, column_slices()[name]]
-            shares = np.concatenate([1 - values, values], axis=1) if name in flags() else values
+            shares = _shares(found[known], name)
             by_name[name] = float(np.log(np.maximum(shares[np.arange(len(shares)), column[known]], 1e-9)).mean())
     return by_name
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genga.errors import CollapseError
-from genga.params import Training, WatchCollapse
+from genga.params import WatchCollapse
 from models import parallel
 from models.loop import Scalars, Tracker, crosses, fit
 from models.metrics.collapse import write_report
@@ -43,6 +43,16 @@ class Watched:
         self._real = Reference.of(colours(pictures, CELLS))
         self._best_coverage, self._bad_looks = 0.0, 0
         self.alarm = ""
+
+    def fit(self, batch_at: Callable[[int], Any], run_dir: Path, *, what: str, fingerprint: str, tracker: Tracker | None) -> None:
+        """The training, and the collapse report however it ends."""
+        try:
+            fit(self, batch_at, self._recipe.params.training, run_dir, what=what, fingerprint=fingerprint, tracker=tracker)
+        finally:
+            if parallel.rank() == 0 and (run_dir / "stats.jsonl").is_file():
+                for path in write_report(run_dir, self._params, self.alarm):
+                    if tracker:
+                        tracker.file(path)
 
     def step(self, batch: Tensor, cur_nimg: int) -> Scalars:
         if self.alarm and self._params.action == "stop":
@@ -87,27 +97,6 @@ class Watched:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._recipe.load_state_dict(state["recipe"])
         self._best_coverage, self._bad_looks, self.alarm = state["watch"]
-
-
-def fit_watched(
-    watched: Watched,
-    batch_at: Callable[[int], Any],
-    params: Training,
-    watch: WatchCollapse,
-    run_dir: Path,
-    *,
-    what: str,
-    fingerprint: str,
-    tracker: Tracker | None,
-) -> None:
-    """`fit`, and the collapse report however it ends."""
-    try:
-        fit(watched, batch_at, params, run_dir, what=what, fingerprint=fingerprint, tracker=tracker)
-    finally:
-        if parallel.rank() == 0 and (run_dir / "stats.jsonl").is_file():
-            for path in write_report(run_dir, watch, watched.alarm):
-                if tracker:
-                    tracker.file(path)
 
 
 def diversity(real: Features, made: Features) -> Scalars:

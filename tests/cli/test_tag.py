@@ -14,11 +14,16 @@ from cli.main import build_parser
 from cli.tag import column_of, parse_thresholds, words
 from genga.errors import DataError, ReleaseError
 from genga.params import load_params
+from genga.pictures import decode
 from genga.release import Entry, locked, write_release
 from genga.tags import columns, flags, groups, vocabulary_for
 from models.export import load_model, save_model
+from models.metrics.tags import batch_logits
 from models.networks import build
+from models.networks.tagger import probabilities
 from models.targets import names, value_names
+from serve.reading import fit_square
+from serve.schemas import PICTURE_LIMITS
 
 MODEL = {"arch": "tagger", "resolution": 32, "width": 8, "dropout": 0.0, "mirrored": False}
 
@@ -199,7 +204,13 @@ def test_words_are_danbooru_s_own_and_mean_just_their_tag() -> None:
     assert parse_thresholds([]) == {}
 
 
-def test_the_released_tagger_is_the_trained_one(here: Path) -> None:
+def test_the_probabilities_are_those_of_the_trained_weights(here: Path) -> None:
     network, card = load_model(here / "weights")
     assert card["columns"] == columns() and not network.training
+    genga_tag("--format", "json")
+    document = json.loads((here / "faces" / "tags.json").read_text())
+    faces = np.stack([fit_square(decode((here / "faces" / file).read_bytes(), PICTURE_LIMITS), 32) for file in sorted(document)])
+    expected = probabilities(batch_logits(network, faces, "auto"), card["temperatures"]).numpy()
+    found = [[document[file]["probabilities"][column] for column in columns()] for file in sorted(document)]
+    np.testing.assert_allclose(found, expected, atol=1e-3)
     assert load_params(Path(__file__).parents[2] / "params.yaml").train_tagger.model.arch == MODEL["arch"]

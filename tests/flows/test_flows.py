@@ -42,7 +42,12 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture(scope="module")
 def prefect_environment(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return environment | {"PREFECT_HOME": str(tmp_path_factory.mktemp("prefect")), "PREFECT_LOGGING_LEVEL": "INFO"}
+    return environment | prefect_in(tmp_path_factory.mktemp("prefect"))
+
+
+def prefect_in(home: Path) -> dict[str, str]:
+    """A Prefect of its own, patient where the machine is busy."""
+    return {"PREFECT_HOME": str(home), "PREFECT_LOGGING_LEVEL": "INFO", "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120"}
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from test_flows import PREFECT, end, free_port, prefect_server, wait_for
+from test_flows import PREFECT, end, free_port, prefect_in, prefect_server, wait_for
 from tiny_release import make_release
 
 from drawing.mannequin import LOOKS, line_art, sample_mannequin
@@ -70,7 +70,7 @@ def test_a_round_goes_on_after_everything_went_away(
 
     home, studio_port, port = Home(project / ".label-studio"), free_port(), free_port()
     account = account_at(home, studio_port)
-    mine = environment | {"PREFECT_HOME": str(tmp_path / "prefect"), "PREFECT_LOGGING_LEVEL": "INFO"}
+    mine = environment | prefect_in(tmp_path / "prefect")
     clients = mine | {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
     address = clients["PREFECT_API_URL"]
 
@@ -135,7 +135,6 @@ def test_without_an_open_round_nothing_happens(
     fresh_project: Callable[[str], Path], shell: Shell, environment: dict[str, str], tmp_path: Path
 ) -> None:
     project = fresh_project("no-round")
-    patient = {"PREFECT_HOME": str(tmp_path / "prefect"), "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120", "PREFECT_LOGGING_LEVEL": "INFO"}
-    done = shell(sys.executable, "-m", "flows.label_round", cwd=project, **patient)
+    done = shell(sys.executable, "-m", "flows.label_round", cwd=project, **prefect_in(tmp_path / "prefect"))
     assert "no label round is open" in done.stderr
     assert not (project / ".label-studio" / "round.json").exists()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from labeling.account import Home, LabelStudioError, account_at, connect, read_account, url_of
-from labeling.pull import pull_labels
+from labeling.pull import pull
 from labeling.server import environment_of, running
 
 
@@ -41,7 +41,7 @@ def test_the_environment_goes_before_the_file(home: Home, monkeypatch: pytest.Mo
 
 def test_without_either_one_sentence_says_what_to_do_and_nothing_changes(home: Home, tmp_path: Path) -> None:
     with pytest.raises(LabelStudioError, match="start one with `make label-studio`"):
-        pull_labels(tmp_path / "annotations", home)
+        pull(tmp_path / "annotations", home)
     home.dir.mkdir()
     home.account.write_text(json.dumps({"url": "x"}))
     with pytest.raises(LabelStudioError, match="is damaged"):

@@ -1,5 +1,7 @@
 """How far people agree, and what counts where they do not."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
@@ -55,7 +57,7 @@ def test_most_people_say_which_joints_are_hidden() -> None:
     assert settle("hidden", answers, 0.1, "newest").value == frozenset({"hip"})
 
 
-def test_every_disagreement_is_listed_with_what_counts(tmp_path: object) -> None:
+def test_every_disagreement_is_listed_with_what_counts(tmp_path: Path) -> None:
     found = compare(
         [said("ann", "a", hair_color="blue", glasses=True), said("ben", "a", "2", hair_color="red", glasses=True), said("ann", "b", glasses=False)],
         SECTION,
@@ -65,7 +67,7 @@ def test_every_disagreement_is_listed_with_what_counts(tmp_path: object) -> None
     assert (row.task, row.name, row.dispute, row.counts) == ("task a", "hair_color", "a tie, 1 say blue and 1 say red", "red")
     assert found.scores["glasses"] == {"pairs": 1, "equal": 1.0, "kappa": 1.0}
     assert "1 disagreements" in "\n".join(found.lines())
-    path = tmp_path / "d.csv"  # type: ignore[operator]
+    path = tmp_path / "d.csv"
     write_disagreements(path, found.disagreements)
     assert path.read_text().splitlines()[0] == "task,picture_id,name,dispute,counts,rule"
 

@@ -28,7 +28,7 @@ from labeling.configs import tags_config
 from labeling.exports import read_exports, write_tasks
 from labeling.pictures import Entry
 from labeling.projects import KINDS, Project, ensure_project, labeling_url
-from labeling.pull import Pulled, pull, pull_labels
+from labeling.pull import Pulled, pull
 from labeling.push import Guesses, present, push
 from labeling.tasks import PoseGuess, TagGuess, label_regions, pose_regions
 from stages.labels import labels
@@ -481,7 +481,7 @@ def test_the_environment_and_a_personal_access_token_open_it_too(
     say(first, present(studio.client, project)[picture.id].task, label_regions({"hair_color": "green"}))
     monkeypatch.setenv("LABEL_STUDIO_URL", studio.account.url)
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", first.post("/api/token/").raise_for_status().json()["token"])
-    assert pull_labels(tmp_path, Home(tmp_path / "nothing")) >= 1
-    assert pull_labels(tmp_path, Home(tmp_path / "nothing")) == 0
+    assert len(pull(tmp_path, Home(tmp_path / "nothing")).files) >= 1
+    assert len(pull(tmp_path, Home(tmp_path / "nothing")).files) == 0
     said = read_exports([tmp_path / f"project-{project.id}.json"]).annotations
     assert [each.labels["hair_color"] for each in said] == ["green"]

@@ -1,8 +1,13 @@
 """Colours named without people: on drawn faces whose truth is known."""
 
+import csv
+import io
+import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -16,8 +21,6 @@ COUNT = 120
 
 @pytest.fixture(scope="module")
 def drawn() -> tuple[np.ndarray, list[Labels]]:
-    import json
-
     rows, pictures = zip(*(face(0, 64, face_idx) for face_idx in range(COUNT)), strict=True)
     return np.stack(pictures), [json.loads(row["labels"]) for row in rows]
 
@@ -68,12 +71,6 @@ def test_clusters_find_the_colours_that_pixels_have() -> None:
 
 
 def test_real_faces_get_more_right_labels_than_the_commonest_colour_would(shared: Callable[[str], Path]) -> None:
-    import csv
-    import io
-    import zipfile
-
-    import cv2
-
     with zipfile.ZipFile(shared("faces96.zip")) as archive:
         names = {Path(name).name: name for name in archive.namelist()}
         rows = list(csv.DictReader(io.StringIO(archive.read(names["labels.csv"]).decode())))[:400]

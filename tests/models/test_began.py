@@ -7,6 +7,7 @@ import pytest
 import torch
 from one_batch import flat_faces, train
 from pydantic import ValidationError
+from small_models import BEGAN, PLAIN
 
 from genga.params import Began, TrainFace
 from models.networks.began import Generator
@@ -14,17 +15,12 @@ from models.recipes.began import Balance, BeganRecipe
 from models.recipes.faces import face_recipe
 
 TRAINING = {"batch_size": 8, "total_kimg": 1.0, "log_kimg": 1.0, "sample_kimg": 1.0, "checkpoint_kimg": 1.0, "precision": "fp32", "seed": 0}
-WORTHLESS = {
-    **{"warm_up": None, "growth": [], "style": None, "loss": "logistic", "r1_gamma": 0.0, "r2_gamma": 0.0, "r1_interval": 1},
-    **{"label_noise": 0.0, "augment": 0.0, "adapt": None},
-}
-VALUES: dict[str, Any] = {
-    "model": {"arch": "began", "resolution": 16, "z_dim": 6, "width": 8},
+VALUES: dict[str, Any] = PLAIN | {
+    "model": BEGAN | {"resolution": 16},
     "began": {"gamma": 0.5, "lambda_k": 0.01},
     "training": TRAINING,
     "ema_kimg": 0.1,
     **{"g_lr": 0.002, "d_lr": 0.002, "beta1": 0.5, "beta2": 0.99},
-    **WORTHLESS,
 }
 
 

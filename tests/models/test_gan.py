@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from one_batch import flat_faces, train
+from small_models import DCGAN, PLAIN, STYLEGAN2
 
 from genga.params import Adapt, Style, TrainFace
 from models.augment import Probability, augment, cut_out, move, recolour
@@ -13,26 +14,14 @@ from models.recipes.faces import face_recipe
 from models.recipes.style import DECAY, PathLength, mixed
 
 TRAINING = {"batch_size": 8, "total_kimg": 1.0, "log_kimg": 1.0, "sample_kimg": 1.0, "checkpoint_kimg": 1.0, "precision": "fp32", "seed": 0}
-ADVERSARIAL = {
-    **{"g_lr": 0.002, "d_lr": 0.002, "beta1": 0.0, "beta2": 0.99, "loss": "logistic", "r1_gamma": 1.0, "r2_gamma": 0.0, "r1_interval": 4},
-    **{"label_noise": 0.0, "augment": 0.0, "adapt": None},
-}
 STYLE = {"mixing": 0.0, "path_weight": 0.0, "path_interval": 4}
-COMMON: dict[str, Any] = {"training": TRAINING, "began": None, "ema_kimg": 0.1, "warm_up": None, "growth": [], **ADVERSARIAL}
+RATES = {"g_lr": 0.002, "d_lr": 0.002, "beta1": 0.0, "beta2": 0.99}
+COMMON: dict[str, Any] = PLAIN | RATES | {"training": TRAINING, "ema_kimg": 0.1, "r1_gamma": 1.0}
 GROWTH = {"side": 16, "until_kimg": 0.016, "fade_kimg": 0.0}
 MODELS: dict[str, dict[str, Any]] = {
-    "dcgan": {"arch": "dcgan", "resolution": 16, "z_dim": 6, "width": 8, "kernel": 5, "bn_momentum": 0.5, "activation": "prelu", "dropout": 0.0},
+    "dcgan": DCGAN | {"resolution": 16, "dropout": 0.0},
     "fastgan": {"arch": "fastgan", "resolution": 16, "z_dim": 6, "channel_base": 256, "channel_max": 16},
-    "stylegan2": {
-        "arch": "stylegan2",
-        "resolution": 16,
-        "z_dim": 6,
-        "w_dim": 8,
-        "mapping_layers": 2,
-        "channel_base": 256,
-        "channel_max": 16,
-        "noise": False,
-    },
+    "stylegan2": STYLEGAN2 | {"resolution": 16, "noise": False},
 }
 
 
@@ -99,7 +88,7 @@ def test_a_strong_r2_flattens_the_discriminator_on_made_pictures(faces: torch.Te
     weak, strong = (
         train(face_recipe(params_for("stylegan2", g_lr=1e-9, r1_gamma=0.0, r2_gamma=gamma, r1_interval=1)), faces, 30) for gamma in (1e-6, 1000.0)
     )
-    assert strong[-1]["r2"] < 0.5 * weak[-1]["r2"]
+    assert strong[-1]["r2"] < 0.3 * weak[-1]["r2"]
 
 
 @pytest.mark.parametrize("arch", MODELS)

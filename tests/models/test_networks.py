@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from small_models import BEGAN, DCGAN, STYLEGAN2
 from torch import Tensor
 
 from genga.tags import columns
@@ -15,24 +16,14 @@ from models.networks import NETWORKS, build, dcgan, stylegan2
 from models.networks.sketcher import Sketcher
 from models.networks.upscaler import enlarge_bicubic
 
-DCGAN = {"arch": "dcgan", "resolution": 32, "z_dim": 6, "width": 8, "kernel": 5, "bn_momentum": 0.5, "activation": "prelu", "dropout": 0.2}
 SMALL: dict[str, dict[str, Any]] = {
-    "began": {"arch": "began", "resolution": 32, "z_dim": 6, "width": 8},
+    "began": BEGAN,
     "dcgan": DCGAN,
     "fastgan": {"arch": "fastgan", "resolution": 64, "z_dim": 6, "channel_base": 512, "channel_max": 16},
     "pose": {"arch": "pose", "resolution": 32, "width": 8},
     "sketcher": {"arch": "sketcher", "resolution": 32, "z_dim": 4, "width": 8},
     "stick_unet": {"arch": "stick_unet", "resolution": 32, "z_dim": 4, "width": 8},
-    "stylegan2": {
-        "arch": "stylegan2",
-        "resolution": 32,
-        "z_dim": 6,
-        "w_dim": 8,
-        "mapping_layers": 2,
-        "channel_base": 256,
-        "channel_max": 16,
-        "noise": True,
-    },
+    "stylegan2": STYLEGAN2,
     "tagger": {"arch": "tagger", "resolution": 32, "width": 8, "dropout": 0.1, "mirrored": False},
     "transfer": {"arch": "transfer", "base": DCGAN, "width": 8},
     "upscaler": {"arch": "upscaler", "width": 8, "blocks": 2},

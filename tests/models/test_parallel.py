@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from small_models import BEGAN, DCGAN, PLAIN, STYLEGAN2
 
 from genga.params import TrainFace, WatchCollapse
 from genga.store import StoreWriter, picture_id
@@ -25,21 +26,16 @@ params, watch = (section.model_validate_json(text) for section, text in zip((Tra
 with parallel.together(int(sys.argv[1]) or None):
     train_face("mine", params, watch, *map(Path, sys.argv[4:]))
 """
-PARAMS: dict[str, Any] = {
+PARAMS: dict[str, Any] = PLAIN | {
     "training": {"batch_size": 8, "total_kimg": 0.08, "log_kimg": 0.008, "sample_kimg": 1.0, "checkpoint_kimg": 0.04, "precision": "fp32", "seed": 0},
-    **{"began": None, "warm_up": None, "growth": [], "g_lr": 0.002, "d_lr": 0.002, "beta1": 0.5, "beta2": 0.99, "r1_gamma": 1.0, "r1_interval": 3},
-    **{"style": None, "loss": "logistic", "r2_gamma": 0.0, "adapt": None, "label_noise": 0.1, "augment": 0.5, "ema_kimg": 0.02},
+    **{"g_lr": 0.002, "d_lr": 0.002, "beta1": 0.5, "beta2": 0.99, "r1_gamma": 1.0, "r1_interval": 3},
+    **{"label_noise": 0.1, "augment": 0.5, "ema_kimg": 0.02},
 }
 # batch norm, dropout and lazy R1; minibatch stddev under R1, a warm-up, growth, noise, mixed styles, adaptive augmentation; BEGAN's balance
 FAMILIES: dict[str, dict[str, Any]] = {
-    "dcgan": {
-        "model": {"arch": "dcgan", "resolution": 32, "z_dim": 6, "width": 8, "kernel": 5, "bn_momentum": 0.5, "activation": "prelu", "dropout": 0.2}
-    },
+    "dcgan": {"model": DCGAN},
     "stylegan2": {
-        "model": {
-            **{"arch": "stylegan2", "resolution": 32, "z_dim": 6, "w_dim": 8, "mapping_layers": 2, "channel_base": 256, "channel_max": 16},
-            "noise": True,
-        },
+        "model": STYLEGAN2,
         "style": {"mixing": 0.5, "path_weight": 0.0, "path_interval": 4},
         "adapt": {"target": 0.6, "kimg": 0.1},
         "training": PARAMS["training"] | {"batch_size": 12, "total_kimg": 0.12},  # 6 a process: not whole groups of minibatch stddev
@@ -47,7 +43,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "growth": [{"side": 16, "until_kimg": 0.048, "fade_kimg": 0.016}],
     },
     "began": {
-        **{"model": {"arch": "began", "resolution": 32, "z_dim": 6, "width": 8}, "began": {"gamma": 0.5, "lambda_k": 0.01}},
+        **{"model": BEGAN, "began": {"gamma": 0.5, "lambda_k": 0.01}},
         **{"r1_gamma": 0.0, "label_noise": 0.0, "augment": 0.0},
     },
 }

@@ -4,14 +4,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import small_models
 import torch
 
 from models.metrics.sampling import Sampling
 from models.metrics.showing import COARSE, MIXED, contact_sheet, interpolation, mixes_styles, mixing_table, side_by_side
 from models.networks import build
 
-DCGAN = {"arch": "dcgan", "resolution": 16, "z_dim": 6, "width": 8, "kernel": 5, "bn_momentum": 0.5, "activation": "prelu", "dropout": 0.2}
-STYLEGAN2 = {"arch": "stylegan2", "resolution": 16, "z_dim": 6, "w_dim": 8, "mapping_layers": 2, "channel_base": 256, "channel_max": 16}
+DCGAN, STYLEGAN2 = small_models.DCGAN | {"resolution": 16}, small_models.STYLEGAN2 | {"resolution": 16, "noise": False}
 
 
 def generator(model: dict[str, Any], seed: int = 0) -> Any:

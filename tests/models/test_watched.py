@@ -9,18 +9,18 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from small_models import PLAIN
 
 from genga.errors import CollapseError
 from genga.params import TrainFace, WatchCollapse
 from models.recipes.faces import face_recipe
-from models.recipes.watched import Watched, diversity, fit_watched
+from models.recipes.watched import Watched, diversity
 
 WATCH = {"action": "flag", "every_kimg": 0.5, "samples": 128, "from_kimg": 2.0, "near_identical": 0.5, "coverage_kept": 0.5, "patience": 2}
-PARAMS: dict[str, Any] = {
+PARAMS: dict[str, Any] = PLAIN | {
     "model": {"arch": "dcgan", "resolution": 16, "z_dim": 16, "width": 8, "kernel": 4, "bn_momentum": 0.1, "activation": "relu", "dropout": 0.0},
     "training": {"batch_size": 16, "total_kimg": 4.0, "log_kimg": 0.5, "sample_kimg": 4.0, "checkpoint_kimg": 1.0, "precision": "fp32", "seed": 0},
-    **{"began": None, "warm_up": None, "growth": [], "g_lr": 0.002, "d_lr": 0.002, "beta1": 0.5, "beta2": 0.99, "r1_gamma": 0.1, "r1_interval": 4},
-    **{"style": None, "loss": "logistic", "r2_gamma": 0.0, "adapt": None, "label_noise": 0.0, "augment": 0.0, "ema_kimg": 0.2},
+    **{"g_lr": 0.002, "d_lr": 0.002, "beta1": 0.5, "beta2": 0.99, "r1_gamma": 0.1, "ema_kimg": 0.2},
 }
 HEALTHY: dict[str, Any] = {"g_lr": 0.01, "d_lr": 0.01, "augment": 0.2}
 COLLAPSING: dict[str, Any] = {"g_lr": 0.005, "d_lr": 0.05, "r1_gamma": 0.0}  # a strong discriminator, no augmentation, 200 pictures
@@ -43,7 +43,7 @@ def train(run_dir: Path, pictures: np.ndarray, changes: dict[str, Any], **watch:
     def batch_at(cur_nimg: int) -> torch.Tensor:
         return tensors[torch.from_numpy(np.random.default_rng(cur_nimg).integers(0, len(tensors), 16))]
 
-    fit_watched(watched, batch_at, params.training, rule, run_dir, what="train dcgan16", fingerprint="a", tracker=None)
+    watched.fit(batch_at, run_dir, what="train dcgan16", fingerprint="a", tracker=None)
     return watched
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import cv2
 import pytest
+from small_models import BEGAN, PLAIN
 from small_world import World, make_world
 
 from genga.errors import ParamsError
@@ -14,15 +15,14 @@ from stages.gamma_sweep import gamma_sweep
 from stages.judge import Judge
 
 REPO = Path(__file__).parents[2]
-BEGAN: dict[str, Any] = {
-    "model": {"arch": "began", "resolution": 32, "z_dim": 6, "width": 8},
+PARAMS: dict[str, Any] = PLAIN | {
+    "model": BEGAN,
     "began": {"gamma": 0.5, "lambda_k": 0.01},
     "training": {
         **{"batch_size": 8, "total_kimg": 0.032, "log_kimg": 0.016, "sample_kimg": 0.032, "checkpoint_kimg": 0.016},
         **{"precision": "fp32", "seed": 0},
     },
-    **{"warm_up": None, "growth": [], "g_lr": 0.001, "d_lr": 0.001, "beta1": 0.5, "beta2": 0.99, "loss": "logistic", "r1_gamma": 0.0},
-    **{"r2_gamma": 0.0, "r1_interval": 1, "label_noise": 0.0, "augment": 0.0, "adapt": None, "style": None, "ema_kimg": 0.01},
+    **{"g_lr": 0.001, "d_lr": 0.001, "beta1": 0.5, "beta2": 0.99, "ema_kimg": 0.01},
 }
 
 
@@ -36,7 +36,7 @@ def judge_of(world: World) -> Judge:
 
 
 def test_each_gamma_is_trained_once_judged_and_drawn(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    params, judge = TrainFace.model_validate(BEGAN), judge_of(world)
+    params, judge = TrainFace.model_validate(PARAMS), judge_of(world)
     found = gamma_sweep("began32", params, world.params.watch_collapse, [0.9, 0.3, 0.9], judge, world.data.faces_dir, tmp_path)
     assert list(found) == ["0.3", "0.9"] and all({"precision", "recall", "kid"} <= metrics.keys() for metrics in found.values())
     assert json.loads((tmp_path / "sweep.json").read_text()) == found
@@ -57,4 +57,4 @@ def test_other_families_have_no_gamma(world: World, tmp_path: Path) -> None:
 
 def test_a_gamma_that_is_none_is_refused(world: World, tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match="gamma -1 was found, expected more than 0"):
-        gamma_sweep("began32", TrainFace.model_validate(BEGAN), world.params.watch_collapse, [-1.0], judge_of(world), world.data.faces_dir, tmp_path)
+        gamma_sweep("began32", TrainFace.model_validate(PARAMS), world.params.watch_collapse, [-1.0], judge_of(world), world.data.faces_dir, tmp_path)

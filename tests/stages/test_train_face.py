@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from small_models import BEGAN, DCGAN, PLAIN, STYLEGAN2
 
 from genga.errors import DataError, ParamsError
 from genga.params import TrainFace, WatchCollapse
@@ -20,16 +21,7 @@ from stages.train_face import family_params, train_face
 
 REPO = Path(__file__).parents[2]
 PARAMS: dict[str, Any] = {
-    "model": {
-        "arch": "stylegan2",
-        "resolution": 32,
-        "z_dim": 6,
-        "w_dim": 8,
-        "mapping_layers": 2,
-        "channel_base": 256,
-        "channel_max": 16,
-        "noise": True,
-    },
+    "model": STYLEGAN2,
     "training": {"batch_size": 4, "total_kimg": 0.6, "log_kimg": 0.02, "sample_kimg": 0.2, "checkpoint_kimg": 0.1, "precision": "bf16", "seed": 0},
     "began": None,
     "warm_up": {"kimg": 0.15, "lr": 0.005, "kl_weight": 0.0001},
@@ -89,15 +81,10 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-DCGAN = {"arch": "dcgan", "resolution": 32, "z_dim": 6, "width": 8, "kernel": 5, "bn_momentum": 0.5, "activation": "prelu", "dropout": 0.2}
-BEGAN = {"arch": "began", "resolution": 32, "z_dim": 6, "width": 8}
 FAMILIES: dict[str, dict[str, Any]] = {
     "stylegan2": {},
     "dcgan": {"model": DCGAN, "warm_up": None, "growth": [], "style": None},
-    "began": {
-        **{"model": BEGAN, "began": {"gamma": 0.5, "lambda_k": 0.01}, "warm_up": None, "growth": [], "r1_gamma": 0.0, "label_noise": 0.0},
-        **{"augment": 0.0, "style": None, "r2_gamma": 0.0, "adapt": None},
-    },
+    "began": PLAIN | {"model": BEGAN, "began": {"gamma": 0.5, "lambda_k": 0.01}},
 }
 
 
