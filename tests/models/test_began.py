@@ -20,6 +20,7 @@ WORTHLESS = {
 }
 VALUES: dict[str, Any] = {
     "model": {"arch": "began", "resolution": 16, "z_dim": 6, "width": 8},
+    "faces": "prepared",
     "began": {"gamma": 0.5, "lambda_k": 0.01},
     "training": TRAINING,
     "ema_kimg": 0.1,

@@ -18,7 +18,7 @@ ADVERSARIAL = {
     **{"label_noise": 0.0, "augment": 0.0, "adapt": None},
 }
 STYLE = {"mixing": 0.0, "path_weight": 0.0, "path_interval": 4}
-COMMON: dict[str, Any] = {"training": TRAINING, "began": None, "ema_kimg": 0.1, "warm_up": None, "growth": [], **ADVERSARIAL}
+COMMON: dict[str, Any] = {"training": TRAINING, "faces": "prepared", "began": None, "ema_kimg": 0.1, "warm_up": None, "growth": [], **ADVERSARIAL}
 GROWTH = {"side": 16, "until_kimg": 0.016, "fade_kimg": 0.0}
 MODELS: dict[str, dict[str, Any]] = {
     "dcgan": {"arch": "dcgan", "resolution": 16, "z_dim": 6, "width": 8, "kernel": 5, "bn_momentum": 0.5, "activation": "prelu", "dropout": 0.0},

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file
 
@@ -23,19 +25,20 @@ from models import parallel
 from stages.train_face import train_face
 params, watch = (section.model_validate_json(text) for section, text in zip((TrainFace, WatchCollapse), sys.argv[2:4]))
 with parallel.together(int(sys.argv[1]) or None):
-    train_face("mine", params, watch, *map(Path, sys.argv[4:]))
+    train_face("mine", params, watch, *map(Path, sys.argv[4:7]), tagged_dir=Path(sys.argv[7]))
 """
 PARAMS: dict[str, Any] = {
     "training": {"batch_size": 8, "total_kimg": 0.08, "log_kimg": 0.008, "sample_kimg": 1.0, "checkpoint_kimg": 0.04, "precision": "fp32", "seed": 0},
     **{"began": None, "warm_up": None, "growth": [], "g_lr": 0.002, "d_lr": 0.002, "beta1": 0.5, "beta2": 0.99, "r1_gamma": 1.0, "r1_interval": 3},
-    **{"style": None, "loss": "logistic", "r2_gamma": 0.0, "adapt": None, "label_noise": 0.1, "augment": 0.5, "ema_kimg": 0.02},
+    **{"faces": "prepared", "style": None, "loss": "logistic", "r2_gamma": 0.0, "adapt": None, "label_noise": 0.1, "augment": 0.5, "ema_kimg": 0.02},
 }
-# batch norm, dropout and lazy R1; minibatch stddev under R1, a warm-up, growth, noise, mixed styles, adaptive augmentation; BEGAN's balance
+# batch norm, dropout and lazy R1; minibatch stddev under R1, a warm-up, growth, noise, mixed styles, adaptive augmentation, tags; BEGAN's balance
 FAMILIES: dict[str, dict[str, Any]] = {
     "dcgan": {
         "model": {"arch": "dcgan", "resolution": 32, "z_dim": 6, "width": 8, "kernel": 5, "bn_momentum": 0.5, "activation": "prelu", "dropout": 0.2}
     },
     "stylegan2": {
+        "faces": "tagged",
         "model": {
             **{"arch": "stylegan2", "resolution": 32, "z_dim": 6, "w_dim": 8, "mapping_layers": 2, "channel_base": 256, "channel_max": 16},
             "noise": True,
@@ -60,6 +63,9 @@ def faces_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store_dir = tmp_path_factory.mktemp("faces") / "prepared"
     with StoreWriter(store_dir, {"32": (32, 32, 3)}) as writer:
         writer.append([{"id": picture_id(each), "split": "train", "licence": "CC0-1.0", "source": "drawn"} for each in pictures], **{"32": pictures})
+    tags = {"id": np.repeat([picture_id(each) for each in pictures], 2), "column": ["glasses", "smile"] * 40, "probability": np.linspace(0, 1, 80)}
+    (store_dir.parent / "tagged").mkdir()
+    pq.write_table(pa.table(tags), store_dir.parent / "tagged" / "tags.parquet")
     return store_dir
 
 
@@ -71,7 +77,7 @@ def train(faces_dir: Path, root: Path, arch: str, *launcher: str, devices: int, 
         PARAMS | FAMILIES[arch] | {"training": (PARAMS | FAMILIES[arch])["training"] | ({"batch_size": batch_size} if batch_size else {})}
     )
     sections = params.model_dump_json(), WatchCollapse.model_validate(WATCH).model_dump_json()
-    paths = map(str, (faces_dir, root / "runs", root / "weights"))
+    paths = map(str, (faces_dir, root / "runs", root / "weights", faces_dir.parent / "tagged"))
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)}
     command = [sys.executable, *launcher, str(script), str(devices), *sections, *paths]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)

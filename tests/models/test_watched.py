@@ -20,7 +20,7 @@ PARAMS: dict[str, Any] = {
     "model": {"arch": "dcgan", "resolution": 16, "z_dim": 16, "width": 8, "kernel": 4, "bn_momentum": 0.1, "activation": "relu", "dropout": 0.0},
     "training": {"batch_size": 16, "total_kimg": 4.0, "log_kimg": 0.5, "sample_kimg": 4.0, "checkpoint_kimg": 1.0, "precision": "fp32", "seed": 0},
     **{"began": None, "warm_up": None, "growth": [], "g_lr": 0.002, "d_lr": 0.002, "beta1": 0.5, "beta2": 0.99, "r1_gamma": 0.1, "r1_interval": 4},
-    **{"style": None, "loss": "logistic", "r2_gamma": 0.0, "adapt": None, "label_noise": 0.0, "augment": 0.0, "ema_kimg": 0.2},
+    **{"faces": "prepared", "style": None, "loss": "logistic", "r2_gamma": 0.0, "adapt": None, "label_noise": 0.0, "augment": 0.0, "ema_kimg": 0.2},
 }
 HEALTHY: dict[str, Any] = {"g_lr": 0.01, "d_lr": 0.01, "augment": 0.2}
 COLLAPSING: dict[str, Any] = {"g_lr": 0.005, "d_lr": 0.05, "r1_gamma": 0.0}  # a strong discriminator, no augmentation, 200 pictures

@@ -16,6 +16,7 @@ from stages.judge import Judge
 REPO = Path(__file__).parents[2]
 BEGAN: dict[str, Any] = {
     "model": {"arch": "began", "resolution": 32, "z_dim": 6, "width": 8},
+    "faces": "prepared",
     "began": {"gamma": 0.5, "lambda_k": 0.01},
     "training": {
         **{"batch_size": 8, "total_kimg": 0.032, "log_kimg": 0.016, "sample_kimg": 0.032, "checkpoint_kimg": 0.016},
