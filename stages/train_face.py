@@ -2,7 +2,7 @@
 
 reads   data/faces/prepared/   store
         data/faces/tagged/     where `faces` is `tagged`
-writes  runs/<family>/         curves, sample grids, what they say about collapse; faces, ways between them, mixed styles
+writes  runs/<family>/         curves, sample grids, what they say about collapse; faces, ways between them, mixed styles, each tag asked for
         weights/<family>/      weights of the averaged generator, card, sheet
 """
 
@@ -81,7 +81,7 @@ def train_face(
 def tags_of(faces: Store, rows: Indices, tagged_dir: Path) -> Tagged:
     """What tag_faces says of these rows; it wrote a row for each face and column, in order."""
     table = pq.read_table(tagged_dir / "tags.parquet", columns=["id", "column", "probability"])
-    num_tags = table.num_rows // len(faces)
+    num_tags = max(1, table.num_rows // len(faces))
     if table["id"].to_pylist()[::num_tags] != faces.column("id"):
         raise DataError(f"{tagged_dir} tells of other faces than {faces.dir} holds, expected a row for each face and tag; run `dvc repro tag_faces`")
     found = table["probability"].to_numpy().astype(np.float32).reshape(-1, num_tags)

@@ -143,7 +143,7 @@ def test_the_stage_writes_a_generator_that_loads_and_a_card(faces_dir: Path, tmp
 def tagged(root: Path, ids: list[str]) -> Path:
     """Two tags a face: how far along it stands, and the opposite."""
     share = np.linspace(0, 1, len(ids), dtype=np.float32)
-    (root / "tagged").mkdir()
+    (root / "tagged").mkdir(parents=True)
     rows = {"id": np.repeat(ids, 2), "column": ["glasses", "hair_color=red"] * len(ids), "probability": np.stack([share, 1 - share], axis=1).ravel()}
     pq.write_table(pa.table(rows), root / "tagged" / "tags.parquet")
     return root / "tagged"
@@ -164,8 +164,9 @@ def test_a_generator_told_tags_has_them_on_its_card_and_draws_by_them(faces_dir:
 
 def test_tags_of_other_faces_are_refused(faces_dir: Path, tmp_path: Path) -> None:
     other = tagged(tmp_path, Store(faces_dir).column("id")[::-1])
-    with pytest.raises(DataError, match=r"tells of other faces.*dvc repro tag_faces"):
-        tags_of(Store(faces_dir), np.arange(4), other)
+    for tagged_dir in (other, tagged(tmp_path / "few", Store(faces_dir).column("id")[:4])):
+        with pytest.raises(DataError, match=r"tells of other faces.*dvc repro tag_faces"):
+            tags_of(Store(faces_dir), np.arange(4), tagged_dir)
 
 
 def test_pictures_of_another_size_are_refused(faces_dir: Path, tmp_path: Path) -> None:
