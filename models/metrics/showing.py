@@ -80,7 +80,8 @@ def tag_table(G: Any, seed: int) -> Pictures:
     for column in G.tags:
         name, _, value = column.partition("=")
         faces = grid(G(z, tags=G.asked(z, {name: value or True})), columns=ASKED)
-        rows.append(np.hstack([_label(value or name, G.resolution), faces]))
+        said = f"{name.partition('_')[0]} {value}" if value else name
+        rows.append(np.hstack([_label(said, G.resolution), faces]))
     return np.vstack(rows)
 
 
