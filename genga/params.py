@@ -364,6 +364,9 @@ class Began(Section):
 
 class TrainFace(Adversarial):
     model: Annotated[BEGANParams | DCGANParams | FastGANParams | StyleGAN2Params, Field(discriminator="arch")]
+    faces: Literal["prepared", "tagged"] = Field(
+        description="tagged: stylegan2 is told what tag_faces says of each face and then draws what it is asked for; prepared: pictures alone"
+    )
     began: Began | None = Field(description="null for every arch but began")
     style: Style | None = Field(description="null for every arch but stylegan2")
     warm_up: WarmUp | None
@@ -381,6 +384,12 @@ class TrainFace(Adversarial):
     def style_is_of_stylegan2(self) -> Self:
         if (self.style is None) == (self.model.arch == "stylegan2"):
             raise ValueError("stylegan2 has mixing, path_weight and path_interval in style, other archs have null there")
+        return self
+
+    @model_validator(mode="after")
+    def only_stylegan2_is_told_tags(self) -> Self:
+        if self.faces == "tagged" and self.model.arch != "stylegan2":
+            raise ValueError("only stylegan2 can be told tags; make faces: prepared")
         return self
 
     @model_validator(mode="after")

@@ -5,6 +5,7 @@ Which pictures a batch holds follows from (seed, cur_nimg) alone, so a resumed t
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,10 +45,15 @@ class Pictures(Dataset[Tensor]):
         """A batch (N, H, W, 3) in one read."""
         return torch.from_numpy(self._images[self.rows[idxs]])
 
-    def batches(self, params: Training) -> Callable[[int], Tensor]:
-        """cur_nimg -> the batch that stands there."""
+    def batches(self, params: Training, beside: Tensor | None = None) -> Callable[[int], Any]:
+        """cur_nimg -> the batch that stands there. `beside`: (M, ...), something about each picture; then a batch is its pictures and that."""
         sampler = Sampler(len(self), params.seed)
-        return lambda cur_nimg: self.__getitems__(sampler.idxs_at(cur_nimg, params.batch_size))
+
+        def batch_at(cur_nimg: int) -> Tensor | tuple[Tensor, Tensor]:
+            idxs = sampler.idxs_at(cur_nimg, params.batch_size)
+            return self.__getitems__(idxs) if beside is None else (self.__getitems__(idxs), beside[idxs])
+
+        return batch_at
 
 
 class Sampler:

@@ -72,9 +72,11 @@ def part_size(batch_size: int) -> int:
 
 
 def part_of(batch: Any) -> Any:
-    """This process's pictures of a batch; with several processes that must be a tensor."""
+    """This process's pictures of a batch; with several processes that must be a tensor, or a tuple of them."""
     if size() == 1:
         return batch
+    if isinstance(batch, tuple):
+        return tuple(map(part_of, batch))
     part = part_size(len(batch))
     return batch[rank() * part : (rank() + 1) * part]
 

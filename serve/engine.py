@@ -60,18 +60,24 @@ class FaceGenerator(Protocol):
     resolution: int
     w_avg: Tensor
 
-    def mapping(self, z: Tensor) -> Tensor: ...
+    def mapping(self, z: Tensor, tags: Tensor | None = None) -> Tensor: ...
     def synthesis(self, w: Tensor) -> Tensor: ...
+    def asked(self, z: Tensor, shows: dict[str, str | bool]) -> Tensor: ...
 
 
 @dataclass(frozen=True)
 class Face:
-    """`moves`: slider name -> what is added to w where the slider stands at 1."""
+    """`moves`: slider name -> what is added to w where the slider stands at 1. `shows`: columns that it can be asked for."""
 
     name: str
     generator: FaceGenerator
     sliders: list[Slider]
     moves: dict[str, Tensor]
+
+    @property
+    def shows(self) -> list[str]:
+        names: list[str] = getattr(self.generator, "tags", [])
+        return names
 
 
 class Engine:
@@ -119,6 +125,11 @@ class Engine:
             if name not in face.moves:
                 known = f"it has {', '.join(face.moves)}" if face.moves else "it has none"
                 raise RequestError(f"tags: {family} has no slider {name!r}; {known}")
+        for name, value in request.shows.items():
+            column = name if isinstance(value, bool) else f"{name}={value}"
+            if column not in face.shows:
+                known = f"it can show {', '.join(face.shows)}" if face.shows else "it was told no tags, so leave `shows` out or move its sliders"
+                raise RequestError(f"shows: {family} cannot be asked for {column!r}; {known}")
         return face
 
     def family_info(self, name: str) -> FamilyInfo:
@@ -133,6 +144,7 @@ class Engine:
             kimg=released.card.get("kimg"),
             resolution=getattr(self.networks.get(name), "resolution", None),
             sliders=self.faces[name].sliders if name in self.faces else None,
+            shows=self.faces[name].shows if name in self.faces else [],
         )
 
     def info(self) -> ReleaseInfo:
@@ -154,7 +166,8 @@ class Engine:
         """PNG, as are all pictures that leave here."""
         generator = face.generator
         z = _latent(seed, generator.z_dim)
-        w = generator.w_avg + request.psi * (generator.mapping(z) - generator.w_avg)
+        mapped = generator.mapping(z, generator.asked(z, request.shows)) if request.shows else generator.mapping(z)
+        w = generator.w_avg + request.psi * (mapped - generator.w_avg)
         for name, value in sorted(request.tags.items()):  # sorted: the sum must not depend on the order of the keys
             w = w + value * face.moves[name]
         return encode_png(to_uint8(generator.synthesis(w))[0])

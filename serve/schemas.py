@@ -33,6 +33,9 @@ class CharacterRequest(Request):
     seed: Seed = 0
     psi: Unit = Field(default=0.7, description="truncation; 1 = none")
     tags: dict[str, Annotated[float, Field(ge=-1, le=1)]] = Field(default={}, description="slider name -> how far it is moved")
+    shows: dict[str, str | bool] = Field(
+        default={}, description="group -> value, or yes/no tag -> true or false: what the face is drawn to show, by a family whose `shows` lists it"
+    )
     count: int = Field(default=1, ge=1, le=MAX_CHARACTERS, description="image i has the seed seed + i")
     family: str | None = Field(default=None, description="a face family of the release; without it the first one of /api/release")
 
@@ -117,6 +120,7 @@ class FamilyInfo(BaseModel):
     kimg: float | None
     resolution: int | None = Field(description="side in pixels of what it makes or reads; none where any size goes")
     sliders: list[Slider] | None = Field(description="of face families only")
+    shows: list[str] = Field(description="`group=value` and yes/no tags that a face of it can be asked to show; none where it was told no tags")
 
 
 class StatedLimits(BaseModel):

@@ -1,24 +1,30 @@
 """prepared faces -> a face generator, one family of train_face in params.yaml.
 
 reads   data/faces/prepared/   store
-writes  runs/<family>/         curves, sample grids, what they say about collapse; faces, ways between them, mixed styles
+        data/faces/tagged/     where `faces` is `tagged`
+writes  runs/<family>/         curves, sample grids, what they say about collapse; faces, ways between them, mixed styles, each tag asked for
         weights/<family>/      weights of the averaged generator, card, sheet
 """
 
 import argparse
+import hashlib
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+
 from genga.door import run
-from genga.errors import ParamsError
+from genga.errors import DataError, ParamsError
 from genga.params import TrainFace, WatchCollapse, load_params
 from genga.registry import Registry
 from genga.store import Store
 from models import parallel
-from models.batches import Pictures
+from models.batches import Indices, Pictures
 from models.export import card_of, save_model
 from models.loop import Tracker, fingerprint_of, finish
 from models.metrics.showing import show
-from models.recipes.faces import face_recipe
+from models.recipes.faces import Tagged, face_recipe, model_of
 from models.recipes.watched import Watched
 
 
@@ -30,22 +36,45 @@ def train_face(
     run_dir: Path,
     weights_dir: Path,
     tracker: Tracker | None = None,
+    *,
+    tagged_dir: Path | None = None,
 ) -> None:
+    """`tagged_dir`: for families that are told tags."""
     faces = Store(prepared_dir)
     pictures = Pictures(faces, params.model.resolution, faces.indices("train"))
-    recipe = face_recipe(params)
+    tagged = None
+    if params.faces == "tagged":
+        assert tagged_dir
+        tagged = tags_of(faces, pictures.rows, tagged_dir)
+    recipe = face_recipe(params, tagged)
     watched = Watched(recipe, pictures.some(watch.samples), watch, family)
-    fingerprint = fingerprint_of(params, faces.data_id)
-    watched.fit(pictures.batches(params.training), run_dir, what=f"train {family}", fingerprint=fingerprint, tracker=tracker)
+    fingerprint = fingerprint_of(params, faces.data_id, _fingerprint(tagged) if tagged else "")
+    batches = pictures.batches(params.training, tagged.found if tagged else None)
+    watched.fit(batches, run_dir, what=f"train {family}", fingerprint=fingerprint, tracker=tracker)
     if parallel.rank() != 0:
         return
     sheet = recipe.sample()  # settles the averaged generator, so before it is saved
-    card = card_of(family, params.model, params, faces, count=len(pictures), kimg=params.training.total_kimg, metrics={}, notes=watched.notes())
+    model = model_of(params, tagged)
+    card = card_of(family, model, params, faces, count=len(pictures), kimg=params.training.total_kimg, metrics={}, notes=watched.notes())
     save_model(weights_dir, recipe.G_ema, card, sheet)
     for path in show(recipe.G_ema, params.training.seed, run_dir):
         if tracker:
             tracker.file(path)
     finish(run_dir)
+
+
+def tags_of(faces: Store, rows: Indices, tagged_dir: Path) -> Tagged:
+    """What tag_faces says of these rows; it wrote a row for each face and column, in order."""
+    table = pq.read_table(tagged_dir / "tags.parquet", columns=["id", "column", "probability"])
+    num_tags = max(1, table.num_rows // len(faces))
+    if table["id"].to_pylist()[::num_tags] != faces.column("id"):
+        raise DataError(f"{tagged_dir} tells of other faces than {faces.dir} holds, expected a row for each face and tag; run `dvc repro tag_faces`")
+    found = table["probability"].to_numpy().astype(np.float32).reshape(-1, num_tags)
+    return Tagged(table["column"][:num_tags].to_pylist(), torch.from_numpy(found[rows]))
+
+
+def _fingerprint(tagged: Tagged) -> str:
+    return hashlib.sha256(tagged.found.numpy().tobytes() + "\n".join(tagged.names).encode()).hexdigest()
 
 
 def family_params(family: str) -> TrainFace:
@@ -58,7 +87,7 @@ def family_params(family: str) -> TrainFace:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("family")
-    for name in ("prepared_dir", "run_dir", "weights_dir"):
+    for name in ("prepared_dir", "tagged_dir", "run_dir", "weights_dir"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--devices", type=int, help="GPUs, or processes on a CPU, that share each batch (default: one, or what torchrun says)")
     args = parser.parse_args()
@@ -66,10 +95,10 @@ def main() -> None:
     paths = args.prepared_dir, args.run_dir, args.weights_dir
     with parallel.together(args.devices):
         if parallel.rank() != 0:
-            train_face(args.family, params, watch, *paths)
+            train_face(args.family, params, watch, *paths, tagged_dir=args.tagged_dir)
             return
         with Registry().tracking(args.family, params.model_dump(), args.run_dir, data_id=Store(args.prepared_dir).data_id) as tracker:
-            train_face(args.family, params, watch, *paths, tracker)
+            train_face(args.family, params, watch, *paths, tracker, tagged_dir=args.tagged_dir)
             tracker.finish(args.weights_dir)
 
 

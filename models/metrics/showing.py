@@ -1,4 +1,5 @@
-"""Pictures that show a face generator: a hundred faces, ways from one face to another, styles mixed, several generators from the same seeds.
+"""Pictures that show a face generator: a hundred faces, ways from one face to another, styles mixed, each tag asked for, several generators from
+the same seeds.
 
 G maps z (N, Z) to w (N, W) and w to pictures (N, 3, R, R); sheets are uint8 (H, W, 3). Nothing is truncated.
 """
@@ -20,12 +21,14 @@ PATHS, STEPS = 6, 10  # of the strip of ways between faces
 MIXED = 7  # faces along each side of the table of mixed styles
 COARSE = 8  # styles of levels up to this side come from the row's face, all others from the column's
 STYLES_A_SIDE = 2
+ASKED = 12  # faces of each tag that is asked for
 SIDE_BY_SIDE, LABEL_WIDTH = 12, 130  # faces of each generator; pixels for its name
 
 
 def show(G: Any, seed: int, out_dir: Path) -> list[Path]:
-    """Writes faces.png, interpolation.png and, where the generator mixes styles, mixing.png; gives their paths."""
+    """Writes faces.png, interpolation.png, where the generator mixes styles mixing.png, where it is told tags tags.png; gives their paths."""
     sheets = {"faces": contact_sheet, "interpolation": interpolation} | ({"mixing": mixing_table} if mixes_styles(G) else {})
+    sheets |= {"tags": tag_table} if is_told_tags(G) else {}
     for name, sheet in sheets.items():
         (out_dir / f"{name}.png").write_bytes(encode_png(sheet(G, seed)))
     return [out_dir / f"{name}.png" for name in sheets]
@@ -60,6 +63,23 @@ def mixing_table(G: Any, seed: int) -> Pictures:
     above = torch.cat([corner, G.synthesis(fine)])
     below = torch.cat([G.synthesis(coarse)[:, None], mixed], dim=1).flatten(0, 1)
     return grid(torch.cat([above, below]), columns=MIXED + 1)
+
+
+def is_told_tags(G: Any) -> bool:
+    return bool(getattr(G, "tags", ()))
+
+
+@torch.inference_mode()
+def tag_table(G: Any, seed: int) -> Pictures:
+    """A row for each tag, a column for each z: the same face, asked to show it."""
+    z = latents(G, ASKED, seed)
+    rows = []
+    for column in G.tags:
+        name, _, value = column.partition("=")
+        faces = grid(G(z, tags=G.asked(z, {name: value or True})), columns=ASKED)
+        said = f"{name.partition('_')[0]} {value}" if value else name
+        rows.append(np.hstack([_label(said, G.resolution), faces]))
+    return np.vstack(rows)
 
 
 def side_by_side(generators: Mapping[str, Any], sampling: Sampling) -> Pictures:

@@ -7,11 +7,13 @@ Differences from the paper, all for speed on a CPU:
   disturbs nothing, and after 36 kimg faces are clean where a residual one, its strides blurred or not, leaves a grid of dots on them;
 - the mapping learns at 0.1 of the rate, not 0.01: a training here takes thousands of steps, not millions.
 Both networks can grow, with the fade-in of Karras et al. 2018 (https://arxiv.org/abs/1710.10196), section 2.
+Both can be told tags, as in StyleGAN2-ADA (https://arxiv.org/abs/2006.06676): the mapping reads them beside z, the discriminator projects on them
+(Miyato & Koyama 2018, https://arxiv.org/abs/1802.05637). Tags of a picture are C numbers in [0, 1]: how likely it shows each.
 N batch, Z and W latent dims, L layers with a style, R resolution. Images are NCHW in [-1, 1].
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -23,6 +25,7 @@ from models.parallel import over_whole_batch
 LR_MUL = 0.1  # of the mapping
 GAIN = math.sqrt(2)  # keeps the variance through a leaky ReLU
 CALM = 0.4  # of its noise a finished network adds so much: all of it stays as grain on faces after a short training
+TAGGED = 1024  # training pictures whose tags a generator keeps
 
 
 def channels_at(resolution: int, channel_base: int, channel_max: int) -> int:
@@ -73,20 +76,41 @@ class EqualLinear(nn.Module):
         return F.linear(x * (self.lr_mul / math.sqrt(x.shape[1])), self.weight, self.bias * self.lr_mul)
 
 
+def normalised(x: Tensor) -> Tensor:
+    """(N, C), each row of mean square 1."""
+    return x * x.square().mean(dim=1, keepdim=True).add(1e-8).rsqrt()
+
+
 class Mapping(nn.Module):
-    """z (N, Z) -> w (N, W)."""
+    """z (N, Z) -> w (N, W); of a generator that is told tags, z and tags (N, C) -> w."""
 
-    def __init__(self, z_dim: int, w_dim: int, layers: int) -> None:
+    def __init__(self, z_dim: int, w_dim: int, layers: int, num_tags: int = 0) -> None:
         super().__init__()
-        dims = [z_dim] + [w_dim] * layers
+        dims = [z_dim + (w_dim if num_tags else 0)] + [w_dim] * layers
         self.layers = nn.ModuleList(EqualLinear(a, b, lr_mul=LR_MUL) for a, b in pairwise(dims))
+        self.embed = EqualLinear(num_tags, w_dim) if num_tags else None
+        self.kept: Tensor | None  # tags of training pictures
+        self.register_buffer("kept", torch.zeros(TAGGED, num_tags) if num_tags else None)
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor, tags: Tensor | None = None) -> Tensor:
         with torch.autocast(z.device.type, enabled=False):
-            w = z.float() * z.float().square().mean(dim=1, keepdim=True).add(1e-8).rsqrt()
+            w = normalised(z.float())
+            if self.embed is not None:
+                w = torch.cat([w, normalised(self.embed(self.drawn(z) if tags is None else tags))], dim=1)
             for layer in self.layers:
                 w = F.leaky_relu(layer(w), 0.2) * GAIN
         return w
+
+    def keep(self, tags: Tensor) -> None:
+        """Some of these (N, C), drawn at random, become those that `drawn` chooses from."""
+        assert self.kept is not None
+        self.kept.copy_(tags[torch.randint(0, len(tags), (TAGGED,))])
+
+    def drawn(self, z: Tensor) -> Tensor:
+        """Tags (N, C) of training pictures. The first number of z chooses, so that the same z always has the same ones."""
+        assert self.kept is not None
+        idxs = (torch.special.ndtr(z[:, 0].float()) * TAGGED).long()  # evenly spread, as z is normal
+        return self.kept[idxs.clamp(max=TAGGED - 1)]
 
 
 class ModulatedConv(nn.Module):
@@ -187,11 +211,21 @@ class Generator(nn.Module):
     """z (N, Z) -> image (N, 3, R, R)."""
 
     def __init__(
-        self, *, resolution: int, z_dim: int, w_dim: int, mapping_layers: int, channel_base: int, channel_max: int, noise: bool = False
+        self,
+        *,
+        resolution: int,
+        z_dim: int,
+        w_dim: int,
+        mapping_layers: int,
+        channel_base: int,
+        channel_max: int,
+        noise: bool = False,
+        tags: Sequence[str] = (),
     ) -> None:
+        """`tags`: names of the C tags that it is told, `group=value` or a yes/no tag's; none: it is told nothing."""
         super().__init__()
-        self.resolution, self.z_dim = resolution, z_dim
-        self.mapping = Mapping(z_dim, w_dim, mapping_layers)
+        self.resolution, self.z_dim, self.tags = resolution, z_dim, list(tags)
+        self.mapping = Mapping(z_dim, w_dim, mapping_layers, len(tags))
         self.w_avg: Tensor
         self.register_buffer("w_avg", torch.zeros(w_dim))
         sides = [2**power for power in range(2, resolution.bit_length())]
@@ -228,8 +262,16 @@ class Generator(nn.Module):
         images: Tensor = rgb.float() + self.rgb_bias[:, None, None]
         return images
 
-    def forward(self, z: Tensor, psi: float = 1.0) -> Tensor:
-        return self.synthesis(self.w_avg + psi * (self.mapping(z) - self.w_avg))
+    def forward(self, z: Tensor, psi: float = 1.0, tags: Tensor | None = None) -> Tensor:
+        return self.synthesis(self.w_avg + psi * (self.mapping(z, tags) - self.w_avg))
+
+    def asked(self, z: Tensor, shows: dict[str, str | bool]) -> Tensor:
+        """Tags (N, C) for these z: groups and yes/no tags in `shows` as they stand there, the others as z draws them."""
+        tags = self.mapping.drawn(z)
+        for at, (name, _, value) in enumerate(column.partition("=") for column in self.tags):
+            if name in shows:
+                tags[:, at] = float(shows[name] == (value or True))
+        return tags
 
     @torch.no_grad()
     def settle(self, z: Tensor) -> None:
@@ -310,10 +352,13 @@ class Head(nn.Module):
         self.conv, self.dense, self.out = EqualConv(num_in, width, 3), EqualLinear(width * side**2, width), EqualLinear(width, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = active(self.conv(x))
-        x = F.leaky_relu(self.dense(x.flatten(1)), 0.2) * GAIN
-        outputs: Tensor = self.out(x)
+        outputs: Tensor = self.out(self.features(x))
         return outputs.float()
+
+    def features(self, x: Tensor) -> Tensor:
+        """(N, C, F, F) -> (N, width)."""
+        x = active(self.conv(x))
+        return F.leaky_relu(self.dense(x.flatten(1)), 0.2) * GAIN
 
 
 @over_whole_batch
@@ -327,13 +372,19 @@ def minibatch_stddev(x: Tensor, group: int = 4) -> Tensor:
 
 
 class Discriminator(nn.Module):
-    """image (N, 3, R, R) -> logit (N, 1), high on real ones."""
+    """image (N, 3, R, R) -> logit (N, 1), high on real ones; where it is told tags (N, C), high on real ones that show them."""
 
-    def __init__(self, resolution: int, channel_base: int, channel_max: int) -> None:
+    def __init__(self, resolution: int, channel_base: int, channel_max: int, num_tags: int = 0) -> None:
         super().__init__()
         self.trunk = Trunk(resolution, channel_base, channel_max)
-        self.head = Head(self.trunk.num_features + 1, self.trunk.num_features, 1, self.trunk.last_side)
+        width = self.trunk.num_features
+        self.head = Head(width + 1, width, 1, self.trunk.last_side)
+        self.embed = EqualLinear(num_tags, width) if num_tags else None
 
-    def forward(self, images: Tensor, fade: float = 1.0) -> Tensor:
-        logits: Tensor = self.head(minibatch_stddev(self.trunk(images, fade)))
+    def forward(self, images: Tensor, fade: float = 1.0, tags: Tensor | None = None) -> Tensor:
+        features = self.head.features(minibatch_stddev(self.trunk(images, fade)))
+        logits: Tensor = self.head.out(features).float()
+        if self.embed is not None:
+            projected = (self.embed(tags).float() * features.float()).sum(dim=1, keepdim=True)
+            logits = logits + projected / math.sqrt(features.shape[1])  # eq. 3 of Miyato & Koyama, scaled as in StyleGAN2-ADA's code
         return logits

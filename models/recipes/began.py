@@ -37,8 +37,8 @@ class BeganRecipe(GanRecipe):
         super().__init__(G, D, params)
         self._balance = Balance(params.began).to(next(self.G.parameters()).device)
 
-    def _contest(self, real: Tensor, level: Level, cur_nimg: int) -> Scalars:
-        del cur_nimg
+    def _contest(self, real: Tensor, tags: Tensor | None, level: Level, cur_nimg: int) -> Scalars:
+        del tags, cur_nimg
         self.D.requires_grad_(True)
         with autocast(self.params.training.precision):
             made = self._make(len(real), level)

@@ -5,7 +5,7 @@ Non-saturating logistic loss, or the relativistic one of pairs (Huang et al. 202
 things help where a training is minutes on a CPU, and can be left out: growth begins at smaller pictures (Karras et al. 2018,
 https://arxiv.org/abs/1710.10196), and a warm-up teaches the generator to rebuild pictures as the decoder of a variational autoencoder
 (Kingma & Welling 2014, https://arxiv.org/abs/1312.6114, eq. 10), so that the contest begins with faces instead of noise. The pictures are
-mirrored at random.
+mirrored at random. Networks that are told tags are told those of the batch's pictures: what is made is to show what the real ones do.
 """
 
 from collections.abc import Sequence
@@ -29,6 +29,8 @@ from models.recipes.style import SHRINK, PathLength, mixed
 
 SHOWN = 64
 SETTLED_ON = 1024  # latents
+
+Batch = Tensor | tuple[Tensor, Tensor]  # uint8 (N, R, R, 3); where the networks are told tags, also those, (N, C)
 
 
 class Level(NamedTuple):
@@ -68,14 +70,14 @@ class GanRecipe(Resumable):
     def warm_up_kimg(self) -> float:
         return self._warm_up.nimg / 1000 if self._warm_up else 0.0
 
-    def step(self, batch: Tensor, cur_nimg: int) -> Scalars:
-        """`batch`: uint8 (N, R, R, 3)."""
+    def step(self, batch: Batch, cur_nimg: int) -> Scalars:
+        pictures, tags = (part.to(device()) for part in batch) if isinstance(batch, tuple) else (batch.to(device()), None)
         level = self._level_at(cur_nimg)
-        real = _at_level(_mirrored(to_signed(batch.to(device()))), level).contiguous(memory_format=torch.channels_last)
+        real = _at_level(_mirrored(to_signed(pictures)), level).contiguous(memory_format=torch.channels_last)
         self.G.train()
         self.D.train()
         warming_up = self._warm_up if self._warm_up and cur_nimg < self._warm_up.nimg else None
-        scalars = warming_up.step(real, level) if warming_up else self._contest(real, level, cur_nimg)
+        scalars = warming_up.step(real, tags, level) if warming_up else self._contest(real, tags, level, cur_nimg)
         update_ema(self.G_ema, self.G, size := self.params.training.batch_size, self.params.ema_kimg, cur_nimg + size)
         return scalars
 
@@ -87,17 +89,17 @@ class GanRecipe(Resumable):
             joined, fade_kimg = growth.until_kimg, growth.fade_kimg
         return Level(self.G.resolution, _share(kimg - joined, fade_kimg))
 
-    def _contest(self, real: Tensor, level: Level, cur_nimg: int) -> Scalars:
+    def _contest(self, real: Tensor, tags: Tensor | None, level: Level, cur_nimg: int) -> Scalars:
         step = cur_nimg // self.params.training.batch_size
-        return self._train_discriminator(real, level, step) | self._train_generator(real, level, step)
+        return self._train_discriminator(real, tags, level, step) | self._train_generator(real, tags, level, step)
 
-    def _train_discriminator(self, real: Tensor, level: Level, step: int) -> Scalars:
+    def _train_discriminator(self, real: Tensor, tags: Tensor | None, level: Level, step: int) -> Scalars:
         params = self.params
         self.D.requires_grad_(True)
         with autocast(params.training.precision):
             with torch.no_grad():
-                made = self._make(len(real), level)
-            on_made, on_real = self._judged(self._seen(made), self._seen(real), level=level)
+                made = self._make(len(real), level, tags)
+            on_made, on_real = self._judged(self._seen(made), self._seen(real), tags=tags, level=level)
         if params.loss == "relativistic":
             loss = F.softplus(on_made - on_real).mean()
         else:
@@ -107,25 +109,25 @@ class GanRecipe(Resumable):
         if step % params.r1_interval == 0:
             for name, gamma, images in (("r1", params.r1_gamma, real), ("r2", params.r2_gamma, made)):
                 if gamma:
-                    penalty = self._penalty(self._seen(images), level)
+                    penalty = self._penalty(self._seen(images), tags, level)
                     loss = loss + gamma / 2 * penalty * params.r1_interval
                     scalars[name] = penalty.item()
         descend(loss, self._d_optimizer)
         self._augment.heard(on_real)
         return scalars | ({"augment": self._augment.p} if params.adapt else {})
 
-    def _train_generator(self, real: Tensor, level: Level, step: int) -> Scalars:
+    def _train_generator(self, real: Tensor, tags: Tensor | None, level: Level, step: int) -> Scalars:
         self.D.requires_grad_(False)
         with autocast(self.params.training.precision):
-            made = self._seen(self._make(len(real), level))
+            made = self._seen(self._make(len(real), level, tags))
             if self.params.loss == "relativistic":
-                on_made, on_real = self._judged(made, self._seen(real), level=level)
+                on_made, on_real = self._judged(made, self._seen(real), tags=tags, level=level)
                 loss = F.softplus(on_real - on_made).mean()
             else:
-                loss = F.softplus(-self._judged(made, level=level)[0]).mean()
+                loss = F.softplus(-self._judged(made, tags=tags, level=level)[0]).mean()
         scalars = {"g_loss": loss.item()}
         if self._path_length and self._path_length.is_due(step):
-            ws = self._latents(max(1, len(real) // SHRINK)).requires_grad_()
+            ws = self._latents(max(1, len(real) // SHRINK), tags).requires_grad_()
             penalty, scalars["path_length"] = self._path_length.penalty(
                 type(self.G).synthesis(self.G, ws, *level), ws
             )  # differentiated twice: never compiled
@@ -136,28 +138,32 @@ class GanRecipe(Resumable):
     def _seen(self, images: Tensor) -> Tensor:
         return augment(images, self._augment.p)
 
-    def _judged(self, *batches: Tensor, level: Level) -> tuple[Tensor, ...]:
-        """What D says of each batch, in one go: its weights are made ready once."""
-        logits = _faded(self.D, torch.cat(batches).contiguous(memory_format=torch.channels_last), level)
+    def _judged(self, *batches: Tensor, tags: Tensor | None, level: Level) -> tuple[Tensor, ...]:
+        """What D says of each batch, in one go: its weights are made ready once. All have the same tags."""
+        tags = None if tags is None else tags.repeat(len(batches), 1)
+        logits = _faded(self.D, torch.cat(batches).contiguous(memory_format=torch.channels_last), level, tags)
         return torch.split(logits, [len(batch) for batch in batches])
 
-    def _penalty(self, images: Tensor, level: Level) -> Tensor:
+    def _penalty(self, images: Tensor, tags: Tensor | None, level: Level) -> Tensor:
         """|grad D|^2, mean over the pictures; in float32, because it is differentiated twice."""
         images = images.detach().float().requires_grad_()
-        (slope,) = torch.autograd.grad(_faded(self.D.forward, images, level).sum(), images, create_graph=True)
+        (slope,) = torch.autograd.grad(_faded(self.D.forward, images, level, tags).sum(), images, create_graph=True)
         return slope.square().sum(dim=(1, 2, 3)).mean()
 
-    def _latents(self, count: int) -> Tensor:
-        """w (N, W), or (N, L, W) where the generator has styles."""
-        w: Tensor = self.G.mapping(torch.randn(count, self.G.z_dim, device=device()))
+    def _latents(self, count: int, tags: Tensor | None = None) -> Tensor:
+        """w (N, W), or (N, L, W) where the generator has styles; `count` is at most that of the tags."""
+        w = self._mapped(count, tags)
         if self._style is None:
             return w
         if torch.rand(()) < self._style.mixing:
-            return mixed(w, self.G.mapping(torch.randn(count, self.G.z_dim, device=device())), self.G.num_ws)
+            return mixed(w, self._mapped(count, tags), self.G.num_ws)
         return w[:, None].expand(-1, self.G.num_ws, -1)
 
-    def _make(self, count: int, level: Level) -> Tensor:
-        return _synthesis(self.G, self._latents(count), level)
+    def _mapped(self, count: int, tags: Tensor | None) -> Tensor:
+        return _mapping(self.G, torch.randn(count, self.G.z_dim, device=device()), None if tags is None else tags[:count])
+
+    def _make(self, count: int, level: Level, tags: Tensor | None = None) -> Tensor:
+        return _synthesis(self.G, self._latents(count, tags), level)
 
     @torch.no_grad()
     def settle(self) -> None:
@@ -188,15 +194,20 @@ class Rebuilding:
         weights = [*G.parameters(), *D.trunk.parameters(), *self.head.parameters()]
         self.optimizer = torch.optim.Adam(weights, warm_up.lr, betas=(0.9, 0.99), fused=True)
 
-    def step(self, real: Tensor, level: Level) -> Scalars:
+    def step(self, real: Tensor, tags: Tensor | None, level: Level) -> Scalars:
         with autocast(self._precision):
             mean, log_var = self.head(_faded(self._trunk, real, level)).chunk(2, dim=1)
             z = mean + torch.randn_like(mean) * (log_var / 2).exp()
-            rebuilt = _synthesis(self._G, self._G.mapping(z), level)
+            rebuilt = _synthesis(self._G, _mapping(self._G, z, tags), level)
         l1 = (rebuilt - real).abs().mean()
         kl = (mean.square() + log_var.exp() - 1 - log_var).sum(dim=1).mean() / 2
         descend(l1 + self._kl_weight * kl, self.optimizer)
         return {"l1": l1.item(), "kl": kl.item()}
+
+
+def _mapping(G: Any, z: Tensor, tags: Tensor | None) -> Tensor:
+    w: Tensor = G.mapping(z) if tags is None else G.mapping(z, tags)
+    return w
 
 
 def _synthesis(G: Any, w: Tensor, level: Level) -> Tensor:
@@ -204,8 +215,9 @@ def _synthesis(G: Any, w: Tensor, level: Level) -> Tensor:
     return images
 
 
-def _faded(network: Any, images: Tensor, level: Level) -> Tensor:
-    seen: Tensor = network(images) if level.fade == 1 else network(images, level.fade)
+def _faded(network: Any, images: Tensor, level: Level, tags: Tensor | None = None) -> Tensor:
+    told = {} if tags is None else {"tags": tags}
+    seen: Tensor = network(images, **told) if level.fade == 1 else network(images, level.fade, **told)
     return seen
 
 

@@ -27,7 +27,7 @@ from models.metrics.collapse import write_report
 from models.metrics.colours_edges import colours
 from models.metrics.distance import Features, Reference, density_coverage, near_identical, precision_recall
 from models.metrics.sampling import Sampling, draw_faces
-from models.recipes.gan import GanRecipe
+from models.recipes.gan import Batch, GanRecipe
 
 BATCH = 64
 CELLS = 8
@@ -54,7 +54,7 @@ class Watched:
                     if tracker:
                         tracker.file(path)
 
-    def step(self, batch: Tensor, cur_nimg: int) -> Scalars:
+    def step(self, batch: Batch, cur_nimg: int) -> Scalars:
         if self.alarm and self._params.action == "stop":
             raise CollapseError(
                 f"{self._what} collapsed {self.alarm}; more pictures, augmentation, a larger r1_gamma or a smaller d_lr help, see docs/collapse.md; "

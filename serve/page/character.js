@@ -3,6 +3,7 @@
 import { characters, Latest, settled } from "./api.js";
 import { byId, h, press, randomSeed, save, say, setIcon, show } from "./dom.js";
 import { recall, remember } from "./memory.js";
+import { buildShows } from "./shows.js";
 import { buildControls, paint } from "./sliders.js";
 import { described, provenance } from "./words.js";
 
@@ -12,17 +13,19 @@ const PSI = 0.7;
 
 const isNumber = (value, low, high) => typeof value === "number" && value >= low && value <= high;
 const isTags = (tags) => tags !== null && typeof tags === "object" && Object.values(tags).every((value) => isNumber(value, -1, 1));
+const isShows = (shows) => shows === undefined || (shows !== null && typeof shows === "object" && !Array.isArray(shows));
 const isSettings = (settings) =>
   settings !== null && typeof settings === "object" && Number.isInteger(settings.seed) && isNumber(settings.seed, 0, 2 ** 32 - 1) &&
-  isNumber(settings.psi, 0, 1) && isTags(settings.tags) && typeof settings.family === "string";
+  isNumber(settings.psi, 0, 1) && isTags(settings.tags) && isShows(settings.shows) && typeof settings.family === "string";
 const isPicture = (url) => typeof url === "string" && url.startsWith("data:image/png;base64,");
 const isEntry = (entry) => isSettings(entry?.settings) && isPicture(entry.image) && typeof entry.version === "string";
 
 export class Character {
   #release = null;
   #controls = null; // of the family that is open
+  #shows = null;
   #locks = new Set();
-  #settings = recall("genga.character", isSettings, { family: "", seed: randomSeed(), psi: PSI, tags: {} });
+  #settings = recall("genga.character", isSettings, { family: "", seed: randomSeed(), psi: PSI, tags: {}, shows: {} });
   #history = recall("genga.history", (value) => Array.isArray(value) && value.every(isEntry), []);
   #shown = null;
   #offset = 0;
@@ -62,7 +65,7 @@ export class Character {
     byId("family").addEventListener("change", () => this.#changeFamily(byId("family").value));
     byId("random").addEventListener("click", () => this.#randomise());
     byId("reset").addEventListener("click", () => {
-      this.#setControls({});
+      this.#setControls({}, {});
       this.#change({ psi: PSI });
     });
     byId("variants-next").addEventListener("click", () => {
@@ -100,14 +103,18 @@ export class Character {
     const { palettes, ordered, flags } = this.#controls;
     const nodes = (controls) => controls.map((control) => control.node);
     byId("sliders").replaceChildren(...nodes(palettes), h("div", { class: "dials" }, ...nodes(ordered), ...nodes(flags)));
+    this.#shows = buildShows(info.shows, () => this.#change({}));
+    byId("shows").replaceChildren(...this.#shows.nodes);
+    byId("shows").hidden = !info.shows.length;
     byId("no-sliders").hidden = sliders.length > 0;
     byId("drawn-note").hidden = !sliders.some(isMarked);
-    this.#setControls(this.#settings.tags);
+    this.#setControls(this.#settings.tags, this.#settings.shows ?? {});
     this.#change({ family });
   }
 
-  #setControls(tags) {
+  #setControls(tags, shows) {
     for (const control of this.#controls.all) control.set(tags);
+    this.#shows.set(shows);
   }
 
   #tags() {
@@ -143,6 +150,7 @@ export class Character {
     this.#fillFields();
     if (!this.#controls) return;
     this.#settings.tags = this.#tags();
+    this.#settings.shows = this.#shows.value();
     remember("genga.character", this.#settings);
     this.#preview.ask(this.#settings);
     this.#variantsLater();

@@ -144,6 +144,15 @@ def test_a_new_label_reruns_exactly_what_reads_its_kind(
     assert "labels" not in changed_stages(copied, shell)
 
 
+def test_tags_that_change_make_a_family_stale_that_is_told_them_and_no_other(copied: Path, shell: Shell) -> None:
+    with (copied / "data/faces/tagged/tags.parquet").open("ab") as tags:
+        tags.write(b"changed")
+    assert not any(stage.startswith("train_face") for stage in changed_stages(copied, shell))
+    shell(*GENGA, "profile", "stylegan2-tags", cwd=copied)
+    changed = json.loads(shell(*DVC, "status", "--json", cwd=copied).stdout)
+    assert "data/faces/tagged" in str(changed["train_face@stylegan2"]) and "train_face@dcgan32" not in changed
+
+
 def test_a_changed_folder_is_taken_in_again(copied: Path, shell: Shell, tmp_path: Path) -> None:
     pictures = Store(copied / "data/faces/sample").images(64)
     folder = tmp_path / "pictures"

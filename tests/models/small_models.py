@@ -12,5 +12,5 @@ STYLEGAN2: Values = {
 }
 PLAIN: Values = {
     **{"began": None, "warm_up": None, "growth": [], "style": None, "loss": "logistic", "r1_gamma": 0.0, "r2_gamma": 0.0, "r1_interval": 4},
-    **{"label_noise": 0.0, "augment": 0.0, "adapt": None},
+    **{"faces": "prepared", "label_noise": 0.0, "augment": 0.0, "adapt": None},
 }

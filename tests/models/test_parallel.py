@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file
 from small_models import BEGAN, DCGAN, PLAIN, STYLEGAN2
@@ -24,17 +26,18 @@ from models import parallel
 from stages.train_face import train_face
 params, watch = (section.model_validate_json(text) for section, text in zip((TrainFace, WatchCollapse), sys.argv[2:4]))
 with parallel.together(int(sys.argv[1]) or None):
-    train_face("mine", params, watch, *map(Path, sys.argv[4:]))
+    train_face("mine", params, watch, *map(Path, sys.argv[4:7]), tagged_dir=Path(sys.argv[7]))
 """
 PARAMS: dict[str, Any] = PLAIN | {
     "training": {"batch_size": 8, "total_kimg": 0.08, "log_kimg": 0.008, "sample_kimg": 1.0, "checkpoint_kimg": 0.04, "precision": "fp32", "seed": 0},
     **{"g_lr": 0.002, "d_lr": 0.002, "beta1": 0.5, "beta2": 0.99, "r1_gamma": 1.0, "r1_interval": 3},
     **{"label_noise": 0.1, "augment": 0.5, "ema_kimg": 0.02},
 }
-# batch norm, dropout and lazy R1; minibatch stddev under R1, a warm-up, growth, noise, mixed styles, adaptive augmentation; BEGAN's balance
+# batch norm, dropout and lazy R1; minibatch stddev under R1, a warm-up, growth, noise, mixed styles, adaptive augmentation, tags; BEGAN's balance
 FAMILIES: dict[str, dict[str, Any]] = {
     "dcgan": {"model": DCGAN},
     "stylegan2": {
+        "faces": "tagged",
         "model": STYLEGAN2,
         "style": {"mixing": 0.5, "path_weight": 0.0, "path_interval": 4},
         "adapt": {"target": 0.6, "kimg": 0.1},
@@ -56,6 +59,9 @@ def faces_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store_dir = tmp_path_factory.mktemp("faces") / "prepared"
     with StoreWriter(store_dir, {"32": (32, 32, 3)}) as writer:
         writer.append([{"id": picture_id(each), "split": "train", "licence": "CC0-1.0", "source": "drawn"} for each in pictures], **{"32": pictures})
+    tags = {"id": np.repeat([picture_id(each) for each in pictures], 2), "column": ["glasses", "smile"] * 40, "probability": np.linspace(0, 1, 80)}
+    (store_dir.parent / "tagged").mkdir()
+    pq.write_table(pa.table(tags), store_dir.parent / "tagged" / "tags.parquet")
     return store_dir
 
 
@@ -67,7 +73,7 @@ def train(faces_dir: Path, root: Path, arch: str, *launcher: str, devices: int, 
         PARAMS | FAMILIES[arch] | {"training": (PARAMS | FAMILIES[arch])["training"] | ({"batch_size": batch_size} if batch_size else {})}
     )
     sections = params.model_dump_json(), WatchCollapse.model_validate(WATCH).model_dump_json()
-    paths = map(str, (faces_dir, root / "runs", root / "weights"))
+    paths = map(str, (faces_dir, root / "runs", root / "weights", faces_dir.parent / "tagged"))
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)}
     command = [sys.executable, *launcher, str(script), str(devices), *sections, *paths]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)

@@ -126,6 +126,16 @@ def test_the_order_of_sliders_does_not_matter(client: TestClient) -> None:
     assert characters(client, tags=tags)["images"] == characters(client, tags=dict(reversed(tags.items())))["images"]
 
 
+def test_a_family_that_was_told_tags_draws_what_it_is_asked_to_show(client: TestClient) -> None:
+    asked: list[dict[str, Any]] = [{}, {"hair_color": "blue"}, {"hair_color": "red"}, {"glasses": True}, {"glasses": False}]
+    faces = [characters(client, seed=1, shows=shows)["images"][0] for shows in asked]
+    assert len(set(faces)) == len(faces)
+    assert faces[0] == characters(client, seed=1)["images"][0]
+    assert characters(client, seed=1, shows={"hair_color": "blue"}, tags={"glasses": 0.5})["images"][0] not in faces
+    families = client.get("/api/release").json()["families"]
+    assert families["stylegan2"]["shows"] == columns() and families["dcgan32"]["shows"] == [] == families["tagger"]["shows"]
+
+
 def test_full_truncation_gives_one_face_for_all_seeds(client: TestClient) -> None:
     assert characters(client, seed=1, psi=0.0)["images"] == characters(client, seed=2, psi=0.0)["images"]
 
@@ -150,6 +160,11 @@ def test_another_family_answers_where_it_is_named(client: TestClient) -> None:
         ({"tags": ["glasses"]}, "tags"),
         ({"tags": {"nose": 1}}, "hair_color=blue, glasses, hair_length"),
         ({"family": "tagger"}, "stylegan2, dcgan32"),
+        ({"shows": {"glasses": True}, "family": "dcgan32"}, "dcgan32 cannot be asked for 'glasses'; it was told no tags"),
+        ({"shows": {"hair_color": "plaid"}}, "cannot be asked for 'hair_color=plaid'; it can show hair_color=blonde"),
+        ({"shows": {"hair_color": True}}, "cannot be asked for 'hair_color'"),
+        ({"shows": {"nose": True}}, "cannot be asked for 'nose'"),
+        ({"shows": {"glasses": 1}}, "shows.glasses"),
         ({"sede": 1}, "sede"),
     ],
 )

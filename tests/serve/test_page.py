@@ -55,6 +55,20 @@ def test_the_picture_is_the_one_of_the_settings_shown(genga: Page, page_server: 
     expect(genga.locator("#character-made")).to_contain_text(answer["version"])
 
 
+def test_what_a_model_told_tags_is_asked_to_show_is_drawn(genga: Page, page_server: str) -> None:
+    picture, hair = genga.locator("#character-picture"), genga.get_by_label("Show hair colour")
+    plain = source(picture)
+    hair.select_option("Blue")
+    genga.get_by_label("Show glasses").select_option("No")
+    settings = {"seed": int(genga.get_by_label("Seed", exact=True).input_value()), "psi": 0.7, "shows": {"hair_color": "blue", "glasses": False}}
+    answer = httpx.post(f"{page_server}/api/characters", json=settings).raise_for_status().json()
+    expect_picture(picture, answer["images"][0])
+    genga.get_by_role("button", name="Reset", exact=True).click()
+    expect_picture(picture, plain)
+    genga.locator("#family").select_option("dcgan32")
+    expect(hair).to_be_hidden()
+
+
 def test_a_fast_drag_keeps_one_request_under_way_and_ends_on_the_last_value(genga: Page, watch: Watch) -> None:
     watch.quiet()
     most = 0

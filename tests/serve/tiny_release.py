@@ -16,13 +16,16 @@ from genga.skeleton import to_vector
 from genga.store import StoreWriter, picture_id
 from genga.tags import column_slices, columns, flags
 from models.export import save_model
-from models.networks import build
+from models.networks import build, stylegan2
 from models.networks.sketcher import Sketcher
 from models.targets import names, value_names
 
 REPO = Path(__file__).parents[2]
 MODELS: dict[str, dict[str, Any]] = {
-    "stylegan2": {"arch": "stylegan2", "resolution": 32, "z_dim": 8, "w_dim": 8, "mapping_layers": 2, "channel_base": 256, "channel_max": 16},
+    "stylegan2": {
+        **{"arch": "stylegan2", "resolution": 32, "z_dim": 8, "w_dim": 8, "mapping_layers": 2, "channel_base": 256, "channel_max": 16},
+        "tags": columns(),
+    },
     "dcgan32": {"arch": "dcgan", "resolution": 16, "z_dim": 6, "width": 8, "kernel": 5, "bn_momentum": 0.5, "activation": "prelu", "dropout": 0.2},
     "tagger": {"arch": "tagger", "resolution": 64, "width": 8, "dropout": 0.1, "mirrored": False},
     "stick-pose": {"arch": "pose", "resolution": 64, "width": 8},
@@ -55,6 +58,8 @@ def _model(family: str, model_dir: Path, seed: int) -> None:
     with torch.no_grad():
         for parameter in network.parameters():  # no layer stays at the zeros that it starts from
             parameter.add_(torch.randn_like(parameter) * 0.1)
+    if isinstance(network, stylegan2.Generator):
+        network.mapping.keep(torch.rand(16, len(columns())))
     if isinstance(network, Sketcher):
         poses, pictures = _figures(seed)
         network.remember(pictures, torch.from_numpy(poses).float())

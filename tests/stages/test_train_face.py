@@ -9,20 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from small_models import BEGAN, DCGAN, PLAIN, STYLEGAN2
 
 from genga.errors import DataError, ParamsError
 from genga.params import TrainFace, WatchCollapse
-from genga.store import StoreWriter, picture_id
+from genga.store import Store, StoreWriter, picture_id
 from models.export import load_model
-from stages.train_face import family_params, train_face
+from stages.train_face import family_params, tags_of, train_face
 
 REPO = Path(__file__).parents[2]
 PARAMS: dict[str, Any] = {
     "model": STYLEGAN2,
     "training": {"batch_size": 4, "total_kimg": 0.6, "log_kimg": 0.02, "sample_kimg": 0.2, "checkpoint_kimg": 0.1, "precision": "bf16", "seed": 0},
+    "faces": "prepared",
     "began": None,
     "warm_up": {"kimg": 0.15, "lr": 0.005, "kl_weight": 0.0001},
     "growth": [{"side": 16, "until_kimg": 0.3, "fade_kimg": 0.1}],
@@ -122,6 +125,35 @@ def test_the_stage_writes_a_generator_that_loads_and_a_card(faces_dir: Path, tmp
     assert card["data"]["count"] == 32 and card["data"]["licences"] == ["CC0-1.0"]
     assert not (tmp_path / "runs" / "checkpoints").exists()
     assert {path.name for path in (tmp_path / "runs").glob("*.png")} == {"collapse.png", "faces.png", "interpolation.png", "mixing.png"}
+
+
+def tagged(root: Path, ids: list[str]) -> Path:
+    """Two tags a face: how far along it stands, and the opposite."""
+    share = np.linspace(0, 1, len(ids), dtype=np.float32)
+    (root / "tagged").mkdir(parents=True)
+    rows = {"id": np.repeat(ids, 2), "column": ["glasses", "hair_color=red"] * len(ids), "probability": np.stack([share, 1 - share], axis=1).ravel()}
+    pq.write_table(pa.table(rows), root / "tagged" / "tags.parquet")
+    return root / "tagged"
+
+
+def test_a_generator_told_tags_has_them_on_its_card_and_draws_by_them(faces_dir: Path, tmp_path: Path) -> None:
+    ids = Store(faces_dir).column("id")
+    short = TrainFace.model_validate({**PARAMS, "faces": "tagged", "training": PARAMS["training"] | {"total_kimg": 0.02}})
+    train_face("mine", short, WATCH, faces_dir, tmp_path / "runs", tmp_path / "weights", tagged_dir=tagged(tmp_path, ids))
+    G, card = load_model(tmp_path / "weights")
+    assert card["model"]["tags"] == ["glasses", "hair_color=red"]
+    found = tags_of(Store(faces_dir), np.array([31, 0]), tmp_path / "tagged").found
+    assert torch.allclose(found, torch.tensor([[31 / 39, 8 / 39], [0.0, 1.0]]))
+    kept = G.mapping.kept  # type: ignore[union-attr]
+    assert kept.unique(dim=0).shape == (32, 2)  # type: ignore[operator]  # all training faces, no others
+    assert (tmp_path / "runs" / "tags.png").is_file()
+
+
+def test_tags_of_other_faces_are_refused(faces_dir: Path, tmp_path: Path) -> None:
+    other = tagged(tmp_path, Store(faces_dir).column("id")[::-1])
+    for tagged_dir in (other, tagged(tmp_path / "few", Store(faces_dir).column("id")[:4])):
+        with pytest.raises(DataError, match=r"tells of other faces.*dvc repro tag_faces"):
+            tags_of(Store(faces_dir), np.arange(4), tagged_dir)
 
 
 def test_pictures_of_another_size_are_refused(faces_dir: Path, tmp_path: Path) -> None:
