@@ -118,7 +118,8 @@ class Rival:
         """(N, 1): by how much the discriminator takes `one` for more real than `other`."""
         with autocast(self._precision):
             first, second = self.D(torch.cat([one, other])).chunk(2)
-        return first - second
+        preferred: Tensor = first - second
+        return preferred
 
     def _slope(self, truth: Tensor) -> Tensor:
         """|grad D|^2, mean over the pictures; in float32, because it is differentiated twice."""
