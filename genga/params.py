@@ -426,12 +426,32 @@ class UpscalerParams(Section):
     blocks: int = Field(ge=1)
 
 
+class Sharpening(Section):
+    """The end of an upscaler's training, against a discriminator; see models/recipes/upscaler.py."""
+
+    kimg: float = Field(gt=0, description="the last of the training's total_kimg")
+    weight: float = Field(gt=0, description="of what the discriminator says, beside the L1 distance: more is sharper and less faithful")
+    lr: float = Field(gt=0)
+    d_lr: float = Field(gt=0)
+    r1_gamma: float = Field(ge=0)
+    r1_interval: int = Field(ge=1, description="steps from one R1 penalty to the next")
+    channel_base: int = Field(ge=1, description="the discriminator's channels at side r are min(channel_base / r, channel_max)")
+    channel_max: int = Field(ge=8)
+
+
 class TrainUpscaler(Section):
     model: UpscalerParams
     training: Training
     lr: float = Field(gt=0)
     ema_kimg: float = Field(ge=0)
-    crop: int = Field(ge=32, description="side of the high-resolution training crops")
+    crop: int = Field(ge=32, multiple_of=4, description="side of the high-resolution training crops")
+    adversarial: Sharpening | None = Field(description="null: as near to the truth as can be; else sharper, and less near")
+
+    @model_validator(mode="after")
+    def sharpening_is_the_end(self) -> Self:
+        if self.adversarial and self.adversarial.kimg >= self.training.total_kimg:
+            raise ValueError("adversarial.kimg is the last part of training.total_kimg and must be less")
+        return self
 
 
 class SketcherParams(Section):

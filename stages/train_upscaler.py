@@ -30,6 +30,7 @@ from models.recipes.upscaler import UpscalerRecipe, shrink
 SHOWN = 8
 JUDGED = 200  # pictures
 JUDGE_BATCH = 20
+INVENTED = "It learned to look sharp as well as to be near the truth, so some of its fine lines are invented."
 
 
 def train_upscaler(params: TrainUpscaler, prepared_dir: Path, run_dir: Path, weights_dir: Path, tracker: Tracker | None = None) -> None:
@@ -41,7 +42,7 @@ def train_upscaler(params: TrainUpscaler, prepared_dir: Path, run_dir: Path, wei
 
     recipe = UpscalerRecipe(params, judged[:SHOWN])
     fingerprint = fingerprint_of(params, faces.data_id)
-    fit(recipe, _crops(params, pictures, rows), params.training, run_dir, what="train upscaler", fingerprint=fingerprint, tracker=tracker)
+    fit(recipe, crops(params, pictures, rows), params.training, run_dir, what="train upscaler", fingerprint=fingerprint, tracker=tracker)
 
     card = card_of(
         "upscaler",
@@ -52,6 +53,7 @@ def train_upscaler(params: TrainUpscaler, prepared_dir: Path, run_dir: Path, wei
         kimg=params.training.total_kimg,
         metrics=_judge(recipe.upscaler_ema, judged),
         notes=[f"Learned to make {size} px pictures out of {size // SCALE} px ones."]
+        + ([INVENTED] if params.adversarial else [])
         + ([] if len(held_out) else ["Its PSNR was measured on pictures that it was trained on, because none were held out."]),
     )
     save_model(weights_dir, recipe.upscaler_ema, card, recipe.sample())
@@ -70,7 +72,7 @@ def truth_size(faces: Store, crop: int) -> int:
     return max((size for size in sizes if size <= native), default=min(sizes))
 
 
-def _crops(params: TrainUpscaler, pictures: NDArray[np.uint8], rows: NDArray[np.int64]) -> Callable[[int], Tensor]:
+def crops(params: TrainUpscaler, pictures: NDArray[np.uint8], rows: NDArray[np.int64]) -> Callable[[int], Tensor]:
     """Squares from anywhere in the pictures, half of them mirrored."""
     seed, crop, count = params.training.seed, params.crop, params.training.batch_size
     sampler = Sampler(len(rows), seed)

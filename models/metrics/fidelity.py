@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 Pictures = NDArray[np.uint8]
 
 PSNR_LIMIT = 100.0  # dB, for pictures without a difference
+LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 WINDOW, SIGMA, K1, K2 = 11, 1.5, 0.01, 0.03  # Wang et al. 2004, section III.C
 
 
@@ -19,6 +20,18 @@ def psnr(found: Pictures, truth: Pictures) -> float:
 def ssim(found: Pictures, truth: Pictures) -> float:
     """Mean structural similarity over pictures and channels (Wang et al. 2004, https://doi.org/10.1109/TIP.2003.819861, eq. 13)."""
     return float(np.mean([_ssim(a.astype(np.float64), b.astype(np.float64)) for a, b in zip(found, truth, strict=True)]))
+
+
+def sharpness(found: Pictures, truth: Pictures) -> float:
+    """How steep the pictures are beside the truth: mean gradient of the luma, found / truth. 1: as sharp; enlarged by bicubic about a half."""
+    return _steepness(found) / max(_steepness(truth), 1e-9)
+
+
+def _steepness(pictures: Pictures) -> float:
+    """Mean length of the gradient, of 255 a pixel, by central differences."""
+    lumas = pictures.astype(np.float64) @ LUMA
+    down, across = np.gradient(lumas, axis=(1, 2))
+    return float(np.hypot(down, across).mean())
 
 
 def _ssim(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:

@@ -1,9 +1,10 @@
+import cv2
 import numpy as np
 import pytest
 import torch
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from models.metrics.fidelity import psnr, ssim
+from models.metrics.fidelity import psnr, sharpness, ssim
 
 
 @pytest.fixture
@@ -32,6 +33,18 @@ def test_a_known_error_gives_the_psnr_by_hand() -> None:
 def test_equal_pictures_are_as_good_as_it_gets(pair: tuple[np.ndarray, np.ndarray]) -> None:
     assert psnr(pair[1], pair[1]) == 100
     assert ssim(pair[1], pair[1]) == pytest.approx(1)
+
+
+def test_sharpness_is_the_steepness_beside_that_of_the_truth() -> None:
+    ramp = np.arange(0, 160, 10, dtype=np.uint8)[None, None, :, None].repeat(16, axis=1).repeat(3, axis=3)
+    assert sharpness(ramp // 2, ramp) == pytest.approx(0.5)
+    assert sharpness(ramp + 40, ramp) == pytest.approx(1)
+    assert sharpness(ramp.swapaxes(1, 2), ramp) == pytest.approx(1)
+
+
+def test_blurred_pictures_are_less_sharp(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    blurred = np.stack([cv2.GaussianBlur(picture, (0, 0), 2) for picture in pair[1]])
+    assert sharpness(blurred, pair[1]) < 0.8
 
 
 def test_more_noise_is_worse(pair: tuple[np.ndarray, np.ndarray]) -> None:

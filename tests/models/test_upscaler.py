@@ -1,3 +1,4 @@
+import copy
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ PARAMS: dict[str, Any] = {
     "lr": 0.003,
     "ema_kimg": 0.02,
     "crop": 32,
+    "adversarial": None,
 }
+CONTEST = {"kimg": 0.2, "weight": 0.1, "lr": 0.003, "d_lr": 0.002, "r1_gamma": 1.0, "r1_interval": 4, "channel_base": 256, "channel_max": 16}
 
 
 @pytest.fixture
@@ -36,13 +39,70 @@ def test_making_small_is_the_mean_of_each_block_in_steps_of_a_picture_file(discs
     assert torch.allclose(levels, levels.round(), atol=1e-4)
 
 
-def test_training_beats_bicubic_on_a_fixed_batch(discs: torch.Tensor) -> None:
-    recipe = UpscalerRecipe(TrainUpscaler.model_validate(PARAMS), discs.numpy())
+def params_for(**contest: float) -> TrainUpscaler:
+    return TrainUpscaler.model_validate(PARAMS | {"adversarial": CONTEST | contest})
+
+
+def train(recipe: UpscalerRecipe, discs: torch.Tensor, start: int, stop: int) -> list[dict[str, float]]:
     heard = []
-    for cur_nimg in range(0, 400, 4):
+    for cur_nimg in range(start, stop, 4):
         seed_step(0, cur_nimg)
-        heard.append(recipe.step(discs, cur_nimg)["l1"])
-    assert heard[-1] < 0.7 * heard[0]  # it starts as bicubic enlarging
+        heard.append(recipe.step(discs, cur_nimg))
+    return heard
+
+
+def test_training_beats_bicubic_on_a_fixed_batch(discs: torch.Tensor) -> None:
+    heard = train(UpscalerRecipe(TrainUpscaler.model_validate(PARAMS), discs.numpy()), discs, 0, 400)
+    assert heard[-1]["l1"] < 0.7 * heard[0]["l1"]  # it starts as bicubic enlarging
+
+
+def test_the_contest_comes_last(discs: torch.Tensor) -> None:
+    recipe = UpscalerRecipe(params_for(), discs.numpy())
+    heard = train(recipe, discs, 192, 208)
+    assert recipe.faithful_nimg == 200
+    assert ["told_apart" in scalars for scalars in heard] == [False, False, True, True]
+    assert ["r1" in scalars for scalars in train(recipe, discs, 208, 240)] == [True, False, False, False] * 2
+
+
+def test_the_first_part_is_a_training_without_a_contest(discs: torch.Tensor) -> None:
+    short = TrainUpscaler.model_validate(PARAMS | {"training": PARAMS["training"] | {"total_kimg": 0.2}})
+    both, alone = (UpscalerRecipe(params, discs.numpy()) for params in (params_for(), short))
+    assert train(both, discs, 0, 200) == train(alone, discs, 0, 200)
+
+
+def test_the_discriminator_learns_to_tell_a_fixed_batch_from_its_enlargement(discs: torch.Tensor) -> None:
+    heard = train(UpscalerRecipe(params_for(lr=1e-9, r1_gamma=0.0), discs.numpy()), discs, 200, 400)
+    assert heard[-1]["told_apart"] < 0.7 * heard[0]["told_apart"]
+
+
+def test_the_upscaler_learns_to_please_a_fixed_discriminator(discs: torch.Tensor) -> None:
+    recipe = UpscalerRecipe(params_for(weight=10.0), discs.numpy())
+    train(recipe, discs, 200, 280)  # the rival learns
+    recipe._rival.optimizer.param_groups[0]["lr"] = 1e-12  # type: ignore[union-attr]
+    heard = train(recipe, discs, 280, 360)
+    assert heard[-1]["fooled"] < heard[0]["fooled"]
+
+
+def test_stopped_in_the_contest_it_goes_on_to_the_same_bytes(discs: torch.Tensor) -> None:
+    undisturbed, stopped, resumed = (UpscalerRecipe(params_for(), discs.numpy()) for _ in range(3))
+    train(undisturbed, discs, 180, 300)
+    train(stopped, discs, 180, 240)
+    resumed.load_state_dict(copy.deepcopy(stopped.state_dict()))
+    assert train(resumed, discs, 240, 300) == train(stopped, discs, 240, 300)
+    for name, part in undisturbed.state_dict().items():
+        assert str(part) == str(resumed.state_dict()[name]), name
+    for a, b in zip(undisturbed.upscaler_ema.parameters(), resumed.upscaler_ema.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_contest_longer_than_the_training_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"adversarial\.kimg is the last part of training\.total_kimg and must be less"):
+        params_for(kimg=0.4)
+
+
+def test_a_crop_that_is_no_multiple_of_four_is_refused() -> None:
+    with pytest.raises(ValueError, match="multiple of 4"):
+        TrainUpscaler.model_validate(PARAMS | {"crop": 34})
 
 
 def test_the_sample_shows_bicubic_ours_and_truth_side_by_side(discs: torch.Tensor) -> None:

@@ -37,7 +37,7 @@ def test_every_family_has_numbers_a_protocol_and_a_sheet(reports: Path) -> None:
         "figure-pose": {"pck_0.1", "pck_0.05"},
         "dcgan32": {"kid", "fd", "precision", "recall", "density", "coverage", "near_identical", "edges/kid", "edges/coverage"},
         "tag-transfer": {"kid", "tag_share", "tag_share_of_base"},
-        "upscaler": {"psnr", "ssim", "psnr_bicubic", "ssim_bicubic"},
+        "upscaler": {"psnr", "ssim", "sharpness", "psnr_bicubic", "ssim_bicubic", "sharpness_bicubic"},
         "sketcher": {"ink_f1", "l1", "l1_blank", "pck_0.1", "variety"},
     }
     assert scores.keys() == expected.keys() == MODELS.keys()

@@ -3,11 +3,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from genga.errors import DataError
 from genga.params import TrainUpscaler
 from genga.store import Store, StoreWriter, picture_id
 from models.export import load_model
+from models.recipes.upscaler import UpscalerRecipe
 from stages.train_upscaler import train_upscaler, truth_size
 
 PARAMS: dict[str, Any] = {
@@ -16,7 +18,9 @@ PARAMS: dict[str, Any] = {
     "lr": 0.005,
     "ema_kimg": 0.05,
     "crop": 32,
+    "adversarial": None,
 }
+CONTEST = {"kimg": 0.8, "weight": 0.01, "lr": 0.001, "d_lr": 0.001, "r1_gamma": 1.0, "r1_interval": 4, "channel_base": 256, "channel_max": 16}
 
 
 def store_of_discs(root: Path, native: int, splits: tuple[str, ...] = ("train", "train", "train", "test")) -> Path:
@@ -65,3 +69,25 @@ def test_without_held_out_pictures_the_card_says_so(tmp_path: Path) -> None:
     short = TrainUpscaler.model_validate({**PARAMS, "training": PARAMS["training"] | {"total_kimg": 0.016}})
     train_upscaler(short, prepared, tmp_path / "runs", tmp_path / "weights")
     assert "none were held out" in load_model(tmp_path / "weights")[1]["notes"][1]
+
+
+def test_a_training_stopped_in_its_contest_goes_on_and_ends_in_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared = store_of_discs(tmp_path, 64)
+    params = TrainUpscaler.model_validate(PARAMS | {"adversarial": CONTEST})
+    train_upscaler(params, prepared, tmp_path / "runs", tmp_path / "weights")
+    step, seen = UpscalerRecipe.step, []
+
+    def stopped(recipe: UpscalerRecipe, batch: torch.Tensor, cur_nimg: int) -> Any:
+        seen.append(cur_nimg)
+        if len(seen) == 171:  # of 200
+            raise KeyboardInterrupt
+        return step(recipe, batch, cur_nimg)
+
+    monkeypatch.setattr(UpscalerRecipe, "step", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        train_upscaler(params, prepared, tmp_path / "other-runs", tmp_path / "other-weights")
+    train_upscaler(params, prepared, tmp_path / "other-runs", tmp_path / "other-weights")
+    assert seen[171] == 1200  # the last checkpoint
+    for name in ("weights.safetensors", "card.json", "sheet.png"):
+        assert (tmp_path / "weights" / name).read_bytes() == (tmp_path / "other-weights" / name).read_bytes()
+    assert "invented" in load_model(tmp_path / "weights")[1]["notes"][1]
