@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genga.errors import DataError
-from models.recipes.gan import descend
+from models.descent import descend
 
 SIDE = 64
 

@@ -21,9 +21,9 @@ from torch.nn import functional as F
 
 from bench.peers import stylegan2_ada
 from genga.door import run
+from models.descent import descend
 from models.networks import build, stylegan2
 from models.precision import Precision, autocast, channels_last
-from models.recipes.gan import descend
 
 RESOLUTION, BATCH, WIDTH, CHANNEL_BASE, LAYERS = 64, 16, 512, 4096, 8
 ROUNDS = 5

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from genga.params import Began, TrainFace
+from models.descent import descend
 from models.loop import Scalars
 from models.parallel import mean
 from models.precision import autocast
-from models.recipes.gan import GanRecipe, Level, descend
+from models.recipes.gan import GanRecipe, Level
 
 
 class Balance(nn.Module):

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from genga.params import Adversarial, Growth, Style, WarmUp
 from models.augment import Probability, augment
 from models.batches import to_signed
+from models.descent import descend, squared_slope
 from models.ema import averaged_copy, update_ema
 from models.export import grid
 from models.loop import Resumable, Scalars
@@ -145,10 +146,7 @@ class GanRecipe(Resumable):
         return torch.split(logits, [len(batch) for batch in batches])
 
     def _penalty(self, images: Tensor, tags: Tensor | None, level: Level) -> Tensor:
-        """|grad D|^2, mean over the pictures; in float32, because it is differentiated twice."""
-        images = images.detach().float().requires_grad_()
-        (slope,) = torch.autograd.grad(_faded(self.D.forward, images, level, tags).sum(), images, create_graph=True)
-        return slope.square().sum(dim=(1, 2, 3)).mean()
+        return squared_slope(lambda seen: _faded(self.D.forward, seen, level, tags), images)
 
     def _latents(self, count: int, tags: Tensor | None = None) -> Tensor:
         """w (N, W), or (N, L, W) where the generator has styles; `count` is at most that of the tags."""
@@ -236,9 +234,3 @@ def _at_level(images: Tensor, level: Level) -> Tensor:
 
 def _mirrored(images: Tensor) -> Tensor:
     return torch.where(torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5, images.flip(3), images)
-
-
-def descend(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()

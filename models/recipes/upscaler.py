@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from genga.params import Sharpening, TrainUpscaler
 from models.batches import to_signed
+from models.descent import descend, squared_slope
 from models.ema import averaged_copy, update_ema
 from models.export import grid
 from models.loop import Resumable, Scalars
@@ -106,12 +107,10 @@ class Rival:
         told_apart = F.softplus(self._preferred(found, truth)).mean()
         loss, scalars = told_apart, {"told_apart": told_apart.item()}
         if self.params.r1_gamma and step % self.params.r1_interval == 0:
-            penalty = self._slope(truth)
+            penalty = squared_slope(self.D, truth)
             loss = loss + self.params.r1_gamma / 2 * penalty * self.params.r1_interval
             scalars["r1"] = penalty.item()
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
+        descend(loss, self.optimizer)
         return scalars
 
     def _preferred(self, one: Tensor, other: Tensor) -> Tensor:
@@ -120,10 +119,3 @@ class Rival:
             first, second = self.D(torch.cat([one, other])).chunk(2)
         preferred: Tensor = first - second
         return preferred
-
-    def _slope(self, truth: Tensor) -> Tensor:
-        """|grad D|^2, mean over the pictures; in float32, because it is differentiated twice."""
-        truth = truth.clone().requires_grad_()
-        (slope,) = torch.autograd.grad(self.D(truth).sum(), truth, create_graph=True)
-        penalty: Tensor = slope.square().sum(dim=(1, 2, 3)).mean()
-        return penalty
