@@ -2,9 +2,9 @@
 
 Memory. The drawings that were learned from are kept, as in semi-parametric synthesis (SIMS, Qi et al. 2018, https://arxiv.org/abs/1804.10992):
 faces, hair, clothes and lines are those that somebody drew. A network has learned how well a drawing of one pose can be bent to another; of the
-drawings, mirrored ones too, that can be bent best, that one is taken whose look is nearest to z. Looks are what is seen of heads, chests and
-hips, in as many principal components as z has numbers, so that a random z is like a drawing's. Bending: models/bend.py; z's first number also says
-how large the head becomes, its second how wide body and limbs.
+drawings, mirrored ones too, that can be bent best, that one is taken whose look is nearest to z, unless it can be bent much worse. Looks are what
+is seen of heads, chests and hips, in as many principal components as z has numbers, so that a random z is like a drawing's. Bending:
+models/bend.py; z's first number also says how large the head becomes, its second how wide body and limbs.
 N batch, Z latent dim, R resolution, M drawings in memory, C candidates. Sketches are NCHW float32 in [0, 1], 1 = white paper.
 """
 
@@ -26,9 +26,10 @@ Picture = NDArray[Any]
 
 MEMORY = ("poses", "looks", "drawings", "ends")
 CANDIDATES = 48  # drawings of the nearest poses
-BEST = 4  # of them, among which z decides
+BEST = 6  # of them, among which z decides
+WORSE = 10.0  # of the likeness to z: so much does it cost a drawing to be expected to become this much worse than the best
 STICKS_WEIGH = 3.0**0.5  # of the likeness of poses: a stick of another way and length bends more than a joint of another place
-WIDER = 0.12  # at most, as a logarithm, makes z head or body
+WIDER_HEAD, WIDER_BODY = 0.12, 0.06  # at most, as logarithms, makes z them
 UNLIKE = 0.05  # at first, before anything is learned: how much worse the sketch is for each unit that poses are apart
 CROP = 32  # side of what is seen of a part
 SEEN_AT = 16  # and of what is compared
@@ -132,9 +133,10 @@ class Sketcher(nn.Module):
     def choose(self, pose: Tensor, z: Tensor) -> Tensor:
         """(N,): rows as in near()."""
         rows = self.near(pose)
-        rows = rows.gather(1, self.expect(pose, rows).topk(min(BEST, rows.shape[1]), largest=False).indices)
+        expected, best = self.expect(pose, rows).topk(min(BEST, rows.shape[1]), largest=False)
+        rows = rows.gather(1, best)
         alike = F.cosine_similarity(self.looks[rows % len(self.poses)], z[:, None], dim=2)  # not the distance: it prefers what is usual
-        return rows.gather(1, alike.argmax(dim=1, keepdim=True))[:, 0]
+        return rows.gather(1, (alike - WORSE * (expected - expected[:, :1])).argmax(dim=1, keepdim=True))[:, 0]
 
     def poses_of(self, rows: Tensor) -> Tensor:
         """(N, 11, 2) of these rows."""
@@ -161,7 +163,7 @@ class Sketcher(nn.Module):
 
     def forward(self, pose: Tensor, z: Tensor) -> Tensor:
         head = torch.tensor([J["head"] in stick for stick in STICKS], device=z.device)
-        wider = torch.exp(WIDER * torch.where(head, z[:, :1], z[:, 1:2]).tanh())
+        wider = torch.exp(torch.where(head, WIDER_HEAD * z[:, :1].tanh(), WIDER_BODY * z[:, 1:2].tanh()))
         return 1 - self.bent(self.choose(pose, z), pose, wider)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:

@@ -136,6 +136,8 @@ def test_z_decides_among_looks_and_its_first_number_makes_heads_larger() -> None
     sketcher = knowing(np.concatenate([drawn(poses[:4], 0.05), drawn(poses[4:], 0.12)]), poses)
     small, large = sketcher.looks[:4].mean(dim=0), sketcher.looks[4:].mean(dim=0)
     assert (sketcher.choose(STANDING, small[None]) % 8).item() < 4 <= (sketcher.choose(STANDING, large[None]) % 8).item()
+    sketcher.expect = lambda pose, rows: 0.5 * (rows % 8 >= 4)  # type: ignore[method-assign,assignment]
+    assert (sketcher.choose(STANDING, large[None]) % 8).item() < 4  # whatever it looks like, it would become much worse
 
 
 def test_the_first_number_of_z_makes_heads_larger() -> None:
