@@ -4,7 +4,7 @@ Differences from the paper, all for speed on a CPU:
 - modulation scales the activations going in and demodulation those coming out, which is the same sum without grouped convolutions;
 - the discriminator halves by a free 4x4 of stride 2;
 - the discriminator sees the picture at every size (input skips, figure 7b) instead of being residual (7c): each level begins silent, so growing
-  disturbs nothing, and after 36 kimg faces are clean where a residual one, its strides blurred or not, leaves a grid of dots on them;
+  disturbs nothing, and in trainings of 36 kimg eyes and mouths came out where a residual one left hardly any;
 - the mapping learns at 0.1 of the rate, not 0.01: a training here takes thousands of steps, not millions.
 Both networks can grow, with the fade-in of Karras et al. 2018 (https://arxiv.org/abs/1710.10196), section 2.
 Both can be told tags, as in StyleGAN2-ADA (https://arxiv.org/abs/2006.06676): the mapping reads them beside z, the discriminator projects on them
