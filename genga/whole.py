@@ -4,6 +4,6 @@ from pathlib import Path
 
 
 def write_whole(path: Path, data: str | bytes) -> None:
-    partial = path.with_suffix(".partial")
+    partial = path.with_name(path.name + ".partial")
     partial.write_bytes(data.encode() if isinstance(data, str) else data)
     partial.replace(path)
