@@ -48,8 +48,8 @@ $(LABEL_READY): labeling/label-studio.lock
 browser: setup
 	@genga doctor --browser
 
-test: setup browser
-	@pytest
+test: setup browser  # in two processes of one thread each
+	@OMP_NUM_THREADS=1 pytest -n 2 --no-loadscope-reorder
 
 test-labels: setup browser $(LABEL_READY)
 	@pytest -m label_studio tests/labeling tests/flows

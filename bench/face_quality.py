@@ -1,10 +1,11 @@
 """Promise: after as many minutes of training on the same pictures the default face family's Fréchet and kernel distances are lower than every
 peer's, and at most 0.75 of the best peer's, by two extractors of different kinds.
 
-    python -m bench.face_quality --peers FOLDER [--minutes 20] [--only NAME ...] [--sheet sheet.png]
+    python -m bench.face_quality --peers FOLDER [--minutes 20] [--only NAME ...] [--sheet sheet.png] [--keep FOLDER]
 
 FOLDER holds checkouts of the peers (bench/peers.py says which); --only takes names of theirs and of families in profiles/evening.yaml and
-profiles/fastgan.yaml. Pictures are those of ../shared/data/faces64.zip, of which HELD_OUT are kept for the comparison; without that file there
+profiles/fastgan.yaml. It takes two hours: with --keep, samples and extractors stay, and a later call with as many minutes goes on from there.
+Pictures are those of ../shared/data/faces64.zip, of which HELD_OUT are kept for the comparison; without that file there
 is nothing to measure. The extractors: a classifier of hair and eyes, trained on faces96.zip, and a network that tells which way up these very
 pictures stand. Every training has the same wall-clock time; ours is planned from its measured speed and then stopped by the clock as well.
 """
@@ -15,12 +16,14 @@ import time
 import zipfile
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_model as load_safetensors
+from safetensors.torch import save_model as save_safetensors
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -101,8 +104,11 @@ class Turned(nn.Module):
         return logits
 
 
-def learn_turns(pictures: Pictures, minutes: float) -> Turned:
-    net = Turned()
+def learn_turns(pictures: Pictures, minutes: float, root: Path) -> Turned:
+    net, path = Turned(), root / "turns.safetensors"
+    if path.is_file():
+        load_safetensors(net, path)
+        return net.eval()
     optimizer = torch.optim.Adam(net.parameters(), 1e-3)
     rng, right, until = np.random.default_rng(0), [], time.perf_counter() + 60 * minutes
     while time.perf_counter() < until:
@@ -115,13 +121,15 @@ def learn_turns(pictures: Pictures, minutes: float) -> Turned:
         optimizer.step()
         right.append((logits.argmax(1) == turns).float().mean().item())
     print(f"face_quality: which way up: {np.mean(right[-50:]):.3f} right after {len(right)} batches of 64")
+    save_safetensors(net, str(path))
     return net.eval()
 
 
 def learn_tags(minutes: float, root: Path) -> Any:
-    params = real_faces("laptop", root)
-    tagger = tagger_lasting(params.train_tagger, minutes)
-    train_tagger(tagger, root / "faces", root / "sample", root / "labels", root / "run", root / "tagger")
+    if not (root / "tagger").is_dir():
+        params = real_faces("laptop", root)
+        tagger = tagger_lasting(params.train_tagger, minutes)
+        train_tagger(tagger, root / "faces", root / "sample", root / "labels", root / "run", root / "tagger")
     net, card = load_model(root / "tagger")
     metrics = card["metrics"]
     print(f"face_quality: hair {metrics['hair_color/accuracy']:.3f} and eyes {metrics['eye_color/accuracy']:.3f} right on held-out faces96")
@@ -176,6 +184,22 @@ def samples(training: Training) -> Pictures:
     return np.concatenate([to_uint8(training.make(100)) for _ in range(SAMPLES // 100)])
 
 
+class Made(NamedTuple):
+    """Samples of a training that saw so many thousand pictures."""
+
+    pictures: Pictures
+    kimg: float
+
+    def keep(self, path: Path) -> None:
+        path.parent.mkdir(exist_ok=True)
+        np.savez(path, pictures=self.pictures, kimg=self.kimg)
+
+    @classmethod
+    def kept(cls, path: Path) -> "Made":
+        with np.load(path) as found:
+            return cls(found["pictures"], float(found["kimg"]))
+
+
 def families() -> dict[str, TrainFace]:
     found: dict[str, TrainFace] = {}
     for name in ("evening", "fastgan"):
@@ -188,22 +212,26 @@ def measure(peers_dir: Path | None, only: list[str] | None, minutes: float, face
     names = [f"ours {DEFAULT}", *TRAINED] if only is None else only
     if unknown := [name for name in names if name not in {*ours, *TRAINED}]:
         raise ParamsError(f"--only: no {unknown[0]!r}, expected some of {', '.join([*ours, *TRAINED])}")
-    starts = {name: TRAINED[name](peers_dir) for name in names if name in TRAINED}  # an absent checkout is found before hours are spent
+    kept = {name: root / "samples" / f"{name.replace(' ', '-')}.npz" for name in names}
+    # an absent checkout is found before hours are spent
+    starts = {name: TRAINED[name](peers_dir) for name in names if name in TRAINED and not kept[name].is_file()}
     pictures = np.random.default_rng(0).permutation(read_pictures(faces_path))
     held_out, real = pictures[:HELD_OUT], pictures[HELD_OUT:]
     judging = min(3.0, JUDGING * minutes)
-    judge = Judge({"tags": learn_tags(judging, root), "turns": learn_turns(real, judging)}, held_out)
+    judge = Judge({"tags": learn_tags(judging, root), "turns": learn_turns(real, judging, root)}, held_out)
     print(f"face_quality: {len(real)} pictures to learn from, {len(held_out)} held out, {minutes:g} minutes each, {SAMPLES} samples")
     scores, shown = {"real pictures": judge.score(real[:SAMPLES])}, [held_out[:SHOWN]]
     print_scores("real pictures", scores["real pictures"])
     for name in names:
-        torch.manual_seed(0)
-        training: Training = starts[name] if name in starts else Ours(ours[name], torch.from_numpy(real), minutes)
-        kimg = train(training, real, minutes, signed=name in starts)
-        made = samples(training)
-        scores[name] = judge.score(made)
-        shown.append(made[:SHOWN])
-        print_scores(f"{name}, {kimg:.1f} kimg ({1000 * kimg / (60 * minutes):.1f}/s)", scores[name])
+        if not kept[name].is_file():
+            torch.manual_seed(0)
+            training: Training = starts[name] if name in starts else Ours(ours[name], torch.from_numpy(real), minutes)
+            kimg = train(training, real, minutes, signed=name in starts)
+            Made(samples(training), kimg).keep(kept[name])
+        made = Made.kept(kept[name])
+        scores[name] = judge.score(made.pictures)
+        shown.append(made.pictures[:SHOWN])
+        print_scores(f"{name}, {made.kimg:.1f} kimg ({1000 * made.kimg / (60 * minutes):.1f}/s)", scores[name])
     if sheet_path:
         sheet_path.write_bytes(encode_png(grid(np.concatenate(shown), columns=SHOWN)))
         print(f"face_quality: {sheet_path}: a row each: held-out pictures, {', '.join(names)}")
@@ -227,13 +255,18 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--only", nargs="+")
     parser.add_argument("--sheet", type=Path)
+    parser.add_argument("--keep", type=Path)
     args = parser.parse_args()
     faces_path = REAL.with_name("faces64.zip")
     if not faces_path.is_file():
         print(f"face_quality: skipped, there is no {faces_path} to learn from")
         return
     with tempfile.TemporaryDirectory() as scratch:
-        measure(args.peers, args.only, args.minutes, faces_path, args.sheet, Path(scratch))
+        root = Path(scratch)
+        if args.keep:
+            root = args.keep / f"{args.minutes:g}-minutes"
+            root.mkdir(parents=True, exist_ok=True)
+        measure(args.peers, args.only, args.minutes, faces_path, args.sheet, root)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,30 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 REPO = Path(__file__).parents[1]
 TRACER = REPO / "tests" / "graph" / "tracer"
+WHOLE_GRAPH = {"tests/graph/test_graph.py", "tests/flows/test_flows.py"}  # run by `finished`, once a process
 SHARED = Path(os.environ.get("GENGA_SHARED", REPO.parent / "shared" / "data"))
+
+
+class ByFile(LoadScopeScheduling):
+    """What several processes of tests take from each other: a file at a time, and as one all files that need the whole graph."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return "the whole graph" if path in WHOLE_GRAPH else path
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first."""
+    items.sort(key=lambda item: item.nodeid.partition("::")[0] not in WHOLE_GRAPH)
 
 
 @pytest.fixture(scope="session")

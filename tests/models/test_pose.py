@@ -61,7 +61,7 @@ def test_the_network_gives_joints_and_confidence_in_the_unit_square(params: Trai
 def test_pale_lines_are_read_like_dark_ones(params: TrainPose) -> None:
     net = build(params.model).eval()
     ink = torch.rand(2, 1, 32, 32)
-    assert torch.allclose(net(ink)[0], net(ink * 0.3)[0], atol=1e-4)
+    assert torch.equal(net(ink)[0], net(ink / 4)[0])  # a power of two: no rounding that a flat heatmap's peak could turn on
 
 
 def test_hints_show_where_joints_and_the_sticks_between_them_were_seen() -> None:
