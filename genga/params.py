@@ -348,11 +348,12 @@ class Growth(Section):
 
 
 class Style(Section):
-    """What only generators with styles can be taught; see models/recipes/style.py."""
+    """What only stylegan2 has; see models/recipes/style.py."""
 
     mixing: Share = Field(description="share of the batches whose later layers take their style from a second latent")
     path_weight: float = Field(ge=0, description="of the path-length penalty")
     path_interval: int = Field(ge=1, description="steps from one path-length penalty to the next")
+    residual: bool = Field(description="the discriminator's levels add to the one before, as in the paper, instead of to the picture at their size")
 
 
 class Began(Section):
@@ -383,7 +384,7 @@ class TrainFace(Adversarial):
     @model_validator(mode="after")
     def style_is_of_stylegan2(self) -> Self:
         if (self.style is None) == (self.model.arch == "stylegan2"):
-            raise ValueError("stylegan2 has mixing, path_weight and path_interval in style, other archs have null there")
+            raise ValueError("stylegan2 has mixing, path_weight, path_interval and residual in style, other archs have null there")
         return self
 
     @model_validator(mode="after")

@@ -3,8 +3,8 @@
 Differences from the paper, all for speed on a CPU:
 - modulation scales the activations going in and demodulation those coming out, which is the same sum without grouped convolutions;
 - the discriminator halves by a free 4x4 of stride 2;
-- the discriminator sees the picture at every size (input skips, figure 7b) instead of being residual (7c): each level begins silent, so growing
-  disturbs nothing, and in trainings of 36 kimg eyes and mouths came out where a residual one left hardly any;
+- the discriminator sees the picture at every size (input skips, figure 7b) unless it is asked to be residual (7c): each level begins silent, so
+  growing disturbs nothing, and in trainings of 36 kimg eyes and mouths came out where a residual one left hardly any;
 - the mapping learns at 0.1 of the rate, not 0.01: a training here takes thousands of steps, not millions.
 Both networks can grow, with the fade-in of Karras et al. 2018 (https://arxiv.org/abs/1710.10196), section 2.
 Both can be told tags, as in StyleGAN2-ADA (https://arxiv.org/abs/2006.06676): the mapping reads them beside z, the discriminator projects on them
@@ -304,15 +304,19 @@ def active(x: Tensor) -> Tensor:
 
 
 class DownBlock(nn.Module):
-    """x (N, I, R, R) -> (N, O, R/2, R/2). Its last layer starts at nothing, so a level that joins later does not disturb those below."""
+    """x (N, I, R, R) -> (N, O, R/2, R/2). Where it is not residual its last layer starts at nothing, so that a level which joins later does not
+    disturb those below."""
 
-    def __init__(self, num_in: int, num_out: int) -> None:
+    def __init__(self, num_in: int, num_out: int, *, residual: bool = False) -> None:
         super().__init__()
         self.conv, self.down = EqualConv(num_in, num_in, 3), EqualConv(num_in, num_out, 4, down=True)
-        nn.init.zeros_(self.down.weight)
+        self.skip = EqualConv(num_in, num_out, 1) if residual else None
+        if not residual:
+            nn.init.zeros_(self.down.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        return active(self.down(active(self.conv(x))))
+        y = active(self.down(active(self.conv(x))))
+        return y if self.skip is None else torch.add(y / GAIN, self.skip(F.avg_pool2d(x, 2)), alpha=1 / GAIN**2)
 
 
 def halvings(side: int) -> list[int]:
@@ -323,15 +327,17 @@ def halvings(side: int) -> list[int]:
 class Trunk(nn.Module):
     """image (N, 3, S, S), S up to R -> features (N, C, F, F), F the last side.
 
-    Every level also sees the picture at its own size. While the newest level joins, `fade` is the share of what it adds to what the one below says.
+    Every level also sees the picture at its own size, or, in a residual one, what the level before says alone. While the newest level joins,
+    `fade` is the share of what it adds to what the one below says.
     """
 
-    def __init__(self, resolution: int, channel_base: int, channel_max: int) -> None:
+    def __init__(self, resolution: int, channel_base: int, channel_max: int, *, residual: bool = False) -> None:
         super().__init__()
+        self.residual = residual
         self.sides = halvings(resolution)
         widths = [channels_at(side, channel_base, channel_max) for side in self.sides]
         self.from_rgbs = nn.ModuleList(EqualConv(3, width, 1) for width in widths)
-        self.blocks = nn.ModuleList(DownBlock(a, b) for a, b in pairwise(widths))
+        self.blocks = nn.ModuleList(DownBlock(a, b, residual=residual) for a, b in pairwise(widths))
         self.num_features, self.last_side = widths[-1], self.sides[-1]
 
     def forward(self, images: Tensor, fade: float = 1.0) -> Tensor:
@@ -339,8 +345,11 @@ class Trunk(nn.Module):
         x: Tensor = active(self.from_rgbs[first](images))
         for level, (block, from_rgb) in enumerate(zip(self.blocks[first:], self.from_rgbs[first + 1 :], strict=True)):
             images = F.avg_pool2d(images, 2)
-            added = block(x)
-            x = active(from_rgb(images)) + (added * fade if level == 0 and fade < 1 else added)
+            joins, added = level == 0 and fade < 1, block(x)
+            if not self.residual:
+                x = active(from_rgb(images)) + (added * fade if joins else added)
+            else:
+                x = torch.lerp(active(from_rgb(images)), added, fade) if joins else added
         return x
 
 
@@ -374,9 +383,9 @@ def minibatch_stddev(x: Tensor, group: int = 4) -> Tensor:
 class Discriminator(nn.Module):
     """image (N, 3, R, R) -> logit (N, 1), high on real ones; where it is told tags (N, C), high on real ones that show them."""
 
-    def __init__(self, resolution: int, channel_base: int, channel_max: int, num_tags: int = 0) -> None:
+    def __init__(self, resolution: int, channel_base: int, channel_max: int, num_tags: int = 0, *, residual: bool = False) -> None:
         super().__init__()
-        self.trunk = Trunk(resolution, channel_base, channel_max)
+        self.trunk = Trunk(resolution, channel_base, channel_max, residual=residual)
         width = self.trunk.num_features
         self.head = Head(width + 1, width, 1, self.trunk.last_side)
         self.embed = EqualLinear(num_tags, width) if num_tags else None

@@ -32,7 +32,13 @@ def face_recipe(params: TrainFace, tagged: Tagged | None = None) -> GanRecipe:
     if isinstance(model, DCGANParams):
         D: Any = dcgan.Discriminator(model.resolution, model.width, model.kernel, model.dropout)
     else:
-        D = stylegan2.Discriminator(model.resolution, model.channel_base, model.channel_max, len(tagged.names) if tagged else 0)
+        D = stylegan2.Discriminator(
+            model.resolution,
+            model.channel_base,
+            model.channel_max,
+            len(tagged.names) if tagged else 0,
+            residual=params.style is not None and params.style.residual,
+        )
     if tagged:
         G.mapping.keep(tagged.found)
     return GanRecipe(G, D, params, warm_up=params.warm_up, growth=params.growth, style=params.style)

@@ -14,7 +14,7 @@ from models.recipes.faces import face_recipe
 from models.recipes.style import DECAY, PathLength, mixed
 
 TRAINING = {"batch_size": 8, "total_kimg": 1.0, "log_kimg": 1.0, "sample_kimg": 1.0, "checkpoint_kimg": 1.0, "precision": "fp32", "seed": 0}
-STYLE = {"mixing": 0.0, "path_weight": 0.0, "path_interval": 4}
+STYLE = {"mixing": 0.0, "path_weight": 0.0, "path_interval": 4, "residual": False}
 RATES = {"g_lr": 0.002, "d_lr": 0.002, "beta1": 0.0, "beta2": 0.99}
 COMMON: dict[str, Any] = PLAIN | RATES | {"training": TRAINING, "ema_kimg": 0.1, "r1_gamma": 1.0}
 GROWTH = {"side": 16, "until_kimg": 0.016, "fade_kimg": 0.0}
@@ -40,6 +40,13 @@ def test_the_discriminator_learns_to_tell_a_fixed_batch_from_what_is_made(arch: 
     heard = train(recipe, faces, 60)
     assert heard[-1]["d_loss"] < 0.5 * heard[0]["d_loss"]
     assert heard[-1]["d_real"] > heard[-1]["d_made"]
+
+
+def test_a_residual_discriminator_is_had_for_the_asking_and_learns(faces: torch.Tensor) -> None:
+    recipe = face_recipe(params_for("stylegan2", g_lr=1e-9, style=STYLE | {"residual": True}))
+    assert recipe.D.trunk.residual and not face_recipe(params_for("stylegan2")).D.trunk.residual
+    heard = train(recipe, faces, 60)
+    assert heard[-1]["d_loss"] < 0.5 * heard[0]["d_loss"]
 
 
 @pytest.mark.parametrize("arch", MODELS)
@@ -123,7 +130,7 @@ def test_mixed_styles_are_the_first_latent_s_up_to_a_layer_and_the_second_s_from
 
 
 def test_style_mixing_and_path_lengths_come_when_they_are_asked_for(faces: torch.Tensor) -> None:
-    style = {"mixing": 1.0, "path_weight": 2.0, "path_interval": 4}
+    style = {"mixing": 1.0, "path_weight": 2.0, "path_interval": 4, "residual": False}
     heard = train(face_recipe(params_for("stylegan2", style=style)), faces, 9)
     assert ["path_length" in scalars for scalars in heard] == [True, *[False] * 3] * 2 + [True]
     with pytest.raises(ValueError, match="other archs have null"):
@@ -135,7 +142,7 @@ def test_the_path_length_penalty_is_that_of_a_picture_which_is_linear_in_w() -> 
     scale = torch.tensor([1.0, 3.0])
     ws = torch.randn(2, 1, 3 * 64 * 64, requires_grad=True)
     images = (ws * scale[:, None, None]).reshape(2, 3, 64, 64)
-    paths = PathLength(Style(mixing=0.0, path_weight=2.0, path_interval=8))
+    paths = PathLength(Style(mixing=0.0, path_weight=2.0, path_interval=8, residual=False))
     penalty, length = paths.penalty(images, ws)
     each = scale * 3**0.5  # |J'y| where J is the scale, and y has a variance of 1 / (64 * 64)
     assert length == pytest.approx(each.mean().item(), rel=0.03)

@@ -180,9 +180,10 @@ def test_a_new_level_is_faded_in_from_the_picture_as_it_was() -> None:
     assert torch.allclose(whole, G.synthesis(w), atol=1e-6)
 
 
-def test_a_new_level_of_the_discriminator_is_faded_in_from_what_it_said() -> None:
+@pytest.mark.parametrize("residual", [False, True])
+def test_a_new_level_of_the_discriminator_is_faded_in_from_what_it_said(residual: bool) -> None:
     torch.manual_seed(0)
-    trunk = stylegan2.Trunk(32, 256, 16)
+    trunk = stylegan2.Trunk(32, 256, 16, residual=residual)
     for block in trunk.blocks:
         torch.nn.init.normal_(block.down.weight)
     images = torch.randn(2, 3, 32, 32)
@@ -241,6 +242,16 @@ def test_a_level_of_the_discriminator_is_silent_at_first_and_then_the_plain_form
     y = torch.nn.functional.leaky_relu(torch.nn.functional.conv2d(x, block.conv.weight / 6, padding=1), 0.2) * 2**0.5
     y = torch.nn.functional.leaky_relu(torch.nn.functional.conv2d(y, block.down.weight / 8, stride=2, padding=1), 0.2) * 2**0.5
     assert torch.allclose(block(x), y, atol=1e-5)
+
+
+def test_a_residual_level_adds_to_the_one_before_and_keeps_its_variance() -> None:
+    torch.manual_seed(0)
+    block = stylegan2.DownBlock(4, 6, residual=True)
+    x = torch.randn(2, 4, 8, 8)
+    y = torch.nn.functional.leaky_relu(torch.nn.functional.conv2d(x, block.conv.weight / 6, padding=1), 0.2) * 2**0.5
+    y = torch.nn.functional.leaky_relu(torch.nn.functional.conv2d(y, block.down.weight / 8, stride=2, padding=1), 0.2) * 2**0.5
+    skipped = torch.nn.functional.conv2d(torch.nn.functional.avg_pool2d(x, 2), block.skip.weight / 2)
+    assert torch.allclose(block(x), (y + skipped) / 2**0.5, atol=1e-5)
 
 
 def test_dcgan_and_stylegan2_s_discriminator_reach_96_px() -> None:

@@ -106,7 +106,7 @@ def test_it_goes_on_from_its_state_as_if_never_stopped_through_warm_up_growth_mi
         "stylegan2",
         faces="tagged",
         model=MODELS["stylegan2"] | {"resolution": 32, "noise": True},
-        style={"mixing": 0.5, "path_weight": 2.0, "path_interval": 2},
+        style={"mixing": 0.5, "path_weight": 2.0, "path_interval": 2, "residual": False},
         warm_up=WARM_UP,
         growth=[GROWTH | {"until_kimg": 0.04, "fade_kimg": 0.032}],
         augment=0.5,
