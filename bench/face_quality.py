@@ -11,6 +11,7 @@ pictures stand. Every training has the same wall-clock time; ours is planned fro
 """
 
 import argparse
+import io
 import tempfile
 import time
 import zipfile
@@ -20,10 +21,9 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+import safetensors.torch
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_model as load_safetensors
-from safetensors.torch import save_model as save_safetensors
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -35,6 +35,7 @@ from genga.door import run
 from genga.errors import ParamsError
 from genga.params import Growth, TrainFace, parse_params
 from genga.pictures import encode_png
+from genga.whole import write_whole
 from models.batches import to_signed, to_uint8
 from models.export import grid, load_model
 from models.loop import seed_step
@@ -107,7 +108,7 @@ class Turned(nn.Module):
 def learn_turns(pictures: Pictures, minutes: float, root: Path) -> Turned:
     net, path = Turned(), root / "turns.safetensors"
     if path.is_file():
-        load_safetensors(net, path)
+        net.load_state_dict(safetensors.torch.load(path.read_bytes()))
         return net.eval()
     optimizer = torch.optim.Adam(net.parameters(), 1e-3)
     rng, right, until = np.random.default_rng(0), [], time.perf_counter() + 60 * minutes
@@ -121,7 +122,7 @@ def learn_turns(pictures: Pictures, minutes: float, root: Path) -> Turned:
         optimizer.step()
         right.append((logits.argmax(1) == turns).float().mean().item())
     print(f"face_quality: which way up: {np.mean(right[-50:]):.3f} right after {len(right)} batches of 64")
-    save_safetensors(net, str(path))
+    write_whole(path, safetensors.torch.save(net.state_dict()))
     return net.eval()
 
 
@@ -191,8 +192,10 @@ class Made(NamedTuple):
     kimg: float
 
     def keep(self, path: Path) -> None:
+        written = io.BytesIO()
+        np.savez(written, pictures=self.pictures, kimg=self.kimg)
         path.parent.mkdir(exist_ok=True)
-        np.savez(path, pictures=self.pictures, kimg=self.kimg)
+        write_whole(path, written.getvalue())
 
     @classmethod
     def kept(cls, path: Path) -> "Made":
@@ -255,7 +258,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--only", nargs="+")
     parser.add_argument("--sheet", type=Path)
-    parser.add_argument("--keep", type=Path)
+    parser.add_argument("--keep", type=Path, help="a later call with as many minutes goes on from what lies there")
     args = parser.parse_args()
     faces_path = REAL.with_name("faces64.zip")
     if not faces_path.is_file():

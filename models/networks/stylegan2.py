@@ -316,7 +316,7 @@ class DownBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = active(self.down(active(self.conv(x))))
-        return y if self.skip is None else torch.add(y / GAIN, self.skip(F.avg_pool2d(x, 2)), alpha=1 / GAIN**2)
+        return y if self.skip is None else (y + self.skip(F.avg_pool2d(x, 2)) / GAIN) / GAIN  # nothing active follows the skip: it has no gain
 
 
 def halvings(side: int) -> list[int]:

@@ -61,6 +61,8 @@ def test_the_network_gives_joints_and_confidence_in_the_unit_square(params: Trai
 def test_pale_lines_are_read_like_dark_ones(params: TrainPose) -> None:
     net = build(params.model).eval()
     ink = torch.rand(2, 1, 32, 32)
+    none = nothing_seen(2, ink)
+    assert torch.allclose(net.heat_logits(ink, none), net.heat_logits(ink * 0.3, none), atol=1e-4)
     assert torch.equal(net(ink)[0], net(ink / 4)[0])  # a power of two: no rounding that a flat heatmap's peak could turn on
 
 
