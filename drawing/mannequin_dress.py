@@ -182,10 +182,10 @@ def pleated(skirt: Array, tone: int, every: int) -> Iterator[Grid]:
     yield from ribbons(np.moveaxis(low[:, ::every], 1, 0) + OFF * out, out, P["skirt"], INK, THIN)
 
 
-def bow(body: Body, cloth: Grid) -> Iterator[Grid]:
-    """Two loops and two ends, where a collar meets."""
-    u, left, down = body.build.pelvis, body.frames["chest"][:, 0], body.frames["chest"][:, 1]
-    (middle,), (out,) = on(cloth.points, np.array([(0, 6.8)]))
+def bow(body: Body, cloth: Grid, spot: tuple[float, float], size: float) -> Iterator[Grid]:
+    """Two loops and two ends; `size` in u."""
+    u, left, down = size * body.build.pelvis, body.frames["chest"][:, 0], body.frames["chest"][:, 1]
+    (middle,), (out,) = on(cloth.points, np.array([spot]))
     for sideways, downward, long, wide in ((1, 0.15, 0.75, 0.34), (-1, 0.15, 0.75, 0.34), (0.3, 1, 0.8, 0.2), (-0.3, 1, 0.8, 0.2)):
         way = unit(sideways * left + downward * down)
         across = unit(cross(out, way))
@@ -253,7 +253,7 @@ def uniform(body: Body, rng: Rng) -> Iterator[Grid]:
     for collar in both_sides([(0, 6.2), (36, -0.5), (84, 0.5), (63, 3.5), (12, 7.4)]):
         yield patch(front, collar, TRIM, 1.5 * OFF)
     yield patch(front, [(96, 0.5), (264, 0.5), (240, 6.5), (120, 6.5)], TRIM, 2.5 * OFF)
-    yield from bow(body, front)
+    yield from bow(body, front, (0, 6.8), 1.0)  # where the collar meets
     yield from pleated(drape(body, rings[BELT], float(rng.uniform(0.5, 0.75)), float(rng.uniform(0.6, 1.1)), 0.05), BOTTOM, 4)
     yield from legs(body, 0, 0, SHOES, float(rng.choice((0.25, 0.85, 1.35))), slim=True)
 
@@ -292,8 +292,25 @@ def hoodie(body: Body, rng: Rng) -> Iterator[Grid]:
     yield from legs(body, float(rng.choice((0.6, 1.92))), float(rng.uniform(0.05, 0.3)), SHOES, slim=True)
 
 
+def apron(body: Body, rng: Rng) -> Iterator[Grid]:
+    """A bib over a dress, whose straps cross behind and are tied there with a bow."""
+    rings = trunk(body, 0.12)
+    front, *others = shirt(body, rings, float(rng.choice((0.0, 0.5, 1.92))), 0.1, TOP, slim=True)
+    yield from (front, *others, patch(front, [(-33, 4), (33, 4), (48, 15), (-48, 15)], WHITE, OFF))
+    for edge, strap in zip(both_sides([(33, 4), (48, 15)]), both_sides([(150, 0), (192, 14)]), strict=True):
+        yield from seam(front, edge, lift=2.5 * OFF)
+        yield from seam(front, strap, TRIM, 5 * THIN, 2.5 * OFF)
+    yield from bow(body, front, (180, 14.5), float(rng.uniform(0.9, 1.6)))
+    skirt = drape(body, rings[BELT], float(rng.uniform(0.6, 1.2)), float(rng.uniform(0.7, 1.4)), 0.02)
+    yield from pleated(skirt, TOP, 8)
+    belt = skirt[1:3]
+    yield Grid(belt + 0.03 * (belt - belt.mean(axis=1, keepdims=True)), P["skirt"], WHITE, shell=True)
+    yield from legs(body, 0, 0, SHOES, float(rng.choice((0, 0.3, 1.1))), slim=True)
+
+
 OUTFITS: dict[str, Callable[[Body, Rng], Iterator[Grid]]] = {
     "croquis": croquis, "trousers": trousers, "shorts": shorts, "uniform": uniform, "dress": dress, "jacket": jacket, "hoodie": hoodie,
+    "apron": apron,
 }  # fmt: skip
 
 

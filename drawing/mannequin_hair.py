@@ -25,6 +25,7 @@ LONG = ((0.13, 0.2, 0.21, 0.2, 0), (0.05, 0.1, 0.11, 0.1, 0))
 TIED = ((0.08, 0.15, 0.18, 0.15, 0), (0.07, 0.13, 0.15, 0.12, 0))
 SIDE = ((0.1, 0.13, 0.11, 0), (0.05, 0.07, 0.06, 0))
 SPIKE = ((0.12, 0.2, 0.17, 0), (0.05, 0.1, 0.1, 0))
+PLAIT = ((0.08, 0.15, 0.1, 0.14, 0.1, 0.13, 0.09, 0.1, 0), (0.07, 0.12, 0.09, 0.12, 0.09, 0.11, 0.08, 0.08, 0))
 Girth = tuple[Sequence[float], Sequence[float]]
 
 
@@ -91,6 +92,15 @@ def mop(body: Body, rng: Rng, low: float, flick: float) -> Iterator[Grid]:
     knots = np.stack([around(turn, 60, 0.96), around(turn, 20, 1.04), around(turn, -12, 1.1), around(turn, -12, 1.1 + flick)], axis=1)
     knots[:, 2, 1], knots[:, 3, 1] = 0.45 * low, low + rng.uniform(-0.06, 0.06, 7)
     yield from strands(body, in_world(body, knots), SHORT)
+
+
+def tier(body: Body, rng: Rng, low: float) -> Iterator[Grid]:
+    """Over the back of what lies below, with tips `low` down."""
+    count = int(rng.integers(5, 10))
+    turn = np.linspace(75, 285, count) + rng.uniform(-6, 6, count)
+    knots = np.stack([around(turn, 70, 1.0), around(turn, 45, 1.14), around(turn, 22, 1.26), around(turn, 0, 1.34)], axis=1)
+    knots[:, 3, 1] = low + rng.uniform(-0.08, 0.08, count)
+    yield from strands(body, in_world(body, knots), ((0.05, 1.1 / count, 1.0 / count, 0), (0.02, 0.06, 0.05, 0)))
 
 
 def fall(body: Body, starts: Array, length: Array, away: float = 0.0) -> Array:
@@ -191,12 +201,43 @@ def spiky(body: Body, rng: Rng) -> Iterator[Grid]:
     yield from strands(body, in_world(body, knots), SPIKE)
 
 
+def layered(body: Body, rng: Rng) -> Iterator[Grid]:
+    """Its tips lie across the back of the head as bangs do across the forehead."""
+    yield from fringe(body, rng, float(rng.uniform(0.25, 0.5)))
+    yield from mop(body, rng, float(rng.uniform(0.4, 0.65)), float(rng.uniform(-0.25, 0)))
+    for low in rng.uniform((-0.15, 0.1), (0.05, 0.3))[: int(rng.integers(1, 3))].tolist():
+        yield from tier(body, rng, low)
+
+
+def swept(body: Body, rng: Rng) -> Iterator[Grid]:
+    """Combed back from a bare forehead; the tips end behind."""
+    count = int(rng.integers(4, 8))
+    turn = np.linspace(-52, 52, count) + rng.uniform(-4, 4, count)
+    back, low = 180 - turn, rng.uniform(-20, 10, count)
+    knots = [around(turn, 32, 0.98), around(turn, 60, 1.04), around(back, 55, 1.08), around(back, 20, 1.12), around(back, low, 1.16)]
+    wide = 1 / count
+    yield from strands(body, in_world(body, np.stack(knots, axis=1)), ((0.06, 0.9 * wide, wide, 0.8 * wide, 0), (0.03, 0.05, 0.06, 0.05, 0)))
+    yield from mop(body, rng, float(rng.uniform(0.3, 0.5)), float(rng.uniform(-0.1, 0.1)))
+
+
+def plait(body: Body, rng: Rng) -> Iterator[Grid]:
+    yield from fringe(body, rng, float(rng.uniform(0.3, 0.5)))
+    starts = in_world(body, np.array([[(0, 0.12, 0.47), (0, 0.3, 0.54)]]))
+    knots = smooth(fall(body, starts, rng.uniform(1.2, 2.2, 1))[0], 2)
+    yield from strands(body, knots[None], PLAIT, ball=False)
+
+
 HAIR_STYLES: dict[str, Callable[[Body, Rng], Iterator[Grid]]] = {
     "short": short, "bob": bob, "long": long, "ponytail": ponytail, "tails": tails, "bun": bun, "spiky": spiky,
+    "layered": layered, "swept": swept, "plait": plait,
 }  # fmt: skip
+TIERED = ("short", "bob", "long", "ponytail", "tails", "plait")
 
 
 def hair(body: Body, style: str, rng: Rng) -> Iterator[Grid]:
+    """Now and then with a tier over it, so that tips on a head do not say that it is seen from the front."""
     skull = in_world(body, CAP)
     yield Grid(skull, P["hair"], HAIR, facing=skull - body.points["head"])
     yield from HAIR_STYLES[style](body, rng)
+    if style in TIERED and rng.random() < 0.3:
+        yield from tier(body, rng, float(rng.uniform(-0.15, 0.3)))

@@ -11,6 +11,7 @@ import pytest
 from drawing.mannequin import (
     HOMES,
     INK,
+    INNER,
     LOOKS,
     NOTHING,
     OUTLINE,
@@ -275,6 +276,33 @@ def test_a_skirt_hides_the_thighs_and_goes_with_them() -> None:
         assert drawn.part[y - drawn.box[0].start, x - drawn.box[1].start] == P["skirt"]
 
 
+def test_an_apron_is_tied_behind() -> None:
+    before, behind = (share(seen("bun-apron", turn), part=P["bow"]) for turn in (0, 180))
+    assert before == 0
+    assert behind > 0.004
+
+
+def inner_lines(look: str, turn: float, seed: int) -> int:
+    """Pixels of lines within the hair."""
+    drawn = render(seen(look, turn, seed=seed), 600)
+    return int(((drawn.lines == INNER) & (drawn.part == P["hair"])).sum())
+
+
+def test_tips_show_behind_as_well_where_hair_is_layered() -> None:
+    for seed in range(4):
+        assert inner_lines("layered-croquis", 180, seed) > 1.7 * inner_lines("bun-croquis", 180, seed)
+
+
+def test_now_and_then_other_hair_has_a_tier_too() -> None:
+    lines = [inner_lines("bob-croquis", 180, seed) for seed in range(24)]
+    assert 2 <= sum(count > 1.6 * min(lines) for count in lines) <= 14
+
+
+def test_hair_that_is_swept_back_leaves_the_forehead_bare() -> None:
+    swept, fringed = (share(seen(f"{style}-croquis"), part=P["head"], tone=SKIN) for style in ("swept", "bun"))
+    assert swept > 1.1 * fringed
+
+
 def hair_box(look: str) -> Any:
     figure = seen(look, 180)
     strands = figure.points[np.unique(figure.faces[figure.part == P["hair"]])]
@@ -282,10 +310,11 @@ def hair_box(look: str) -> Any:
 
 
 def test_hair_styles_differ_in_their_silhouette() -> None:
-    boxes = {style: hair_box(f"{style}-croquis") for style in ("short", "bob", "long", "tails", "bun")}
+    boxes = {style: hair_box(f"{style}-croquis") for style in ("short", "bob", "long", "tails", "bun", "plait")}
     assert boxes["long"][1] > 1.5 * boxes["bob"][1] > 1.5 * boxes["short"][1] * 0.9
     assert boxes["tails"][0] > 1.3 * boxes["short"][0]
     assert boxes["bun"][1] > 0.9 * boxes["short"][1]
+    assert boxes["plait"][1] > 1.5 * boxes["bun"][1]
 
 
 # --- the face
