@@ -224,7 +224,6 @@ class PoseFiles(Section):
     licence: str = Field(min_length=1)
     motion_frames: int = Field(ge=1, description="taken from each motion, as far from one another as they can be")
     vary: float = Field(ge=0, le=45, description="degrees: figures to learn from stray from these poses by a normal of at most this spread")
-    turned: Share = Field(description="of the mannequins to learn from that take a flat pose are seen from another side, found in depth")
 
 
 class OwnFigures(Section):

@@ -28,7 +28,7 @@ from drawing.mannequin import LOOKS, line_art, projection, render, sample_manneq
 from drawing.mannequin import sample_body as sample_figure
 from drawing.mannequin import sample_camera as sample_view
 from drawing.pool import Asked, FilePose, FoundBodies, PosePool, found_bodies, pose_id, read_poses, vary_flat
-from drawing.poses import Camera, look, place, rotation, sample_body, sample_camera
+from drawing.poses import Camera, look, place, sample_body, sample_camera
 from drawing.stick import STYLES, draw_stick, sample_style, slide
 from drawing.stick import visible as drawn
 from genga.door import run
@@ -145,14 +145,9 @@ def about_of(params: DrawFigures, asked: Asked, seen: Array, kind: str) -> About
 # --- figures
 
 
-def varies(params: DrawFigures, pose: FilePose) -> bool:
-    """Whether figures may stray from it: held-out poses stay as they are."""
-    return split_of(pose.id, params.val, params.test) == "train"
-
-
 def spread(params: DrawFigures, pose: FilePose, rng: np.random.Generator) -> float:
-    """In degrees, how far a figure strays from the pose that it takes."""
-    return float(rng.uniform(0, params.poses.vary)) if varies(params, pose) else 0.0
+    """In degrees, how far a figure strays from the pose that it takes: held-out poses stay as they are."""
+    return float(rng.uniform(0, params.poses.vary)) if split_of(pose.id, params.val, params.test) == "train" else 0.0
 
 
 def stick(params: DrawFigures, asked: Asked) -> Figure:
@@ -193,8 +188,6 @@ def mannequin(params: DrawFigures, asked: Asked) -> Figure:
         if asked.pose.joints.shape[-1] == 3:  # a motion can be seen from anywhere
             around = sample_view(settings.camera, rng)
             camera = Camera.of(around.rotation() @ camera.rotation(), around.distance)
-        elif varies(params, asked.pose) and rng.random() < params.poses.turned:
-            camera = Camera.of(rotation(1, rng.uniform(-180, 180)) @ camera.rotation(), camera.distance)
     joints = body.joints()
     about = about_of(params, asked, look(camera, joints, joints.mean(axis=0)).xy, kind)
     figure = sample_mannequin(settings, styles_for(about["split"], LOOKS, params.held_out_styles), rng, (body, camera, kind))

@@ -15,7 +15,7 @@ from genga.errors import DataError
 from genga.params import PoseFiles
 from genga.skeleton import STICKS, J, mirror
 
-PARAMS = PoseFiles(path="poses", share=0.5, source="my poses", licence="CC-BY-4.0", motion_frames=12, vary=0.0, turned=0.0)
+PARAMS = PoseFiles(path="poses", share=0.5, source="my poses", licence="CC-BY-4.0", motion_frames=12, vary=0.0)
 POSES = np.random.default_rng(0).uniform(0, 100, (9, 11, 2))
 
 
