@@ -105,9 +105,11 @@ class Judge:
         return {**named, "FD": frechet(self._reference.features, features), "KID": kid(self._reference.features, features)}
 
 
-def sketches(sketcher: Any, poses: NDArray[Any], seed: int) -> Pictures:
-    z = torch.randn(len(poses), sketcher.z_dim, generator=torch.Generator().manual_seed(seed))
-    return to_uint8(draw_all(sketcher, torch.from_numpy(poses).float(), z) * 2 - 1)[..., 0]
+def sketches(sketcher: Any, poses: NDArray[Any], count: int) -> list[Pictures]:
+    """So many of each pose, none of a drawing that was taken for it already: as the page shows them."""
+    z = torch.randn(count, len(poses), sketcher.z_dim, generator=torch.Generator().manual_seed(0))
+    asked = torch.from_numpy(poses).float()
+    return [to_uint8(draw_all(sketcher, asked, each, z[:at]) * 2 - 1)[..., 0] for at, each in enumerate(z)]
 
 
 def drawn_twice(params: DrawFigures, poses: NDArray[Any], side: int) -> tuple[Pictures, Pictures]:
@@ -165,7 +167,7 @@ def measure(minutes: float, figures_dir: Path | None, reader_dir: Path | None, s
         train_sketcher(params, figures_dir, scratch / f"run-{name}", scratch / f"weights-{name}")
         took = (time.perf_counter() - start) / 60
         sketcher, _ = load_model(scratch / f"weights-{name}")
-        drawn[name] = [sketches(sketcher, poses, seed) for seed in range(SKETCHES)]
+        drawn[name] = sketches(sketcher, poses, SKETCHES)
         scores[name] = judge.score(drawn[name][0], poses) | {"apart": judge.apart(drawn[name][0][:PAIRS], drawn[name][1][:PAIRS]) / pairs}
         print(
             f"sketch_quality: {name} recipe, {params.training.total_kimg:g} kimg in {took:.1f} minutes: "

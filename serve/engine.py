@@ -30,6 +30,7 @@ from models.targets import UNKNOWN, names
 from serve.enlarge import Enlargement
 from serve.reading import Ink, Kind, fit_square, frame_of, kind_of_drawing, read_ink
 from serve.schemas import (
+    MAX_SKETCHES,
     NUM_NEAREST,
     CharacterRequest,
     FamilyInfo,
@@ -173,8 +174,10 @@ class Engine:
         return encode_png(to_uint8(generator.synthesis(w))[0])
 
     def sketch(self, request: SketchRequest, seed: int) -> bytes:
+        """Of another drawing than the seeds before it, back to the last multiple of MAX_SKETCHES: so none is seen twice side by side."""
         sketcher = self.network("sketcher")
-        drawn = sketcher(torch.tensor([request.pose], dtype=torch.float32), _latent(seed, sketcher.z_dim))
+        latents = torch.stack([_latent(each, sketcher.z_dim) for each in range(seed - seed % MAX_SKETCHES, seed + 1)])
+        drawn = sketcher(torch.tensor([request.pose], dtype=torch.float32), latents[-1], latents[:-1])
         return encode_png(to_uint8(drawn * 2 - 1)[0, :, :, 0])
 
     def nearest(self, request: SketchRequest) -> list[Neighbour]:

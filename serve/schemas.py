@@ -48,8 +48,8 @@ class SketchRequest(Request):
     confidence: Annotated[list[Unit], Field(min_length=11, max_length=11)] | None = Field(
         default=None, description="how sure each joint is, as /api/pose says it: unsure ones count less for the nearest figures; without it all count"
     )
-    count: int = Field(default=1, ge=1, le=MAX_SKETCHES)
-    seed: Seed = 0
+    count: int = Field(default=1, ge=1, le=MAX_SKETCHES, description="sketch i has the seed seed + i")
+    seed: Seed = Field(default=0, description=f"from a multiple of {MAX_SKETCHES} on, no two of that many sketches are of the same drawing")
 
     def seeds(self) -> list[int]:
         return [(self.seed + i) % SEEDS for i in range(self.count)]

@@ -118,7 +118,8 @@ def score_sketcher(sketcher: Any, reader: nn.Module, poses: Array, truth: Pictur
     """How near the ink lies to that of held-out line art, and how many joints the figure-pose network (`reader`) finds where they were asked for."""
     asked = torch.from_numpy(poses).float()
     metrics = sketch_metrics(sketcher, asked, 1 - ink_of(torch.from_numpy(truth)), sampling.seed)
-    drawn, again = _sketches(sketcher, asked, sampling.seed), _sketches(sketcher, asked[:SHOWN], sampling.seed + 1)
+    z, other = (torch.randn(len(asked), sketcher.z_dim, generator=torch.Generator().manual_seed(sampling.seed + at)) for at in (0, 1))
+    drawn, again = _sketches(sketcher, asked, z), _sketches(sketcher, asked[:SHOWN], other[:SHOWN], z[None, :SHOWN])
     for of, pictures in (("", drawn), ("_of_truth", truth)):
         found, _ = read_poses(reader, fitted(pictures, reader))
         metrics[f"pck_0.1{of}"] = pose_metrics(found, poses, limbs_may_swap=False)["pck_0.1"]
@@ -126,10 +127,9 @@ def score_sketcher(sketcher: Any, reader: nn.Module, poses: Array, truth: Pictur
     return Score(metrics, protocol, _sketch_sheet(poses, drawn, again, truth))
 
 
-def _sketches(sketcher: Any, poses: Tensor, seed: int) -> Pictures:
+def _sketches(sketcher: Any, poses: Tensor, z: Tensor, before: Tensor | None = None) -> Pictures:
     """Gray, dark on white."""
-    z = torch.randn(len(poses), sketcher.z_dim, generator=torch.Generator().manual_seed(seed))
-    return to_uint8(draw_all(sketcher, poses, z) * 2 - 1)[..., 0]
+    return to_uint8(draw_all(sketcher, poses, z, before) * 2 - 1)[..., 0]
 
 
 def fitted(pictures: Pictures, net: Any) -> Pictures:

@@ -41,9 +41,10 @@ def sketch_metrics(sketcher: Any, poses: Tensor, truth: Tensor, seed: int) -> di
 
 
 @torch.no_grad()
-def draw_all(sketcher: Any, poses: Tensor, z: Tensor) -> Tensor:
-    """(N, 1, R, R) on the CPU."""
+def draw_all(sketcher: Any, poses: Tensor, z: Tensor, before: Tensor | None = None) -> Tensor:
+    """(N, 1, R, R) on the CPU. `before` (T, N, Z): latents of sketches that there are already."""
+    earlier = z[None][:0] if before is None else before
     sketcher = channels_last(sketcher).eval()
     where = next(sketcher.parameters()).device
     chunks = (slice(start, start + JUDGE_BATCH) for start in range(0, len(poses), JUDGE_BATCH))
-    return torch.cat([sketcher(poses[chunk].to(where), z[chunk].to(where)).cpu() for chunk in chunks])
+    return torch.cat([sketcher(poses[chunk].to(where), z[chunk].to(where), earlier[:, chunk].to(where)).cpu() for chunk in chunks])

@@ -2,9 +2,9 @@
 
 Memory. The drawings that were learned from are kept, as in semi-parametric synthesis (SIMS, Qi et al. 2018, https://arxiv.org/abs/1804.10992):
 faces, hair, clothes and lines are those that somebody drew. A network has learned how well a drawing of one pose can be bent to another; of the
-drawings, mirrored ones too, that can be bent best, that one is taken whose look is nearest to z, unless it can be bent much worse. Looks are what
-is seen of heads, chests and hips, in as many principal components as z has numbers, so that a random z is like a drawing's. Bending:
-models/bend.py; z's first number also says how large the head becomes, its second how wide body and limbs.
+drawings, mirrored ones too, that can be bent best, that one is taken whose look is nearest to z, unless it can be bent much worse or has been taken
+for that pose already. Looks are what is seen of heads, chests and hips, in as many principal components as z has numbers, so that a random z is
+like a drawing's. Bending: models/bend.py; z's first number also says how large the head becomes, its second how wide body and limbs.
 N batch, Z latent dim, R resolution, M drawings in memory, C candidates. Sketches are NCHW float32 in [0, 1], 1 = white paper.
 """
 
@@ -95,7 +95,8 @@ class Misfit(nn.Module):
 
 
 class Sketcher(nn.Module):
-    """pose (N, 11, 2) in [0, 1], z (N, Z) -> sketch (N, 1, R, R) in [0, 1], once it remembers drawings."""
+    """pose (N, 11, 2) in [0, 1], z (N, Z) -> sketch (N, 1, R, R) in [0, 1], once it remembers drawings; of other drawings than those
+    that the latents `before` (T, N, Z) were given."""
 
     def __init__(self, resolution: int, z_dim: int, width: int) -> None:
         super().__init__()
@@ -130,13 +131,18 @@ class Sketcher(nn.Module):
         found: Tensor = (misfit or self.misfit)(shapes_of(pose)[:, None], known)
         return found
 
-    def choose(self, pose: Tensor, z: Tensor) -> Tensor:
-        """(N,): rows as in near()."""
+    def choose(self, pose: Tensor, z: Tensor, before: Tensor | None = None) -> Tensor:
+        """(N,): rows as in near(). `before` (T, N, Z): what these latents chose, one after the other, is not chosen again while there is another."""
         rows = self.near(pose)
-        expected, best = self.expect(pose, rows).topk(min(BEST, rows.shape[1]), largest=False)
+        earlier = z[:0] if before is None else before
+        expected, best = self.expect(pose, rows).topk(min(BEST + len(earlier), rows.shape[1]), largest=False)
         rows = rows.gather(1, best)
-        alike = F.cosine_similarity(self.looks[rows % len(self.poses)], z[:, None], dim=2)  # not the distance: it prefers what is usual
-        return rows.gather(1, (alike - WORSE * (expected - expected[:, :1])).argmax(dim=1, keepdim=True))[:, 0]
+        drawings, worse = rows % len(self.poses), WORSE * (expected - expected[:, :1])
+        for at, each in enumerate((*earlier, z)):
+            alike = F.cosine_similarity(self.looks[drawings], each.expand_as(z)[:, None], dim=2)  # not the distance: it prefers what is usual
+            chosen = (alike - worse)[:, : BEST + at].argmax(dim=1, keepdim=True)
+            worse = worse.masked_fill(drawings == drawings.gather(1, chosen), torch.inf)
+        return rows.gather(1, chosen)[:, 0]
 
     def poses_of(self, rows: Tensor) -> Tensor:
         """(N, 11, 2) of these rows."""
@@ -161,10 +167,10 @@ class Sketcher(nn.Module):
         """The drawings of these rows (N,) in these poses -> ink (N, 1, R, R) in [0, 1], 1 = ink."""
         return bend(self.fields_of(rows), self.poses_of(rows), pose, wider)
 
-    def forward(self, pose: Tensor, z: Tensor) -> Tensor:
+    def forward(self, pose: Tensor, z: Tensor, before: Tensor | None = None) -> Tensor:
         head = torch.tensor([J["head"] in stick for stick in STICKS], device=z.device)
         wider = torch.exp(torch.where(head, WIDER_HEAD * z[:, :1].tanh(), WIDER_BODY * z[:, 1:2].tanh()))
-        return 1 - self.bent(self.choose(pose, z), pose, wider)
+        return 1 - self.bent(self.choose(pose, z, before), pose, wider)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         for name in MEMORY:  # as many drawings as were saved

@@ -29,7 +29,7 @@ def draw_sticks(pose: Tensor, side: int) -> Tensor:
 
 
 class StickUNet(nn.Module):
-    """pose (N, 11, 2) in [0, 1], z (N, Z) -> sketch (N, 1, R, R) in [0, 1]."""
+    """pose (N, 11, 2) in [0, 1], z (N, Z) -> sketch (N, 1, R, R) in [0, 1], whatever other latents were given `before`."""
 
     def __init__(self, resolution: int, z_dim: int, width: int) -> None:
         super().__init__()
@@ -58,5 +58,5 @@ class StickUNet(nn.Module):
             x = torch.cat([up(x), levels.pop()], dim=1)
         return self.last(x).float()  # type: ignore[no-any-return]
 
-    def forward(self, pose: Tensor, z: Tensor) -> Tensor:
+    def forward(self, pose: Tensor, z: Tensor, before: Tensor | None = None) -> Tensor:  # noqa: ARG002
         return 1 - self.logits(draw_sticks(pose, self.resolution), z).sigmoid()

@@ -78,6 +78,7 @@ def misfit_of(found: Tensor, wanted: Tensor) -> Tensor:
 def pose_rows(sketcher: nn.Module, shown: Batch, z: Tensor) -> NDArray[np.uint8]:
     """Each row: the pose, what a mannequin in it looks like, sketches of it by several z (S, N, Z); two poses to a row."""
     poses = shown.poses.to(device())
-    sketches = [sketcher(poses, each.to(device())) for each in z]
+    latents = z.to(device())
+    sketches = [sketcher(poses, each, latents[:at]) for at, each in enumerate(latents)]
     columns = torch.stack([1 - draw_sticks(poses, shown.pictures.shape[-1]), 1 - ink_of(shown.pictures).to(device()), *sketches], dim=1)
     return grid(columns.flatten(0, 1) * 2 - 1, columns=2 * columns.shape[1])

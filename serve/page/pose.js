@@ -22,7 +22,7 @@ export class PoseTool {
   #release = null;
   #stage = null;
   #timeline;
-  #seed = 1;
+  #seed = 0;
   #traced = null; // object URL of the picture behind the joints
   #shown = null; // that picture's file, width and height
   #keeper;
@@ -94,7 +94,8 @@ export class PoseTool {
     byId("trace-clear").addEventListener("click", () => this.#trace(null));
     byId("pose-keep").addEventListener("click", () => this.#keep());
     byId("sketch-seeds").addEventListener("click", () => {
-      this.#seed = randomSeed();
+      const seed = randomSeed();
+      this.#seed = seed - (seed % this.#release.limits.sketches); // from there on no two are of the same drawing
       this.#askSketches();
     });
     document.addEventListener("keydown", (event) => {

@@ -140,6 +140,17 @@ def test_z_decides_among_looks_and_its_first_number_makes_heads_larger() -> None
     assert (sketcher.choose(STANDING, large[None]) % 8).item() < 4  # whatever it looks like, it would become much worse
 
 
+def test_no_drawing_is_taken_twice_of_one_pose_while_there_is_another() -> None:
+    poses = STANDING.expand(12, 11, 2) + torch.linspace(0, 1e-3, 12)[:, None, None]
+    sketcher = knowing(np.concatenate([drawn(poses[[n]], 0.04 + 0.008 * n) for n in range(12)]), poses)
+    z = torch.randn(1, 4).expand(8, 1, 4)  # alone, each would take the same
+    rows = [int(sketcher.choose(STANDING, each, z[:at])) for at, each in enumerate(z)]
+    assert rows[0] == sketcher.choose(STANDING, z[0])
+    assert len({row % 12 for row in rows}) == 8
+    lonely = knowing(drawn(STANDING), STANDING)
+    assert {int(lonely.choose(STANDING, each, z[:at])) % 1 for at, each in enumerate(z)} == {0}
+
+
 def test_the_first_number_of_z_makes_heads_larger() -> None:
     sketcher = knowing(drawn(STANDING, 0.1), STANDING)
 
@@ -295,7 +306,7 @@ def test_a_sketcher_deaf_to_its_latent_shows_no_variety(params: TrainSketcher) -
             super().__init__()
             self.heard = sketcher
 
-        def forward(self, poses: Tensor, z: Tensor) -> Any:
-            return self.heard(poses, torch.zeros_like(z))
+        def forward(self, poses: Tensor, z: Tensor, before: Tensor) -> Any:
+            return self.heard(poses, torch.zeros_like(z), before)
 
     assert sketch_metrics(Deaf(), batch.poses, truth, seed=0)["variety"] == 0

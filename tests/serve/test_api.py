@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from tiny_release import FAMILIES, NOTE, SLIDERS, UNSURE, make_release
+from torch import Tensor
 
 from drawing.mannequin import LOOKS, projection, render, sample_mannequin
 from drawing.stick import STYLES, draw_stick, sample_style
@@ -20,6 +21,7 @@ from genga.pictures import encode_png
 from genga.release import Release
 from genga.skeleton import JOINTS, LIMBS, J
 from genga.tags import columns, flags, groups
+from models.networks.sketcher import Sketcher
 from serve.app import create_app
 from serve.engine import facing_us
 from serve.schemas import MAX_CHARACTERS, MAX_JSON_BYTES, MAX_SKETCHES, NUM_NEAREST, PICTURE_LIMITS, UPSCALE_LIMITS
@@ -292,6 +294,21 @@ def test_a_pose_gives_sketches_and_the_nearest_figures(client: TestClient) -> No
     assert len(distances) == NUM_NEAREST and distances == sorted(distances)
     assert {figure["licence"] for figure in found["nearest"]} == {"CC0-1.0"}
     assert client.post("/api/sketch", json={"pose": STANDING, "count": 1, "seed": 6}).json()["sketches"] == found["sketches"][1:2]
+
+
+def test_sketches_side_by_side_are_of_different_drawings(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    bent, rows = Sketcher.bent, []
+
+    def remembering(self: Sketcher, chosen: Tensor, *args: Any) -> Tensor:
+        rows.append(int(chosen) % len(self.poses))
+        return bent(self, chosen, *args)
+
+    monkeypatch.setattr(Sketcher, "bent", remembering)
+    for seed in (0, 8, 2**32 - 8):
+        reply = client.post("/api/sketch", json={"pose": STANDING, "count": 8, "seed": seed})
+        assert reply.status_code == 200 and len(set(rows[-8:])) == 8
+    alone = client.post("/api/sketch", json={"pose": STANDING, "seed": 2**32 - 3}).json()["sketches"]
+    assert alone == reply.json()["sketches"][5:6]
 
 
 def test_the_pose_of_a_gallery_figure_finds_it_first_and_its_mirror_image_flipped(client: TestClient, release_dir: Path) -> None:
