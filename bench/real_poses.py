@@ -21,9 +21,10 @@ def with_profiles(*names: str) -> dict[str, Any]:
     return document
 
 
-def pose_folders(scratch: Path) -> tuple[Path, Path]:
-    """`poses` with the real ones and an empty `own`, as draw_figures reads them."""
+def pose_folders(scratch: Path, invented: bool = False) -> tuple[Path, Path]:
+    """`poses` with the real ones, or with none, and an empty `own`, as draw_figures reads them."""
     (scratch / "poses").mkdir()
     (scratch / "own").mkdir()
-    shutil.copy(REAL, scratch / "poses")
+    if not invented:
+        shutil.copy(REAL, scratch / "poses")
     return scratch / "poses", scratch / "own"

@@ -13,6 +13,7 @@ from browsing import Watch, across, decoded, drag, expect_other, expect_picture,
 from playwright.sync_api import Browser, Locator, Page, Response, Route, expect
 
 from genga.skeleton import JOINTS, STICKS, J, normalise
+from serve.schemas import MAX_SKETCHES
 
 NECK, ELBOW, WRIST, HIP = J["neck"], J["l_elbow"], J["l_wrist"], J["hip"]
 # an arm bent at a right angle, bones of 0.15; nothing near the edges
@@ -406,6 +407,8 @@ def test_everything_is_reached_and_done_by_keys(genga: Page, watch: Watch) -> No
     tab_to(genga, genga.get_by_role("button", name="Other seeds"))
     genga.keyboard.press("Enter")
     watch.quiet()
+    before, seed = (body["seed"] for body in watch.bodies("/api/sketch")[-2:])
+    assert seed != before and seed % MAX_SKETCHES == 0  # from there on none is of the same drawing
     tab_to(genga, genga.get_by_role("button", name="Download sketch").first)
     with genga.expect_download() as download:
         genga.keyboard.press("Enter")
