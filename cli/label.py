@@ -154,7 +154,7 @@ def _push(args: argparse.Namespace, choose: Any, *, queue: bool, guess: bool) ->
     from labeling.account import HOME, Home, connect, one_sentence, url_of
     from labeling.pictures import entries, labeled
     from labeling.projects import ensure_project
-    from labeling.push import push
+    from labeling.push import push, unanswered
 
     params, home = load_params(), Home(HOME)
     url, engine = url_of(home), open_engine(RELEASE)
@@ -165,7 +165,8 @@ def _push(args: argparse.Namespace, choose: Any, *, queue: bool, guess: bool) ->
             client = connect(home)
             project = ensure_project(client, url, kind, home, params.label_studio)
             guesses = guesses_for(engine, kind) if guess else None
-            pushed = push(client, project, home, choose(kind, found, engine), guesses, params.label_studio, queue=queue)
+            chosen = choose(kind, unanswered(client, project, found), engine)
+            pushed = push(client, project, home, chosen, guesses, params.label_studio, queue=queue)
         print(f"{kind.name}: {pushed.created} new tasks, {pushed.reguessed} with a newer guess, {pushed.requeued} moved in the queue", flush=True)
         if guess and guesses is None:
             print(f"{kind.name}: without a guess, since {' and '.join(kind.families)} are not deployed yet; `genga repro` deploys them")

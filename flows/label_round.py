@@ -31,6 +31,7 @@ from labeling.account import HOME, Home
 from labeling.agreement import compare
 from labeling.exports import read_annotations
 from labeling.progress import Progress, Queues, newest_queues, progress_of
+from labeling.projects import KINDS
 from labeling.pull import pull
 
 ANNOTATIONS = Path("annotations")
@@ -87,13 +88,14 @@ def alone(home: Home) -> Iterator[bool]:
 
 @task(retries=NETWORK_RETRIES, retry_delay_seconds=NETWORK_DELAY_S)
 def queue_and_push(count: int, only: str | None) -> Queues:
-    """Through the command line: the order needs the deployed models, which flows do not import."""
+    """Those that are new. Through the command line: the order needs the deployed models, which flows do not import."""
+    before = newest_queues(Home(HOME))
     command = [sys.executable, "-m", "cli.main", "label", "queue", str(count), *(["--only", only] if only else [])]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     get_run_logger().info(done.stdout.strip())
     if done.returncode:
         raise GengaError(f"the queue was not written: {done.stderr.strip().splitlines()[-1]}")
-    return newest_queues(Home(HOME))
+    return {kind: number for kind, number in newest_queues(Home(HOME)).items() if number > before.get(kind, 0)}
 
 
 @task(retries=NETWORK_RETRIES, retry_delay_seconds=NETWORK_DELAY_S)
@@ -170,7 +172,7 @@ def label_round(
         if now is None:
             assert count is not None
             started = time.time()
-            now = keep(home, Round(count, enough or count, started, started + 3600 * hours, only, target))
+            now = keep(home, Round(count, enough or count * (1 if only else len(KINDS)), started, started + 3600 * hours, only, target))
         else:
             log.info("going on with the label round %s", now.name)
         _go_on(home, now, poll_seconds)

@@ -130,7 +130,7 @@ def read_result(result: Sequence[JsonObject], asks: Sequence[str] = ()) -> Said:
     if verdicts := verdicts_of(result):
         return Said({}, None, frozenset(), verdict_fault(verdicts), bad=BAD in verdicts)
     asked = [region for region in choices if region["from_name"] not in (SIGHT, VERDICT)]
-    labels = _no_where_not_ticked(asks) if asked and not points else {}
+    labels = _no_where_not_ticked(asks) if asked else {}
     for region in asked:
         labels |= _read_choices(region["from_name"], region["value"]["choices"])
     if not points:

@@ -193,6 +193,8 @@ def import_labels(path: Path, form: str, annotations_dir: Path) -> Path:
     found = read_labeled(path, form)
     if not found:
         raise DataError(f"{path} holds no pose and no tag that we know; see `genga label import --help`")
-    out = annotations_dir / f"{form}-{path.stem}.json"
-    write_whole(out, to_label_studio(found))
+    out, text = annotations_dir / f"{form}-{path.stem}.json", to_label_studio(found)
+    if out.is_file() and out.read_text(encoding="utf-8") != text:
+        raise DataError(f"{out} holds other labels of a file of the same name; rename {path.name} to add to them, or take {out.name} away first")
+    write_whole(out, text)
     return out

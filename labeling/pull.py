@@ -1,6 +1,7 @@
 """Label Studio -> annotations/: what people have said so far, as one snapshot for each project, in Label Studio's own JSON.
 
     annotations/project-<id>.json          the tasks that have annotations: their data, annotations, and a link to each
+    annotations/project-<id>-<hash>.json   the same of a Label Studio that was there before and is no more
     annotations/review.json                corrections made on the page of `genga serve`; see labeling/review.py
     annotations/revisions/                 every snapshot that ever was, by its sha256, and `revisions.jsonl`, one line for each change
     annotations/revisions/seen-<id>.json   task -> when it was last changed, as of the last pull: only what is newer is asked for again
@@ -74,6 +75,11 @@ def pull(annotations_dir: Path, home: Home, *, offline: bool = False) -> Pulled:
 def _snapshot(client: Any, project: Project, path: Path, revisions_dir: Path, emails: Mapping[int, str]) -> tuple[str, tuple[int, int, int]]:
     """The whole project as it is now, and how many tasks were added, changed and removed since the last pull."""
     seen_path, got_path = (revisions_dir / f"{name}-{project.id}.{kind}" for name, kind in (("seen", "json"), ("got", "jsonl")))
+    if _is_anothers(client, project, path):
+        kept = path.rename(path.with_name(f"{path.stem}-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}.json"))
+        seen_path.unlink(missing_ok=True)
+        got_path.unlink(missing_ok=True)
+        log.warning("%s was pulled from another Label Studio, whose project had the same number; its labels stay in %s", path.name, kept.name)
     before = {str(task["id"]): task for task in _read_json(path, [])}
     seen: Seen = _read_json(seen_path, {}) if before else {}
     now = _times(client, project)
@@ -97,6 +103,12 @@ def _snapshot(client: Any, project: Project, path: Path, revisions_dir: Path, em
     _write(seen_path, json.dumps({id_: now[id_] for id_ in tasks}, indent=0))
     got_path.unlink()
     return text, counts
+
+
+def _is_anothers(client: Any, project: Project, path: Path) -> bool:
+    """Whether all that was pulled there was said before this project was made: a new Label Studio counts its projects from 1 again."""
+    said = [annotation["created_at"] for task in _read_json(path, []) for annotation in task["annotations"] if annotation["created_at"]]
+    return bool(said) and max(map(datetime.fromisoformat, said)) < client.projects.get(project.id).created_at
 
 
 def _times(client: Any, project: Project) -> Seen:

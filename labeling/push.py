@@ -5,7 +5,7 @@ What is there already gets what is new: a newer model's guess where nobody has l
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +73,7 @@ def push(
         reguessed = _guess_again(client, project, [(wanted[id_], task) for id_, task in old.items()], guesses, params.batch_size)
         if guesses and (created or reguessed):
             _show(client, project, guesses.version)
+        ask_today(client, project, [task for id_, task in there.items() if id_ not in places])
         requeued = _queue_again(client, project, [(task, places[id_]) for id_, task in old.items() if id_ in places])
     return Pushed(created, reguessed, requeued)
 
@@ -86,6 +87,12 @@ def present(client: Any, project: Project) -> dict[str, Present]:
         if isinstance(data.get("id"), str):
             found.setdefault(data["id"], Present(int(task.id), data, bool(task.total_annotations), _versions(task.predictions_model_versions)))
     return found
+
+
+def unanswered(client: Any, project: Project, entries: Sequence[Entry]) -> list[Entry]:
+    """Without the pictures that somebody has answered there, pulled or not, sure or not: they would take places in a queue and never be shown."""
+    answered = {id_ for id_, task in present(client, project).items() if task.labeled}
+    return [entry for entry in entries if entry.id not in answered]
 
 
 def _versions(told: Any) -> frozenset[str]:
@@ -151,6 +158,13 @@ def _show(client: Any, project: Project, version: str) -> None:
 
 def _asks(project: Project) -> JsonObject:
     return {"asks": tags.flags()} if project.kind.name == "tags" else {}
+
+
+def ask_today(client: Any, project: Project, tasks: Iterable[Present]) -> None:
+    """What nobody has labeled yet will be answered on today's screen: a box of a new tag that stays empty is then a no."""
+    for task in tasks:
+        if not task.labeled and task.data != (data := task.data | _asks(project)):
+            client.tasks.update(str(task.task), data=data)
 
 
 def _queue_again(client: Any, project: Project, places: Sequence[tuple[Present, str]]) -> int:

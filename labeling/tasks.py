@@ -102,10 +102,10 @@ def _flag_score(guess: TagGuess) -> float:
 
 
 def label_regions(labels: Labels) -> list[JsonObject]:
-    """What is known of a picture's tags, as the tags screen would hold it."""
-    ticked = [flag for flag in tags.flags() if labels.get(flag)]
+    """What is known of a picture's tags, as the tags screen would hold it; a no alone is an answer too, with no box ticked."""
+    known = [flag for flag in tags.flags() if flag in labels]
     groups = [_choices(group, [str(labels[group])]) for group in tags.groups() if group in labels]
-    return [*groups, *([_choices(FLAGS, ticked)] if ticked else [])]
+    return [*groups, *([_choices(FLAGS, [flag for flag in known if labels[flag]])] if known else [])]
 
 
 def _choices(name: str, values: list[str]) -> JsonObject:

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prefect.logging import disable_run_logger
+
+from flows import label_round
 
 Shell = Callable[..., subprocess.CompletedProcess[str]]
 PREFECT = (sys.executable, "-m", "prefect")
@@ -134,3 +137,11 @@ def test_deployments_are_scheduled_and_one_runs_to_its_end(finished: Path, shell
     assert sorted(str(task["name"]) for task in tasks) == ["draw_faces", "import_faces", "labels"]
     status = json.loads(shell(sys.executable, "-m", "dvc", "status", "--json", "labels", cwd=finished).stdout)
     assert status == {}
+
+
+def test_a_label_round_waits_for_what_it_queued_and_for_no_earlier_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = iter([{"poses": 1, "tags": 1}, {"poses": 1, "tags": 2}])
+    monkeypatch.setattr(label_round, "newest_queues", lambda _: next(told))
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 0, "", ""))
+    with disable_run_logger():
+        assert label_round.queue_and_push.fn(100, None) == {"tags": 2}

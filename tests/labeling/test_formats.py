@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,6 +50,28 @@ def test_an_import_lands_among_the_annotations(tmp_path: Path, form: str) -> Non
     out = import_labels(tmp_path / "in", form, tmp_path / "annotations")
     assert out.name == f"{form}-in.json"
     same(labeled_of(read_exports([out]).annotations), POSED)
+
+
+def test_an_import_of_another_file_of_the_same_name_takes_nothing_away(tmp_path: Path) -> None:
+    (tmp_path / "annotations").mkdir()
+    for folder, found in (("one", POSED), ("two", TAGGED)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "annotations.xml").write_text(WRITERS["cvat"](found))
+    out = import_labels(tmp_path / "one" / "annotations.xml", "cvat", tmp_path / "annotations")
+    assert import_labels(tmp_path / "one" / "annotations.xml", "cvat", tmp_path / "annotations") == out
+    with pytest.raises(DataError, match="holds other labels of a file of the same name"):
+        import_labels(tmp_path / "two" / "annotations.xml", "cvat", tmp_path / "annotations")
+    same(labeled_of(read_exports([out]).annotations), POSED)
+
+
+@pytest.mark.parametrize("pose", [None, POSED[0].pose])
+@pytest.mark.parametrize("form", ["label-studio", "cvat"])
+def test_a_no_alone_is_an_answer(tmp_path: Path, form: str, pose: Any) -> None:
+    said = Labeled("a" * 64, "ann", (300, 200), {"glasses": False}, pose)
+    (tmp_path / "in").write_text(WRITERS[form]([said]))
+    out = tmp_path / "in" if form == "label-studio" else import_labels(tmp_path / "in", form, tmp_path)
+    (read,) = read_exports([out]).annotations
+    assert read.labels == {"glasses": False} and (read.pose is None) == (pose is None)
 
 
 def test_coco_is_in_pixels_with_visibility_and_one_based_sticks() -> None:

@@ -6,6 +6,7 @@ import stat
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from labeling.exports import read_exports, write_tasks
 from labeling.pictures import Entry
 from labeling.projects import KINDS, Project, ensure_project, labeling_url
 from labeling.pull import Pulled, pull
-from labeling.push import Guesses, present, push
+from labeling.push import Guesses, present, push, unanswered
 from labeling.tasks import PoseGuess, TagGuess, label_regions, pose_regions
 from stages.labels import labels
 
@@ -218,6 +219,20 @@ def test_a_newer_models_guess_replaces_the_older_one_where_nobody_has_labeled(st
     assert versions == {pictures[0].id: {"tagger/1"}, pictures[1].id: {"tagger/2"}, pictures[2].id: {"tagger/2"}}
 
 
+def test_what_waits_is_asked_todays_questions_and_what_is_answered_is_not_chosen_again(
+    studio: Studio, first: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, pictures = studio.fresh("tags"), noise(3, 20)
+    pushed(studio, project, pictures, None)
+    unsure = [{"id": "v", "from_name": "verdict", "to_name": "image", "type": "choices", "value": {"choices": ["unsure"]}}]
+    say(first, present(studio.client, project)[pictures[0].id].task, unsure)
+    assert unanswered(studio.client, project, pictures) == pictures[1:]
+    monkeypatch.setattr(tags, "flags", lambda: ["glasses", "wings"])
+    assert pushed(studio, project, pictures[:2], None, queue=False) == (0, 0, 0)
+    asks = {id_: task.data["asks"] for id_, task in present(studio.client, project).items()}
+    assert [("wings" in asks[picture.id], "smile" in asks[picture.id]) for picture in pictures] == [(False, True), (True, False), (True, False)]
+
+
 def test_regions_carry_scores_and_the_model(studio: Studio, first: httpx.Client) -> None:
     project = studio.fresh("poses")
     (figure,), poses = figures(1, 6)
@@ -357,6 +372,24 @@ def test_changed_and_deleted_answers_are_followed_and_every_change_is_a_revision
         kept = tmp_path / "annotations" / "revisions" / f"project-{project.id}-{revision['files'][snapshot.name][:12]}.json"
         assert kept.is_file()
     assert (tmp_path / "annotations" / "revisions" / f"project-{project.id}-{revisions[0]['files'][snapshot.name][:12]}.json").read_bytes() == before
+
+
+def test_labels_of_a_label_studio_that_is_no_more_stay(studio: Studio, first: httpx.Client, tmp_path: Path) -> None:
+    studio.fresh("poses")
+    project, (old, new) = studio.fresh("tags"), noise(2, 21)
+    made = studio.client.projects.get(project.id).created_at
+    snapshot = tmp_path / "annotations" / f"project-{project.id}.json"
+    snapshot.parent.mkdir()
+    answer = {"id": 1, "result": label_regions({"hair_color": "pink"}), "created_at": (made - timedelta(days=1)).isoformat()}
+    snapshot.write_text(json.dumps([{"id": 7, "data": {"id": old.id, "image": "x"}, "annotations": [answer]}]))
+    assert pulled(studio, tmp_path).removed == 0
+    assert not snapshot.is_file()
+    pushed(studio, project, [new], None)
+    say(first, present(studio.client, project)[new.id].task, label_regions({"hair_color": "blue"}))
+    assert pulled(studio, tmp_path).added == 1
+    assert pulled(studio, tmp_path).removed == 0
+    found = tables(tmp_path)[1]
+    assert (found[old.id, "hair_color"], found[new.id, "hair_color"]) == ("pink", "blue")
 
 
 def test_only_what_changed_is_asked_for_and_a_killed_pull_goes_on(

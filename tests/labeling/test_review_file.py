@@ -39,8 +39,9 @@ def test_a_pull_without_a_server_takes_the_newest_correction_of_each_person(tmp_
     np.testing.assert_allclose(said["ben", False].pose, POSE)  # type: ignore[arg-type]
     assert not pulled(tmp_path).is_new
     with review.open("a") as file:
-        file.write(line(by="cat", labels={"glasses": True}) + '{"id": "cut')
+        file.write(line(by="cat", labels={"glasses": False}) + '{"id": "cut')
     assert pulled(tmp_path).revision == 2
+    assert [each.labels for each in read_exports([tmp_path / "review.json"]).annotations if each.annotator == "cat"] == [{"glasses": False}]
 
 
 @pytest.mark.parametrize(
