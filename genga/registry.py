@@ -34,6 +34,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 CHAMPION, CHALLENGER = "champion", "challenger"
 PROMOTIONS = "promotions"
+GATE = "gate"  # who promotes where no person does
 SEND_SECONDS, RETRY_SECONDS = 2.0, 60.0  # metrics wait this long and are sent together; after a failure the next try waits longer
 # unless the environment says otherwise
 SETTINGS = {
@@ -434,11 +435,13 @@ class Registry:
         return self._write(family, "veto", number, who, why)
 
     def vetoed(self, family: str) -> dict[str, Promotion]:
-        """Versions that people turned down, with the line that says so: vetoed, or rolled back from."""
+        """Versions that people turned down, with the line that says so: vetoed, rolled back from, or left for an older one."""
         turned_down: dict[str, Promotion] = {}
         for entry in self.history(family):
             if entry.kind == "promote":
                 turned_down.pop(entry.to, None)
+                if entry.who != GATE and entry.was is not None and int(entry.to) < int(entry.was):
+                    turned_down[entry.was] = entry
             elif entry.kind == "veto":
                 turned_down[entry.to] = entry
             elif entry.was is not None:

@@ -88,6 +88,17 @@ def step_on(part: int) -> Any:
     return nullcontext() if size() == 1 else _WholeBatch()
 
 
+@contextmanager
+def fewer(part: int) -> Iterator[None]:
+    """Inside, the whole batch is smaller: this process has `part` pictures of it."""
+    global _part
+    before, _part = _part, part
+    try:
+        yield
+    finally:
+        _part = before
+
+
 def first_then_others(do: Callable[[], Any]) -> Any:
     """What the first process may tidy up, the others then find tidy."""
     done = do() if rank() == 0 else None

@@ -9,6 +9,7 @@ writes  reports/metrics.json   {family: {"metrics": {...}, "protocol": {...}}}
 import argparse
 import logging
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 from genga.documents import write_json
@@ -24,8 +25,9 @@ log = logging.getLogger(__name__)
 COLLAPSED = 0.5  # of the samples stand closer together than 99 of 100 real faces do
 
 
-def evaluate(params: Evaluate, weights_dir: Path, data: Data, reports_dir: Path) -> None:
-    families = trained_families(weights_dir)
+def evaluate(params: Evaluate, faces: Collection[str], weights_dir: Path, data: Data, reports_dir: Path) -> None:
+    """`faces`: the families of train_face."""
+    families = trained_families(weights_dir, faces)
     judge = Judge(params, data, weights_dir / "tagger", weights_dir / "figure-pose")
     partial_dir = reports_dir.with_name(reports_dir.name + ".partial")
     shutil.rmtree(partial_dir, ignore_errors=True)
@@ -48,7 +50,7 @@ def main() -> None:
         parser.add_argument(name, type=Path)
     args = parser.parse_args()
     data = Data(args.faces_dir, args.tagged_dir, args.sample_dir, args.labels_dir, args.figures_dir)
-    evaluate(load_params().evaluate, args.weights_dir, data, args.reports_dir)
+    evaluate(load_params().evaluate, load_params().train_face.keys(), args.weights_dir, data, args.reports_dir)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from genga.documents import write_json
 from genga.errors import ParamsError
 from genga.params import TrainFace, WatchCollapse
 from genga.pictures import encode_png
+from genga.store import Store
 from models.export import read_card
 from models.metrics.collapse import drawn, read_curve
 from models.metrics.plots import pixels_of
@@ -40,11 +41,11 @@ def gamma_sweep(
         raise ParamsError(f"{family} in params.yaml is {params.model.arch}, expected began: only BEGAN has a gamma; see `genga profile began`")
     if wrong := [gamma for gamma in gammas if not 0 < gamma <= 1]:
         raise ParamsError(f"gamma {wrong[0]:g} was found, expected more than 0 and at most 1; give other values")
-    scores = {}
+    scores, data_id = {}, Store(prepared_dir).data_id
     for gamma in sorted(set(gammas)):
         with_gamma = TrainFace.model_validate(params.model_dump() | {"began": params.began.model_dump() | {"gamma": gamma}})
         weights_dir = out_dir / f"{gamma:g}"
-        if not _is_trained(weights_dir, with_gamma):
+        if not _is_trained(weights_dir, with_gamma, data_id):
             train_face(family, with_gamma, watch, prepared_dir, out_dir / f"{gamma:g}-run", weights_dir)
         scores[f"{gamma:g}"] = judge.score(family, weights_dir)
     found = {gamma: score.metrics for gamma, score in scores.items()}
@@ -55,8 +56,11 @@ def gamma_sweep(
     return found
 
 
-def _is_trained(weights_dir: Path, params: TrainFace) -> bool:
-    return (weights_dir / "card.json").is_file() and read_card(weights_dir)["training"] == params.model_dump()
+def _is_trained(weights_dir: Path, params: TrainFace, data_id: str) -> bool:
+    if not (weights_dir / "card.json").is_file():
+        return False
+    card = read_card(weights_dir)
+    return bool(card["training"] == params.model_dump() and card["data"]["id"] == data_id)
 
 
 def _picture(family: str, scores: dict[str, Score], side: int) -> Pictures:

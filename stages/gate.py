@@ -4,8 +4,8 @@ reads   data/registry/registered.json, data/faces/prepared/, data/faces/tagged/,
 writes  data/registry/gate.json   {family: {"champion", "challenger", "promoted", "why", "scores"}}, and the registry's record
 
 Faces are compared by the features of this run's tagger, whoever made them; of numbers that were not measured alike, such as those of pictures of
-another size, none decides, and the champion stays. A version that people rolled back from, or vetoed, is not promoted
-here again. A face generator or a tagger that learned from other sources than its challenger does not stay for its numbers:
+another size, none decides, and the champion stays. A version that people rolled back from, vetoed, or left for an older one is not
+promoted here again. A face generator or a tagger that learned from other sources than its challenger does not stay for its numbers:
 it knows other people's pictures.
 """
 
@@ -21,13 +21,12 @@ from genga.errors import CheckpointError, DataError, ParamsError
 from genga.params import Evaluate, GateRule, load_params
 from genga.progress import progress
 from genga.protocols import difference
-from genga.registry import Registry, Version
+from genga.registry import GATE, Registry, Version
 from models.export import Card, read_card
 from models.kinds import kind_of
 from models.metrics.scores import Score
 from stages.judge import Data, Judge
 
-WHO = "gate"
 BOUND_TO_PICTURES = ("face", "tagger")  # with other sources these do another job, whatever their numbers
 
 
@@ -49,7 +48,7 @@ def gate(rules: dict[str, GateRule], params: Evaluate, registered_path: Path, da
     for family in progress(sorted(challengers), what="gate", unit="families"):
         decision = contest.decide(family)
         if decision.promoted:
-            registry.promote(family, decision.challenger, WHO, decision.why)
+            registry.promote(family, decision.challenger, GATE, decision.why)
         decisions[family] = asdict(decision)
     write_json(gate_path, decisions)
 

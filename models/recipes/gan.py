@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from genga.params import Adversarial, Growth, Style, WarmUp
+from models import parallel
 from models.augment import Probability, augment
 from models.batches import to_signed
 from models.descent import descend, squared_slope
@@ -128,10 +129,11 @@ class GanRecipe(Resumable):
                 loss = F.softplus(-self._judged(made, tags=tags, level=level)[0]).mean()
         scalars = {"g_loss": loss.item()}
         if self._path_length and self._path_length.is_due(step):
-            ws = self._latents(max(1, len(real) // SHRINK), tags).requires_grad_()
-            penalty, scalars["path_length"] = self._path_length.penalty(
-                type(self.G).synthesis(self.G, ws, *level), ws
-            )  # differentiated twice: never compiled
+            count = max(1, len(real) // SHRINK)
+            with parallel.fewer(count):
+                ws = self._latents(count, None if tags is None else tags[::SHRINK]).requires_grad_()
+                made = type(self.G).synthesis(self.G, ws, *level)  # differentiated twice: never compiled
+                penalty, scalars["path_length"] = self._path_length.penalty(made, ws)
             loss = loss + penalty
         descend(loss, self._g_optimizer)
         return scalars

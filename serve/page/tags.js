@@ -35,10 +35,20 @@ export class TagTool {
     byId("tags-who").addEventListener("change", () => remember(WHO, byId("tags-who").value.trim()));
   }
 
+  /** A release that asks the same leaves what a person has corrected so far. */
   open(release) {
+    const asked = JSON.stringify([this.#release?.groups, this.#release?.flags]);
     this.#release = release;
-    const groups = Object.entries(release.groups).map(([name, values]) => group(name, "radio", values));
-    byId("tags-questions").replaceChildren(...groups, group("flags", "checkbox", release.flags));
+    if (JSON.stringify([release.groups, release.flags]) === asked) return;
+    this.#ask();
+    if (this.#file) this.#reader.ask(this.#file);
+  }
+
+  /** Nothing is said yet: what nobody answers stays unknown. */
+  #ask() {
+    const groups = Object.entries(this.#release.groups).map(([name, values]) => group(name, "radio", values));
+    byId("tags-questions").replaceChildren(...groups, group("flags", "checkbox", this.#release.flags));
+    for (const box of byId("tags-questions").querySelectorAll("[type=checkbox]")) box.indeterminate = true;
   }
 
   async #open() {
@@ -51,8 +61,10 @@ export class TagTool {
       return;
     }
     this.#file = file;
+    this.#reader.cancel();
+    this.#ask();
     const url = URL.createObjectURL(file);
-    await show(byId("tags-picture"), url);
+    byId("tags-picture").hidden = !(await show(byId("tags-picture"), url));
     byId("tags-keep").disabled = false;
     this.#reader.ask(file);
   }

@@ -39,7 +39,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "stylegan2": {
         "faces": "tagged",
         "model": STYLEGAN2,
-        "style": {"mixing": 0.5, "path_weight": 0.0, "path_interval": 4, "residual": False},
+        "style": {"mixing": 0.5, "path_weight": 2.0, "path_interval": 4, "residual": False},
         "adapt": {"target": 0.6, "kimg": 0.1},
         "training": PARAMS["training"] | {"batch_size": 12, "total_kimg": 0.12},  # 6 a process: not whole groups of minibatch stddev
         "warm_up": {"kimg": 0.024, "lr": 0.005, "kl_weight": 0.0001},

@@ -105,6 +105,28 @@ def test_tags_are_corrected_on_the_page(genga: Page, page_review: Path) -> None:
     assert not {"blush", "eye_color"} & set(said["labels"])  # nobody has said anything about what the tagger is not sure of
 
 
+def test_what_a_person_has_corrected_outlives_an_outage_and_no_picture_takes_anothers_tags(page: Page, page_server: str) -> None:
+    page.goto(page_server)
+    expect(page.locator("#character-picture")).to_be_visible()
+    page.get_by_role("tab", name="Tags").click()
+    upload(page, "#tags-file", "face.png", PNG)
+    expect(page.locator("#tags-made")).to_contain_text("tagger/")
+    aqua = page.get_by_role("group", name="Hair colour").get_by_label("Aqua")
+    aqua.check()
+    page.route("**/api/release", lambda route: route.abort())
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.locator("#banner")).to_be_visible()
+    page.unroute("**/api/release")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.locator("#banner")).to_be_hidden()
+    expect(aqua).to_be_checked()
+    page.route("**/api/tags", lambda route: route.abort())
+    upload(page, "#tags-file", "other.png", png(24, 24))
+    expect(page.locator("#tags-message")).not_to_be_empty()
+    expect(page.locator("#tags-questions").get_by_role("radio", checked=True)).to_have_count(0)
+    expect(page.get_by_role("checkbox", name="Glasses")).to_be_checked(indeterminate=True)
+
+
 def test_a_pose_is_corrected_on_the_page_in_shares_of_its_own_picture(posing: Page, page_review: Path) -> None:
     """A wide picture stands in the middle of the square stage; what is kept is in the picture's own width and height."""
     expect(posing.get_by_role("button", name="Keep as a correction")).to_have_count(0)

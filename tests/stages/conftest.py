@@ -47,7 +47,7 @@ def register_all(world: "World", registry: Registry) -> Path:
     from stages.register import register
 
     folders = (world.root / name for name in ("weights", "directions", "gallery", "labels", "reports"))
-    register(*folders, world.root / "registered.json", registry)
+    register(world.params.train_face, *folders, world.root / "registered.json", registry)
     return world.root / "registered.json"
 
 

@@ -21,7 +21,7 @@ from stages.judge import Judge, held_out
 @pytest.fixture(scope="module")
 def reports(shared_world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     reports_dir = tmp_path_factory.mktemp("evaluated") / "reports"
-    evaluate(shared_world.params.evaluate, shared_world.weights_dir, shared_world.data, reports_dir)
+    evaluate(shared_world.params.evaluate, shared_world.params.train_face, shared_world.weights_dir, shared_world.data, reports_dir)
     return reports_dir
 
 
@@ -120,7 +120,7 @@ def test_a_file_in_inception_s_place_that_is_none_is_refused_with_what_was_found
 
 
 def test_the_same_weights_give_the_same_bytes(reports: Path, shared_world: World, tmp_path: Path) -> None:
-    evaluate(shared_world.params.evaluate, shared_world.weights_dir, shared_world.data, tmp_path / "again")
+    evaluate(shared_world.params.evaluate, shared_world.params.train_face, shared_world.weights_dir, shared_world.data, tmp_path / "again")
     assert {path.name: path.read_bytes() for path in reports.iterdir()} == {path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()}
 
 
@@ -193,10 +193,17 @@ def test_a_generator_of_a_size_that_the_faces_lack_is_refused(world: World) -> N
         judge_of(world).score("dcgan32", model_dir)
 
 
+def test_what_an_earlier_params_yaml_trained_is_left_alone(world: World, tmp_path: Path) -> None:
+    write_model(world.weights_dir, "dcgan32", 0, resolution=16)  # the faces have no pictures of this size
+    evaluate(world.params.evaluate, ["stylegan2"], world.weights_dir, world.data, tmp_path / "reports")
+    found = json.loads((tmp_path / "reports" / "metrics.json").read_text())
+    assert "dcgan32" not in found and {"tagger", "sketcher", "stick-pose"} <= set(found)
+
+
 def test_no_weights_is_said_and_leaves_no_reports(world: World, tmp_path: Path) -> None:
     (tmp_path / "weights").mkdir()
     with pytest.raises(DataError, match="no trained family"):
-        evaluate(world.params.evaluate, tmp_path / "weights", world.data, tmp_path / "reports")
+        evaluate(world.params.evaluate, world.params.train_face, tmp_path / "weights", world.data, tmp_path / "reports")
     assert not (tmp_path / "reports").exists()
 
 

@@ -48,6 +48,12 @@ def test_each_gamma_is_trained_once_judged_and_drawn(world: World, tmp_path: Pat
     monkeypatch.setattr("stages.gamma_sweep.train_face", lambda *_: pytest.fail("trained again"))
     assert gamma_sweep("began32", params, world.params.watch_collapse, [0.3, 0.9], judge, world.data.faces_dir, tmp_path) == found
 
+    card = json.loads((tmp_path / "0.9" / "card.json").read_text())
+    card["data"]["id"] = "that of other faces"
+    (tmp_path / "0.9" / "card.json").write_text(json.dumps(card))
+    with pytest.raises(pytest.fail.Exception, match="trained again"):
+        gamma_sweep("began32", params, world.params.watch_collapse, [0.9], judge, world.data.faces_dir, tmp_path)
+
 
 def test_other_families_have_no_gamma(world: World, tmp_path: Path) -> None:
     stylegan2 = world.params.train_face["stylegan2"]

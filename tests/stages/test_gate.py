@@ -103,6 +103,16 @@ def test_a_version_that_people_rolled_back_from_does_not_come_back_by_itself(dec
     assert decide()["upscaler"]["why"] == "it is champion already"
 
 
+@pytest.mark.usefixtures("begun")
+def test_a_person_who_names_an_older_version_is_not_overruled(decide: Decide, registry: Registry, world: World) -> None:
+    good_upscaler(world)
+    decide()
+    registry.promote("upscaler", "1", "ann", "it blurs")
+    again = decide()["upscaler"]
+    assert not again["promoted"] and again["why"] == "turned down by ann: it blurs"
+    assert champions(registry)["upscaler"] == "1"
+
+
 def test_a_vetoed_first_version_leaves_the_family_without_a_champion(decide: Decide, registered: Callable[[], Path], registry: Registry) -> None:
     registered()
     registry.veto("upscaler", "1", "bob", "licence")
