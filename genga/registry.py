@@ -129,14 +129,28 @@ def _told(method: "Callable[Concatenate[Registry, P], T]") -> "Callable[Concaten
 class TrackedRun:
     """One training's MLflow run. Once open it never stops the training: what cannot be sent is said, and metrics are kept and sent later."""
 
-    def __init__(self, client: Any, run_id: str, last_step: int, state_path: Path) -> None:
-        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-
-        self._client, self.run_id = client, run_id
-        self._system = SystemMetricsMonitor(run_id, tracking_uri=client.tracking_uri)  # read here, with the rest, not by a thread of its own
-        self._last_step, self._state_path = last_step, state_path
+    def __init__(self, client: Any, run_id: str, last_step: int, state_path: Path, begin: Callable[[], str]) -> None:
+        """`begin`: makes another run of the same params and data, and says its id."""
+        self._client, self._last_step, self._state_path, self._begin = client, last_step, state_path, begin
+        self._tell(run_id)
         self._waiting: list[Any] = []
         self._next_send = time.monotonic() + SEND_SECONDS
+
+    def _tell(self, run_id: str) -> None:
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        self.run_id = run_id
+        self._system = SystemMetricsMonitor(run_id, tracking_uri=self._client.tracking_uri)  # read here, with the rest, not by a thread of its own
+
+    def afresh(self) -> None:
+        """The training starts at 0: what a killed one has told, with other code or labels perhaps, stays in a run of its own."""
+        if self._last_step >= 0:
+            self._try("a new run", self._change)
+
+    def _change(self) -> None:
+        self._client.set_terminated(self.run_id, "KILLED")
+        self._tell(self._begin())
+        self._last_step = -1
 
     def log(self, scalars: Mapping[str, float], cur_nimg: int) -> None:
         """The step is cur_nimg. Steps that this run has seen before it was killed are left out: they would be the same numbers."""
@@ -246,15 +260,18 @@ class Registry:
         from mlflow.entities import Param
 
         expected = {"uri": self.uri, "params": params, "data_id": data_id}
-        run_id = self._unfinished(state_path, expected)
-        if run_id is None:
+
+        def begin() -> str:
             run_id = self._new_run(family, {"data_id": data_id})
             entries = [Param(name, value[:6000]) for name, value in params.items()]
             for start in range(0, len(entries), 100):
                 self.client.log_batch(run_id, params=entries[start : start + 100])
             state_path.parent.mkdir(parents=True, exist_ok=True)
             state_path.write_text(json.dumps({"run_id": run_id, **expected}), encoding="utf-8")
-        return TrackedRun(self.client, run_id, self._last_step(run_id), state_path)
+            return run_id
+
+        run_id = self._unfinished(state_path, expected) or begin()
+        return TrackedRun(self.client, run_id, self._last_step(run_id), state_path, begin)
 
     def _unfinished(self, state_path: Path, expected: dict[str, Any]) -> str | None:
         from mlflow.exceptions import MlflowException

@@ -62,6 +62,7 @@ class Resumable(ABC):
 
 
 class Tracker(Protocol):
+    def afresh(self) -> None: ...
     def log(self, scalars: Scalars, cur_nimg: int) -> None: ...
     def picture(self, path: Path) -> None: ...
     def file(self, path: Path) -> None: ...
@@ -161,6 +162,8 @@ class Journal:
         shutil.rmtree(self._samples_dir, ignore_errors=True)
         self._samples_dir.mkdir(parents=True)
         self._stats_path.write_bytes(b"")
+        if self._tracker:
+            self._tracker.afresh()
 
     def resume(self, state: dict[str, Any]) -> None:
         """Lines that were written after the checkpoint go: they come again."""

@@ -95,6 +95,20 @@ def test_a_killed_training_goes_on_in_the_same_run_and_no_step_is_there_twice(re
     assert [point.step for point in registry.client.get_metric_history(found["id"], "loss")] == [500, 1000]
 
 
+def test_a_killed_training_that_starts_at_0_again_gets_a_run_of_its_own(registry: Registry, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    with registry.tracking("dcgan32", {"lr": 0.1}, tmp_path / "run", data_id="d0") as run:
+        run.afresh()
+        run.log({"loss": 1.0}, 500)
+        assert json.loads((tmp_path / "run" / "mlflow_run").read_text())["run_id"] == run.run_id
+    new, old = registry.runs("dcgan32")
+    assert (new["id"], new["status"], new["metrics"]["loss"], new["params"]["lr"]) == (run.run_id, "FINISHED", 1.0, "0.1")
+    assert (old["status"], old["metrics"]["loss"]) == ("KILLED", 2.0)
+    with registry.tracking("dcgan32", {"lr": 0.2}, tmp_path / "run", data_id="d0") as first:
+        first.afresh()  # nothing to leave behind
+    assert len(registry.runs("dcgan32")) == 3
+
+
 @pytest.mark.parametrize("change", [{"params": {"lr": 0.2}}, {"data_id": "d1"}])
 def test_a_training_with_other_params_or_data_gets_a_run_of_its_own(registry: Registry, tmp_path: Path, change: dict[str, Any]) -> None:
     for call in ({"params": {"lr": 0.1}, "data_id": "d0"}, {"params": {"lr": 0.1}, "data_id": "d0"} | change):

@@ -232,6 +232,9 @@ def test_the_tracker_hears_of_every_line_and_picture(tmp_path: Path) -> None:
     heard: list[Any] = []
 
     class Ear:
+        def afresh(self) -> None:
+            heard.append("afresh")
+
         def log(self, scalars: dict[str, float], cur_nimg: int) -> None:
             heard.append((cur_nimg, sorted(scalars)))
 
@@ -239,7 +242,9 @@ def test_the_tracker_hears_of_every_line_and_picture(tmp_path: Path) -> None:
             heard.append(path.name)
 
     fit(Denoiser(), batch_at, TRAINING, tmp_path, what="denoise", fingerprint="a", tracker=Ear())
-    assert heard[:3] == [(8, ["loss", "rare"]), (16, ["loss", "rare"]), "00000.020.png"]
+    assert heard[:4] == ["afresh", (8, ["loss", "rare"]), (16, ["loss", "rare"]), "00000.020.png"]
+    fit(Denoiser(), batch_at, TRAINING, tmp_path, what="denoise", fingerprint="a", tracker=Ear())
+    assert heard.count("afresh") == 1  # it went on from its last checkpoint
 
 
 def test_a_fingerprint_follows_params_data_and_the_rest() -> None:
