@@ -33,7 +33,8 @@ class PathLength:
 
     def penalty(self, images: Tensor, ws: Tensor) -> tuple[Tensor, float]:
         """`images` (N, 3, R, R) made of `ws` (N, L, W). What to add to the loss, and the mean path length of these pictures."""
-        noise = torch.randn_like(images) / math.sqrt(images.shape[2] * images.shape[3])
+        # not randn_like, which fills pictures that are channels_last in another order than several processes do
+        noise = torch.randn(images.shape, device=images.device, dtype=images.dtype) / math.sqrt(images.shape[2] * images.shape[3])
         (slope,) = torch.autograd.grad((images * noise).sum(), ws, create_graph=True)
         lengths = slope.square().sum(dim=2).mean(dim=1).add(SMALLEST).sqrt()
         length = parallel.mean(lengths.detach().mean()).item()
