@@ -134,14 +134,15 @@ class Sketcher(nn.Module):
     def choose(self, pose: Tensor, z: Tensor, before: Tensor | None = None) -> Tensor:
         """(N,): rows as in near(). `before` (T, N, Z): what these latents chose, one after the other, is not chosen again while there is another."""
         rows = self.near(pose)
-        earlier = z[:0] if before is None else before
-        expected, best = self.expect(pose, rows).topk(min(BEST + len(earlier), rows.shape[1]), largest=False)
+        expected, best = self.expect(pose, rows).sort(dim=1)
         rows = rows.gather(1, best)
         drawings, worse = rows % len(self.poses), WORSE * (expected - expected[:, :1])
-        for at, each in enumerate((*earlier, z)):
+        free = torch.ones_like(rows, dtype=torch.bool)
+        for each in (*(() if before is None else before), z):
             alike = F.cosine_similarity(self.looks[drawings], each.expand_as(z)[:, None], dim=2)  # not the distance: it prefers what is usual
-            chosen = (alike - worse)[:, : BEST + at].argmax(dim=1, keepdim=True)
-            worse = worse.masked_fill(drawings == drawings.gather(1, chosen), torch.inf)
+            among = free & (free.cumsum(dim=1) <= BEST)
+            chosen = (alike - worse).masked_fill(~among, -torch.inf).argmax(dim=1, keepdim=True)
+            free &= drawings != drawings.gather(1, chosen)
         return rows.gather(1, chosen)[:, 0]
 
     def poses_of(self, rows: Tensor) -> Tensor:
