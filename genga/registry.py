@@ -148,9 +148,10 @@ class TrackedRun:
             self._try("a new run", self._change)
 
     def _change(self) -> None:
-        self._client.set_terminated(self.run_id, "KILLED")
+        before = self.run_id
         self._tell(self._begin())
         self._last_step = -1
+        self._client.set_terminated(before, "KILLED")
 
     def log(self, scalars: Mapping[str, float], cur_nimg: int) -> None:
         """The step is cur_nimg. Steps that this run has seen before it was killed are left out: they would be the same numbers."""
