@@ -182,6 +182,12 @@ def pleated(skirt: Array, tone: int, every: int) -> Iterator[Grid]:
     yield from ribbons(np.moveaxis(low[:, ::every], 1, 0) + OFF * out, out, P["skirt"], INK, THIN)
 
 
+def sash(skirt: Array, tone: int) -> Grid:
+    """Around the waist, over the top of a skirt."""
+    belt = skirt[1:3]
+    return Grid(belt + 0.03 * (belt - belt.mean(axis=1, keepdims=True)), P["skirt"], tone, shell=True)
+
+
 def bow(body: Body, cloth: Grid, spot: tuple[float, float], size: float) -> Iterator[Grid]:
     """Two loops and two ends; `size` in u."""
     u, left, down = size * body.build.pelvis, body.frames["chest"][:, 0], body.frames["chest"][:, 1]
@@ -263,8 +269,7 @@ def dress(body: Body, rng: Rng) -> Iterator[Grid]:
     yield from shirt(body, rings, float(rng.choice((0.0, 0.5, 1.92))), 0.1, TOP, slim=True)
     skirt = drape(body, rings[BELT], float(rng.uniform(0.8, 1.4)), float(rng.uniform(0.9, 1.6)), 0.02)
     yield from pleated(skirt, TOP, 8)
-    belt = skirt[1:3]
-    yield Grid(belt + 0.03 * (belt - belt.mean(axis=1, keepdims=True)), P["skirt"], TRIM, shell=True)
+    yield sash(skirt, TRIM)
     yield from legs(body, 0, 0, SHOES, float(rng.choice((0, 0.3))), slim=True)
 
 
@@ -303,8 +308,7 @@ def apron(body: Body, rng: Rng) -> Iterator[Grid]:
     yield from bow(body, front, (180, 14.5), float(rng.uniform(0.9, 1.6)))
     skirt = drape(body, rings[BELT], float(rng.uniform(0.6, 1.2)), float(rng.uniform(0.7, 1.4)), 0.02)
     yield from pleated(skirt, TOP, 8)
-    belt = skirt[1:3]
-    yield Grid(belt + 0.03 * (belt - belt.mean(axis=1, keepdims=True)), P["skirt"], WHITE, shell=True)
+    yield sash(skirt, WHITE)
     yield from legs(body, 0, 0, SHOES, float(rng.choice((0, 0.3, 1.1))), slim=True)
 
 
