@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 import yaml
 
+from genga.families import ALWAYS
+from genga.params import load_params
 from genga.pictures import encode_png
 from genga.release import Release
 from genga.store import Store
@@ -95,6 +97,12 @@ def test_each_stage_depends_on_exactly_the_modules_that_it_imports(finished: Pat
         missing, unused = files - declared, declared - files - may_meet
         assert not missing, f"{name} in dvc.yaml lacks the deps {sorted(missing)}"
         assert not unused, f"{name} in dvc.yaml names {sorted(unused)} and does not import it"
+
+
+def test_every_network_that_the_graph_makes_is_evaluated(finished: Path) -> None:
+    made = {path.name for path in (finished / "weights").iterdir() if path.is_dir()}
+    assert made == {*ALWAYS, *load_params(finished / "params.yaml").train_face}
+    assert made == set(json.loads((finished / "reports" / "metrics.json").read_text()))
 
 
 def test_each_stage_declares_exactly_the_params_that_it_reads(finished: Path) -> None:
