@@ -48,10 +48,12 @@ class ArchiveLimits:
 
 
 def list_folder(folder: Path) -> list[Member]:
-    """Every file under it, by name. Links to files are followed, links to folders are not."""
+    """Every file under it, by name. Links to files are followed, links to folders are not: each is a member that cannot be read."""
     if not folder.is_dir():
         raise DataError(f"no folder at {folder}; correct import_faces.source.path in params.yaml")
-    paths = [Path(parent) / name for parent, _, names in os.walk(folder) for name in names]
+    paths = []
+    for parent, folders, names in os.walk(folder, onerror=_refuse):
+        paths += [Path(parent) / name for name in (*names, *(name for name in folders if Path(parent, name).is_symlink()))]
     members = [Member(_plain(path.relative_to(folder).as_posix()), _size(path), partial(_read_file, path)) for path in paths]
     return sorted(members, key=lambda member: member.name)
 
@@ -61,15 +63,19 @@ def list_archive(path: Path, limits: ArchiveLimits) -> list[Member]:
     if not path.is_file():
         raise DataError(f"no archive at {path}; correct import_faces.source.path in params.yaml")
     try:
-        if zipfile.is_zipfile(path):
-            members = _list_zip(path, limits)
-        elif tarfile.is_tarfile(path):
+        if tarfile.is_tarfile(path):  # first: a zip is told by its end, and a tar may end with one
             members = _list_tar(path, limits)
+        elif zipfile.is_zipfile(path):
+            members = _list_zip(path, limits)
         else:
             raise DataError(f"{path} is neither a zip nor a tar archive; give one of these, or a folder")
     except DAMAGES as error:
         raise DataError(f"{path} is a damaged archive ({error}); fetch it again") from error
     return sorted(members, key=lambda member: member.name)
+
+
+def _refuse(error: OSError) -> None:
+    raise DataError(f"the folder {error.filename} cannot be read ({error.strerror}); allow it or take it out") from error
 
 
 def _plain(name: str) -> str:
@@ -132,7 +138,10 @@ def _read_zipped(archive: zipfile.ZipFile, mapped: Mapped, info: zipfile.ZipInfo
     try:
         if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & ENCRYPTED:
             return _stored(mapped, info)
-        return archive.read(info)  # at most info.file_size bytes
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others unpack more than they are asked for
+            raise PictureError("packed in another way", f"{info.filename} is packed by another method than deflate; pack it again")
+        with archive.open(info) as file:
+            return file.read(info.file_size)
     except DAMAGES as error:
         reason = "encrypted" if info.flag_bits & ENCRYPTED else "damaged"
         raise PictureError(reason, f"{info.filename} does not unpack: {error}") from error

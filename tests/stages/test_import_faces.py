@@ -11,6 +11,7 @@ import sys
 import tarfile
 import textwrap
 import time
+import tracemalloc
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,7 +22,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genga.errors import DataError
+from genga.errors import DataError, PictureError
 from genga.params import ArchiveSource, FolderSource, ImportFaces, SampleSource
 from genga.pictures import Limits, decode, encode_png
 from genga.store import Store, StoreWriter, picture_id
@@ -119,6 +120,12 @@ def test_every_source_gives_the_same_store(tmp_path: Path, kind: str) -> None:
     assert store.terms() == {"licences": ["CC0-1.0"], "sources": ["a test"]}
     assert store.column("labels") == [None] * 3
     assert rejected(store) == {}
+
+
+def test_a_tar_that_ends_with_a_zip_is_a_tar(tmp_path: Path) -> None:
+    inner = zip_of(tmp_path / "z.zip", {"inner.jpg": jpeg(4)}).read_bytes()
+    store = imported(tmp_path, tar_of(tmp_path / "faces.tar", FACES | {"z.zip": inner}))
+    assert store.column("name") == ["a/1.jpg", "b/2.jpg", "c.png"] and rejected(store) == {"z.zip": "not a picture"}
 
 
 def test_each_rejected_file_is_one_row_with_its_reason(tmp_path: Path) -> None:
@@ -323,6 +330,24 @@ def test_a_stored_file_that_is_not_what_the_zip_says_is_rejected_alone(tmp_path:
     assert (store.column("name"), rejected(store)) == (["b.jpg"], {"a.jpg": "damaged"})
 
 
+@pytest.mark.parametrize(("method", "reason"), [(zipfile.ZIP_DEFLATED, "damaged"), (zipfile.ZIP_LZMA, "packed in another way")])
+def test_a_size_that_is_stated_too_low_unpacks_no_further(tmp_path: Path, method: int, reason: str) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
+        archive.writestr("good.jpg", jpeg(1), zipfile.ZIP_STORED)
+        archive.writestr("bomb.jpg", bytes(200_000_000))
+    data = bytearray((tmp_path / "a.zip").read_bytes())
+    at = data.rindex(b"PK\1\2") + 24
+    data[at : at + 4] = struct.pack("<I", 2000)
+    (tmp_path / "a.zip").write_bytes(data)
+    bomb = list_archive(tmp_path / "a.zip", ArchiveLimits(10**6, 100.0))[0]
+    tracemalloc.start()
+    with pytest.raises(PictureError) as refused:
+        bomb.read()
+    assert refused.value.reason == reason
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+
+
 def test_an_encrypted_member_is_rejected_as_such(tmp_path: Path) -> None:
     data = bytearray(zip_of(tmp_path / "a.zip", {"good.jpg": jpeg(1), "secret.jpg": jpeg(2)}).read_bytes())
     data[data.rindex(b"PK\x01\x02") + 8] |= 1  # the flag in the central directory's last entry
@@ -343,8 +368,9 @@ def test_a_file_that_cannot_be_read_is_a_row(tmp_path: Path) -> None:
     source = folder_of(tmp_path / "f", {"a.jpg": jpeg(1)})
     (source / "broken.jpg").symlink_to(source / "nowhere.jpg")
     os.mkfifo(source / "pipe.jpg")
-    store = imported(tmp_path, source, max_rejected=0.7)
-    assert rejected(store) == {"broken.jpg": "unreadable", "pipe.jpg": "not a file"}
+    (source / "elsewhere").symlink_to(tmp_path)
+    store = imported(tmp_path, source, max_rejected=0.8)
+    assert rejected(store) == {"broken.jpg": "unreadable", "pipe.jpg": "not a file", "elsewhere": "not a file"}
 
 
 # --- labels
