@@ -73,6 +73,12 @@ def rollback(args: argparse.Namespace) -> None:
     rollback(args.family, args.why)
 
 
+def veto(args: argparse.Namespace) -> None:
+    from cli.versions import veto
+
+    veto(args.family, args.version, args.why)
+
+
 def doctor(args: argparse.Namespace) -> None:
     from cli.doctor import doctor, ensure_browser
 
@@ -152,6 +158,12 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("family", metavar="FAMILY")
     command.add_argument("--why", required=True, help="one sentence for the promotion record")
     command.set_defaults(do=rollback)
+
+    command = commands.add_parser("veto", help="keep the gate from making a version the champion")
+    command.add_argument("family", metavar="FAMILY")
+    command.add_argument("version", type=int, metavar="VERSION")
+    command.add_argument("--why", required=True, help="one sentence for the promotion record")
+    command.set_defaults(do=veto)
 
     add_label_commands(commands)
 

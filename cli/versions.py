@@ -1,10 +1,11 @@
-"""Commands over the registry: promote, rollback. A changed champion is deployed at once."""
+"""Commands over the registry: promote, rollback, veto. A changed champion is deployed at once; what could not be is not recorded."""
 
 import getpass
 import subprocess
 import sys
 from pathlib import Path
 
+from genga.errors import RegistryError
 from genga.params import load_params
 from genga.registry import Promotion, Registry
 
@@ -12,17 +13,37 @@ GATE, RELEASE = Path("data/registry/gate.json"), Path("release")
 
 
 def promote(family: str, version: int, why: str) -> None:
-    _take_effect(Registry().promote(family, str(version), getpass.getuser(), why))
+    registry = Registry()
+    _check(family, str(version), registry)
+    _take_effect(registry.promote(family, str(version), getpass.getuser(), why), registry)
 
 
 def rollback(family: str, why: str) -> None:
-    _take_effect(Registry().rollback(family, getpass.getuser(), why))
+    registry = Registry()
+    _check(family, registry.before_champion(family), registry)
+    _take_effect(registry.rollback(family, getpass.getuser(), why), registry)
 
 
-def _take_effect(entry: Promotion) -> None:
+def veto(family: str, version: int, why: str) -> None:
+    Registry().veto(family, str(version), getpass.getuser(), why)
+    print(f"{family}: the gate will not make version {version} champion; `genga promote {family} {version}` lifts that")
+
+
+def _check(family: str, number: str, registry: Registry) -> None:
+    from stages.deploy import check
+
+    check(family, number, GATE, registry)
+
+
+def _take_effect(entry: Promotion, registry: Registry) -> None:
     from stages.deploy import deploy
 
-    release = deploy(load_params().deploy, GATE, RELEASE, Registry())
+    release = deploy(load_params().deploy, GATE, RELEASE, registry)
     # the graph wrote the release before; tell DVC that this one is wanted
-    subprocess.run([sys.executable, "-m", "dvc", "commit", "--quiet", "--force", "deploy"], check=True)
+    commit = [sys.executable, "-m", "dvc", "commit", "--quiet", "--force", "deploy"]
+    if subprocess.run(commit).returncode:
+        raise RegistryError(
+            f"{entry.family} version {entry.to} is champion and deployed, but DVC did not take note of it (its words stand above); "
+            "once no other `genga repro` runs, say `dvc commit --force deploy`, or the next repro deploys once more"
+        )
     print(f"{entry.family}: version {release.families[entry.family].version} is champion and deployed; a running server takes it over by itself")

@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 from functools import cache, cached_property, wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from genga.errors import RegistryError
 from genga.release import content_hash, file_hashes, locked
@@ -408,7 +409,7 @@ class Registry:
         folder = _artifact_folder(version.sha256)
         artifact_uri = self.client.get_run(version.run_id).info.artifact_uri
         if artifact_uri.startswith(("file:", "/")):
-            model_dir = Path(artifact_uri.removeprefix("file://")) / folder
+            model_dir = Path(unquote(urlsplit(artifact_uri).path) if artifact_uri.startswith("file:") else artifact_uri) / folder
         else:
             model_dir = self._downloaded(version, folder)
         if not model_dir.is_dir() or file_hashes(model_dir) != version.files:
@@ -441,15 +442,20 @@ class Registry:
 
     def rollback(self, family: str, who: str, why: str) -> Promotion:
         """Back to the champion before, by the record; once more goes back one further."""
+        return self._write(family, "rollback", self.before_champion(family), who, why)
+
+    def before_champion(self, family: str) -> str:
+        """The version that a rollback goes back to."""
         reigns = _reigns(self.history(family))
         if len(reigns) < 2:
             raise RegistryError(f"{family} has no champion before {reigns[0] if reigns else 'the first one'}; name a version with `genga promote`")
-        self.version(family, reigns[-2])
-        return self._write(family, "rollback", reigns[-2], who, why)
+        return self.version(family, reigns[-2]).number
 
     def veto(self, family: str, number: str, who: str, why: str) -> Promotion:
         """The gate will not promote this version; a person still can, and that lifts the veto."""
         self.version(family, number)
+        if number == self._champion_number(family):
+            raise RegistryError(f"{family} version {number} is the champion, expected one that is not; take it back with `genga rollback {family}`")
         return self._write(family, "veto", number, who, why)
 
     def vetoed(self, family: str) -> dict[str, Promotion]:
@@ -517,7 +523,7 @@ def _reigns(record: list[Promotion]) -> list[str]:
     """The champions that a rollback can walk back through, the present one last."""
     reigns: list[str] = []
     for entry in record:
-        if entry.kind == "promote":
+        if entry.kind == "promote" and reigns[-1:] != [entry.to]:
             reigns.append(entry.to)
         elif entry.kind == "rollback":
             while reigns and reigns[-1] != entry.to:

@@ -33,6 +33,16 @@ def deploy(params: Deploy, gate_path: Path, release_dir: Path, registry: Registr
         return write_release(release_dir, entries, params.keep_releases, smoke_test)
 
 
+def check(family: str, number: str, gate_path: Path, registry: Registry) -> None:
+    """Raises where this version could not be deployed: its family is not in the graph, files are missing, it does not work."""
+    families = read_json(gate_path)
+    if family not in families:
+        raise RegistryError(f"{family} is none of the graph's families ({', '.join(sorted(families))}); name it in params.yaml and run `genga repro`")
+    model_dir = registry.version_dir(family, number)
+    if (model_dir / "card.json").is_file():
+        _work_once(model_dir, f"{family} version {number}")
+
+
 def _entry(version: Version, registry: Registry) -> Entry:
     model_dir = registry.version_dir(version.family, version.number)
     has_card = "card.json" in version.files
@@ -61,16 +71,20 @@ def smoke_test(release: Release) -> None:
 
 
 def _try_network(released: Released) -> None:
-    module: Any
-    module, card = load_model(released.dir)
-    if not torch.isfinite(try_once(module, kind_of(card))).all():
-        raise ReleaseError(f"{released.family} version {released.version} makes numbers that are not finite; promote another version of it")
+    module = _work_once(released.dir, f"{released.family} version {released.version}")
     for name, slider in released.directions.get("sliders", {}).items():
         if len(slider["vector"]) != module.w_avg.numel():
             raise ReleaseError(
                 f"slider {name} of {released.family} version {released.version} has {len(slider['vector'])} numbers, expected "
                 f"{module.w_avg.numel()}; run `dvc repro --force find_directions@{released.family}`"
             )
+
+
+def _work_once(model_dir: Path, what: str) -> Any:
+    module, card = load_model(model_dir)
+    if not torch.isfinite(try_once(module, kind_of(card))).all():
+        raise ReleaseError(f"{what} makes numbers that are not finite; promote another version of it")
+    return module
 
 
 def main() -> None:

@@ -222,6 +222,25 @@ def test_what_people_turned_down_is_remembered_until_a_person_promotes_it(regist
     assert list(registry.vetoed("dcgan32")) == ["2"]
 
 
+def test_the_champion_is_not_vetoed_and_a_veto_of_another_does_not_stop_rollbacks(registry: Registry, tmp_path: Path) -> None:
+    with_versions(registry, tmp_path, 3)
+    registry.promote("dcgan32", "1", "gate", "the first")
+    registry.promote("dcgan32", "2", "gate", "better")
+    with pytest.raises(RegistryError, match=r"version 2 is the champion.*genga rollback dcgan32"):
+        registry.veto("dcgan32", "2", "ann", "ugly")
+    registry.veto("dcgan32", "3", "ann", "licence")
+    registry.promote("dcgan32", "2", "ann", "stays")
+    assert registry.rollback("dcgan32", "ann", "ugly").to == "1"
+
+
+def test_versions_lie_in_any_folder(tmp_path: Path) -> None:
+    root = tmp_path / "Jörg's 50 % #1"
+    root.mkdir()
+    registry = Registry(f"sqlite:///{root}/mlflow.db", root)
+    with_versions(registry, tmp_path, 1)
+    assert registry.version_dir("dcgan32", "1").is_relative_to(root)
+
+
 def test_an_alias_moved_by_hand_does_not_make_a_champion(registry: Registry, tmp_path: Path) -> None:
     with_versions(registry, tmp_path, 2)
     registry.promote("dcgan32", "1", "gate", "the first")

@@ -10,7 +10,7 @@ from genga.errors import CheckpointError, DataError, RegistryError, ReleaseError
 from genga.registry import Registry
 from genga.release import Release
 from models.export import load_model, save_model
-from stages.deploy import deploy
+from stages.deploy import check, deploy
 
 Deploy = Callable[[], Release]
 
@@ -91,6 +91,23 @@ def test_weights_that_do_not_fit_their_card_leave_the_old_release_serving(
     with pytest.raises(CheckpointError):
         deploy_now()
     assert served(release_dir)["upscaler"] == "1"
+
+
+@pytest.mark.usefixtures("begun")
+def test_what_could_not_be_deployed_is_said_before_it_is_promoted(registry: Registry, world: World) -> None:
+    gate_path = world.root / "gate.json"
+    check("upscaler", "1", gate_path, registry)
+    families = json.loads(gate_path.read_text())
+    gate_path.write_text(json.dumps({family: line for family, line in families.items() if family != "dcgan32"}))
+    with pytest.raises(RegistryError, match=r"dcgan32 is none of the graph's families.*genga repro"):
+        check("dcgan32", "1", gate_path, registry)
+    upscaler, card = load_model(world.weights_dir / "upscaler")
+    with torch.no_grad():
+        next(upscaler.parameters()).fill_(torch.nan)
+    save_model(world.weights_dir / "upscaler", upscaler, card)
+    version = registry.register("upscaler", world.weights_dir / "upscaler", {}, {})
+    with pytest.raises(ReleaseError, match=f"upscaler version {version.number} makes numbers that are not finite"):
+        check("upscaler", version.number, gate_path, registry)
 
 
 @pytest.mark.usefixtures("begun")
