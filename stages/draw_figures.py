@@ -208,10 +208,11 @@ def own_figure(params: DrawFigures, drawing: Own, sizes: Sequence[int]) -> Figur
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("poses_path", "own_path", "labels_path", "out_dir"):
+    for name in ("labels_path", "out_dir"):
         parser.add_argument(name, type=Path)
     args = parser.parse_args()
-    draw_figures(load_params().draw_figures, args.poses_path, args.own_path, args.out_dir, args.labels_path)
+    params = load_params().draw_figures
+    draw_figures(params, Path(params.poses.path), Path(params.own.path), args.out_dir, args.labels_path)
 
 
 if __name__ == "__main__":

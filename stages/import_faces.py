@@ -239,10 +239,10 @@ def _find_name(cell: str, folder: str, index: Mapping[str, str | None]) -> str |
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source_path", type=Path, help="the sample, a folder or an archive, as import_faces.source in params.yaml says")
     parser.add_argument("out_dir", type=Path)
     args = parser.parse_args()
-    import_faces(load_params().import_faces, args.source_path, args.out_dir)
+    params = load_params().import_faces
+    import_faces(params, Path(params.source.path), args.out_dir)
 
 
 if __name__ == "__main__":
