@@ -6,7 +6,6 @@
 Only what talks to a network is retried: a Kaggle import and the label pull.
 """
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +14,12 @@ from prefect import flow, get_run_logger, task
 
 from genga.errors import GengaError
 from genga.params import load_params
-from labeling.account import HOME, Home
+from genga.release import locked
+from labeling.account import HOME, Home, is_known
 from labeling.pull import pull
+from labeling.review import REVIEW
 
+ANNOTATIONS, LOCK = Path("annotations"), Path(".dvc/tmp/genga-graph.lock")
 NETWORK_RETRIES, NETWORK_DELAY_S = 3, 30
 
 
@@ -55,18 +57,19 @@ def run_stage(stage: str) -> None:
 @task(name="pull", retries=NETWORK_RETRIES, retry_delay_seconds=NETWORK_DELAY_S)
 def pull_annotations() -> int:
     """How many snapshots changed."""
-    return len(pull(Path("annotations"), Home(HOME)).files)
+    return len(pull(ANNOTATIONS, Home(HOME)).files)
 
 
 @flow(name="run-graph")
 def run_graph(target: str | None = None) -> None:
-    """Everything that is stale, up to `target` where one is named."""
+    """Everything that is stale, up to `target` where one is named. Flows wait for each other: DVC fails where two touch the same files."""
     uses_network = load_params().import_faces.source.kind == "kaggle"
-    for stage in stages_up_to(target):
-        if stage == "import_faces" and uses_network:
-            run_stage.with_options(retries=NETWORK_RETRIES, retry_delay_seconds=NETWORK_DELAY_S)(stage)
-        else:
-            run_stage(stage)
+    with locked(LOCK):
+        for stage in stages_up_to(target):
+            if stage == "import_faces" and uses_network:
+                run_stage.with_options(retries=NETWORK_RETRIES, retry_delay_seconds=NETWORK_DELAY_S)(stage)
+            else:
+                run_stage(stage)
 
 
 @flow(name="import-faces")
@@ -78,8 +81,8 @@ def import_faces() -> None:
 @flow(name="pull-labels")
 def pull_and_merge() -> None:
     """New labels from Label Studio -> annotations/ -> the labels stage; the nightly run trains on them."""
-    if "LABEL_STUDIO_URL" not in os.environ and not Home(HOME).account.is_file():
-        get_run_logger().info("LABEL_STUDIO_URL is not set and no Label Studio was started here: nothing to pull from")
+    if not is_known(Home(HOME)) and not (ANNOTATIONS / REVIEW).is_file():
+        get_run_logger().info("LABEL_STUDIO_URL is not set, no Label Studio was started here and nobody corrected on the page: nothing to pull")
         return
     pull_annotations()
     run_graph("labels")

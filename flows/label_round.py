@@ -18,11 +18,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Annotated, Literal
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
+from pydantic import Field
 
-from flows.graph import NETWORK_DELAY_S, NETWORK_RETRIES, run_graph
+from flows.graph import ANNOTATIONS, NETWORK_DELAY_S, NETWORK_RETRIES, run_graph, stages_up_to
 from genga.errors import GengaError
 from genga.params import load_params
 from genga.registry import Registry
@@ -34,7 +36,6 @@ from labeling.progress import Progress, Queues, newest_queues, progress_of
 from labeling.projects import KINDS
 from labeling.pull import pull
 
-ANNOTATIONS = Path("annotations")
 ARTIFACT, EXPERIMENT = "label-round", "labeling"
 
 
@@ -150,10 +151,10 @@ def agreement_so_far() -> dict[str, float]:
 
 @flow(name="label-round")
 def label_round(
-    count: int | None = None,
-    enough: int | None = None,
-    hours: float = 48.0,
-    only: str | None = None,
+    count: Annotated[int, Field(ge=1)] | None = None,
+    enough: Annotated[int, Field(ge=1)] | None = None,
+    hours: Annotated[float, Field(gt=0)] = 48.0,
+    only: Literal["poses", "tags"] | None = None,
     target: str = "deploy",
     poll_seconds: float = 60.0,
 ) -> None:
@@ -171,10 +172,11 @@ def label_round(
             return
         if now is None:
             assert count is not None
+            stages_up_to(target)  # one that is none is said now, and not after the wait
             started = time.time()
             now = keep(home, Round(count, enough or count * (1 if only else len(KINDS)), started, started + 3600 * hours, only, target))
         else:
-            log.info("going on with the label round %s", now.name)
+            log.info("going on with the label round %s of %d; take %s away to give it up and begin another", now.name, now.count, round_path(home))
         _go_on(home, now, poll_seconds)
 
 

@@ -100,6 +100,11 @@ def connect(home: Home) -> Any:
     return LabelStudio(base_url=account.url, api_key=account.token, timeout=120)
 
 
+def is_known(home: Home) -> bool:
+    """Whether there is a Label Studio to ask, though it may not answer."""
+    return "LABEL_STUDIO_URL" in os.environ or home.account.is_file()
+
+
 def url_of(home: Home) -> str:
     return (os.environ.get("LABEL_STUDIO_URL") or read_account(home).url).rstrip("/")
 

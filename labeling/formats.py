@@ -7,9 +7,11 @@ attribute `hidden`, and tags as image tags: a group with the attribute `value`, 
 """
 
 import json
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -26,6 +28,7 @@ from labeling.exports import Annotation
 from labeling.keypoints import JsonObject, Pose
 from labeling.tasks import label_regions, pose_regions, sight_regions
 
+TIMES = re.compile(r',\s*"updated_at": "[^"]*"')
 CATEGORY = {
     "id": 1,
     "name": "figure",
@@ -189,12 +192,14 @@ def read_labeled(path: Path, form: str) -> list[Labeled]:
 
 
 def import_labels(path: Path, form: str, annotations_dir: Path) -> Path:
-    """The file's labels as a Label Studio export in annotations/, where the labels stage reads them."""
+    """The file's labels as a Label Studio export in annotations/, where the labels stage reads them. They were said when the file was written."""
     found = read_labeled(path, form)
     if not found:
         raise DataError(f"{path} holds no pose and no tag that we know; see `genga label import --help`")
-    out, text = annotations_dir / f"{form}-{path.stem}.json", to_label_studio(found)
-    if out.is_file() and out.read_text(encoding="utf-8") != text:
+    said_at = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="milliseconds")
+    out, text = annotations_dir / f"{form}-{path.stem}.json", to_label_studio([replace(said, at=said_at) for said in found])
+    if not out.is_file():
+        write_whole(out, text)
+    elif TIMES.sub("", out.read_text(encoding="utf-8")) != TIMES.sub("", text):
         raise DataError(f"{out} holds other labels of a file of the same name; rename {path.name} to add to them, or take {out.name} away first")
-    write_whole(out, text)
     return out

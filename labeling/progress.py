@@ -30,8 +30,11 @@ def newest_queues(home: Home) -> Queues:
 
 
 def progress_of(home: Home, queues: Queues) -> Progress:
-    """Of all tasks in these queues, how many somebody has labeled. A task that was deleted is no longer asked."""
-    asked = [task for project, tasks in _tasks(home) for task in tasks if queue_number(task.data) == queues.get(project.kind.name, -1)]
+    """Of all tasks in these queues or in a later one, into which those without an answer go over, how many somebody has labeled. A task that
+    was deleted is no longer asked."""
+    asked = [
+        task for project, tasks in _tasks(home) if (first := queues.get(project.kind.name)) for task in tasks if queue_number(task.data) >= first
+    ]
     return Progress(sum(task.labeled for task in asked), len(asked))
 
 

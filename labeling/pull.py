@@ -1,10 +1,11 @@
 """Label Studio -> annotations/: what people have said so far, as one snapshot for each project, in Label Studio's own JSON.
 
     annotations/project-<id>.json          the tasks that have annotations: their data, annotations, and a link to each
-    annotations/project-<id>-<hash>.json   the same of a Label Studio that was there before and is no more
+    annotations/project-<id>-<hash>.json   the same of another Label Studio, which has a project of that number too
     annotations/review.json                corrections made on the page of `genga serve`; see labeling/review.py
     annotations/revisions/                 every snapshot that ever was, by its sha256, and `revisions.jsonl`, one line for each change
     annotations/revisions/seen-<id>.json   task -> when it was last changed, as of the last pull: only what is newer is asked for again
+    annotations/revisions/made-<id>.txt    when that project was made: another Label Studio's is of another time
 
 Label Studio moves a task's time on whenever an annotation in it is made, changed or deleted. A pull that is killed has kept what it had
 got (`got-<id>.jsonl`); the next one asks only for the rest. A pull that finds nothing new writes nothing, so that DVC reruns nothing.
@@ -14,14 +15,14 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from genga.release import locked
 from genga.whole import write_whole
-from labeling.account import Home, connect, one_sentence, url_of
+from labeling.account import Home, connect, is_known, one_sentence, url_of
 from labeling.exports import read_annotations
 from labeling.keypoints import JsonObject, Problem
 from labeling.projects import Project, our_projects
@@ -51,35 +52,34 @@ class Pulled:
 
 
 def pull(annotations_dir: Path, home: Home, *, offline: bool = False) -> Pulled:
-    """`offline`: only the corrections made on the page, without a Label Studio."""
+    """`offline`: only the corrections made on the page, without a Label Studio; so too where there are some and no Label Studio is known.
+    Where one does not answer, they are kept before that is said."""
     revisions_dir = annotations_dir / "revisions"
     revisions_dir.mkdir(parents=True, exist_ok=True)
     with locked(revisions_dir / ".lock"):
+        corrected = _keep(annotations_dir, revisions_dir, reviews := snapshot_of_reviews(annotations_dir), (0, 0, 0))
+        if offline or (reviews and not is_known(home)):
+            return corrected
         changes = [0, 0, 0]
         snapshots: dict[str, str] = {}
-        if not offline:
-            url = url_of(home)
-            with one_sentence(url):
-                client = connect(home)
-                emails = {user.id: user.email for user in client.users.list()}
-                for project in our_projects(client, url):
-                    name = f"project-{project.id}.json"
-                    text, counts = _snapshot(client, project, annotations_dir / name, revisions_dir, emails)
-                    changes = [a + b for a, b in zip(changes, counts, strict=True)]
-                    if (annotations_dir / name).is_file():
-                        snapshots[name] = text
-        snapshots |= snapshot_of_reviews(annotations_dir)
-        return _keep(annotations_dir, revisions_dir, snapshots, changes)
+        url = url_of(home)
+        with one_sentence(url):
+            client = connect(home)
+            emails = {user.id: user.email for user in client.users.list()}
+            for project in our_projects(client, url):
+                name = f"project-{project.id}.json"
+                text, counts = _snapshot(client, project, annotations_dir / name, revisions_dir, emails)
+                changes = [a + b for a, b in zip(changes, counts, strict=True)]
+                if (annotations_dir / name).is_file():
+                    snapshots[name] = text
+        pulled = _keep(annotations_dir, revisions_dir, snapshots, changes)
+        return replace(pulled, is_new=pulled.is_new or corrected.is_new, files=corrected.files | pulled.files)
 
 
 def _snapshot(client: Any, project: Project, path: Path, revisions_dir: Path, emails: Mapping[int, str]) -> tuple[str, tuple[int, int, int]]:
     """The whole project as it is now, and how many tasks were added, changed and removed since the last pull."""
     seen_path, got_path = (revisions_dir / f"{name}-{project.id}.{kind}" for name, kind in (("seen", "json"), ("got", "jsonl")))
-    if _is_anothers(client, project, path):
-        kept = path.rename(path.with_name(f"{path.stem}-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}.json"))
-        seen_path.unlink(missing_ok=True)
-        got_path.unlink(missing_ok=True)
-        log.warning("%s was pulled from another Label Studio, whose project had the same number; its labels stay in %s", path.name, kept.name)
+    _make_way(path, client.projects.get(project.id).created_at, seen_path, got_path)
     before = {str(task["id"]): task for task in _read_json(path, [])}
     seen: Seen = _read_json(seen_path, {}) if before else {}
     now = _times(client, project)
@@ -105,10 +105,26 @@ def _snapshot(client: Any, project: Project, path: Path, revisions_dir: Path, em
     return text, counts
 
 
-def _is_anothers(client: Any, project: Project, path: Path) -> bool:
-    """Whether all that was pulled there was said before this project was made: a new Label Studio counts its projects from 1 again."""
+def _make_way(path: Path, made: datetime, seen_path: Path, got_path: Path) -> None:
+    """Each Label Studio counts its projects from 1: what was pulled from another's project of this number steps aside, until that one is asked
+    again. Where nobody noted when that project was made, it is another one if all was said before this one was made."""
+    made_path = seen_path.with_name(f"{seen_path.stem.replace('seen', 'made')}.txt")
+    before = made_path.read_text(encoding="utf-8") if made_path.is_file() else ""
     said = [annotation["created_at"] for task in _read_json(path, []) for annotation in task["annotations"] if annotation["created_at"]]
-    return bool(said) and max(map(datetime.fromisoformat, said)) < client.projects.get(project.id).created_at
+    is_anothers = before != made.isoformat() if before else bool(said) and max(map(datetime.fromisoformat, said)) < made
+    if is_anothers:
+        if path.is_file():
+            aside = path.rename(_aside(path, before))
+            log.warning("%s was pulled from another Label Studio, whose project has the same number; its labels stay in %s", path.name, aside.name)
+        seen_path.unlink(missing_ok=True)
+        got_path.unlink(missing_ok=True)
+        if (mine := _aside(path, made.isoformat())).is_file():
+            mine.rename(path)
+    _write(made_path, made.isoformat())
+
+
+def _aside(path: Path, made: str) -> Path:
+    return path.with_name(f"{path.stem}-{hashlib.sha256(made.encode() or path.read_bytes()).hexdigest()[:12]}.json")
 
 
 def _times(client: Any, project: Project) -> Seen:

@@ -57,8 +57,10 @@ class Review:
 
     def _append(self, path: Path, line: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as file:
+        with path.open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)  # what a crash cut off in the middle of a line
             file.write(line.encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())

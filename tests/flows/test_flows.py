@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,9 +15,17 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prefect.exceptions import ParameterTypeError
 from prefect.logging import disable_run_logger
 
-from flows import label_round
+from flows import graph, label_round
+from genga.errors import GengaError
+from genga.release import locked
+from labeling import progress
+from labeling.account import Home
+from labeling.progress import Progress
+from labeling.projects import KINDS, Project
+from labeling.push import Present
 
 Shell = Callable[..., subprocess.CompletedProcess[str]]
 PREFECT = (sys.executable, "-m", "prefect")
@@ -137,6 +147,41 @@ def test_deployments_are_scheduled_and_one_runs_to_its_end(finished: Path, shell
     assert sorted(str(task["name"]) for task in tasks) == ["draw_faces", "import_faces", "labels"]
     status = json.loads(shell(sys.executable, "-m", "dvc", "status", "--json", "labels", cwd=finished).stdout)
     assert status == {}
+
+
+def test_flows_on_one_working_tree_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy("params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    begun = threading.Event()
+    monkeypatch.setattr(graph, "stages_up_to", lambda _: begun.set() or [])
+    second = threading.Thread(target=graph.run_graph.fn)
+    with locked(graph.LOCK):
+        second.start()
+        assert not begun.wait(0.5)
+    assert begun.wait(10)
+    second.join()
+
+
+def test_a_label_round_with_a_wrong_value_is_refused_and_none_is_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(label_round, "HOME", tmp_path)
+    monkeypatch.setattr(label_round, "bury_the_dead", lambda: None)
+    with disable_run_logger():
+        for wrong in ({"count": 0}, {"only": "pose"}, {"hours": -1}):
+            with pytest.raises(ParameterTypeError):
+                label_round.label_round.validate_parameters({"count": 5} | wrong)
+        with pytest.raises(GengaError, match=r"no stage 'deply' in dvc.yaml"):
+            label_round.label_round.fn(count=5, target="deply")
+    assert label_round.read_round(Home(tmp_path)) is None
+
+
+def test_tasks_that_a_later_queue_takes_over_still_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    def task(queue: int, labeled: bool) -> Present:
+        return Present(1, {"queue": f"{queue}-0001"}, labeled, frozenset())
+
+    tags = Project(1, KINDS["tags"], "")
+    monkeypatch.setattr(progress, "_tasks", lambda _: [(tags, [task(1, True), task(2, True), task(3, False), task(3, False)])])
+    assert progress.progress_of(Home(Path()), {"tags": 2}) == Progress(1, 3)
+    assert progress.progress_of(Home(Path()), {"poses": 2}) == Progress(0, 0)
 
 
 def test_a_label_round_waits_for_what_it_queued_and_for_no_earlier_queue(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,8 @@
 """Labels go out and come back in other people's formats unchanged."""
 
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,8 @@ import pytest
 
 from genga.errors import DataError
 from genga.skeleton import JOINTS
-from labeling.exports import read_exports
+from labeling.agreement import Key, answers_of
+from labeling.exports import read_annotations, read_exports
 from labeling.formats import READERS, WRITERS, Labeled, import_labels, labeled_of
 
 RNG = np.random.default_rng(0)
@@ -41,6 +44,19 @@ def test_label_studios_json_is_what_the_labels_stage_reads(tmp_path: Path) -> No
     exports = read_exports([tmp_path / "x.json"])
     assert exports.problems == []
     same(labeled_of(exports.annotations), [*POSED, *TAGGED])
+
+
+def test_an_export_that_is_corrected_and_imported_again_is_the_newest_word(tmp_path: Path) -> None:
+    mine, wrong = replace(TAGGED[0], at="2026-01-01T10:00:00Z"), replace(TAGGED[0], by="ben", at="2026-01-02T10:00:00Z")
+    (tmp_path / "project-1.json").write_text(WRITERS["label-studio"]([mine, wrong]))
+    export = tmp_path / "x.xml"
+    export.write_text(WRITERS["cvat"]([replace(mine, labels={"hair_color": "red"})]))
+    out = import_labels(export, "cvat", tmp_path)
+    answers = answers_of(read_annotations(tmp_path).annotations)[Key("b" * 64, "hair_color")]
+    assert [(answer.annotator, answer.value) for answer in answers] == [("ben", "blue"), ("ann@example.com", "red")]
+    before = out.read_bytes()
+    os.utime(export, (0, 0))
+    assert import_labels(export, "cvat", tmp_path).read_bytes() == before  # the same file once more
 
 
 @pytest.mark.parametrize("form", ["coco", "cvat"])

@@ -1,6 +1,7 @@
 """Corrections from the page become answers like those of Label Studio."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,9 @@ import pytest
 
 from genga import tags
 from genga.errors import DataError
-from labeling.account import Home
+from labeling.account import Home, LabelStudioError
 from labeling.exports import read_exports
-from labeling.pull import pull
+from labeling.pull import _make_way, pull
 
 POSE = np.random.default_rng(0).uniform(0.1, 0.9, (11, 2)).tolist()
 
@@ -42,6 +43,37 @@ def test_a_pull_without_a_server_takes_the_newest_correction_of_each_person(tmp_
         file.write(line(by="cat", labels={"glasses": False}) + '{"id": "cut')
     assert pulled(tmp_path).revision == 2
     assert [each.labels for each in read_exports([tmp_path / "review.json"]).annotations if each.annotator == "cat"] == [{"glasses": False}]
+
+
+def test_corrections_are_taken_whatever_label_studio_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home(tmp_path / "none")
+    monkeypatch.delenv("LABEL_STUDIO_URL", raising=False)
+    with pytest.raises(LabelStudioError, match="no Label Studio is known here"):
+        pull(tmp_path, home)
+    (tmp_path / "review.jsonl").write_text(line(labels={"hair_color": "red"}))
+    assert pull(tmp_path, home).revision == 1  # none is known
+    monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "x")
+    (tmp_path / "review.jsonl").write_text(line(labels={"hair_color": "blue"}))
+    with pytest.raises(LabelStudioError, match="no Label Studio answers"):
+        pull(tmp_path, home)
+    assert [each.labels for each in read_exports([tmp_path / "review.json"]).annotations] == [{"hair_color": "blue"}]
+
+
+def test_two_label_studios_with_projects_of_one_number_keep_what_was_said_in_each(tmp_path: Path) -> None:
+    path, seen, got = tmp_path / "project-1.json", tmp_path / "seen-1.json", tmp_path / "got-1.jsonl"
+    first, second = (datetime(2026, month, 1, tzinfo=UTC) for month in (1, 2))
+    for made, text in ((second, "[]"), (first, "[ ]")):  # the older one is asked last
+        _make_way(path, made, seen, got)
+        assert not path.exists() and not seen.exists()
+        path.write_text(text)
+        seen.write_text("{}")
+    _make_way(path, first, seen, got)
+    assert path.read_text() == "[ ]" and seen.exists()  # the same one again
+    for made, text in ((second, "[]"), (first, "[ ]"), (second, "[]")):
+        _make_way(path, made, seen, got)
+        assert path.read_text() == text and not seen.exists()
+        assert len(list(tmp_path.glob("project-1*.json"))) == 2
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,15 @@ def test_corrections_reach_the_labels_by_the_pictures_id(client: TestClient, tmp
     np.testing.assert_allclose(posed.pose, POSE)  # type: ignore[arg-type]
 
 
+def test_what_a_crash_cut_off_does_not_spoil_the_next_correction(client: TestClient, tmp_path: Path) -> None:
+    path = tmp_path / "annotations" / "review.jsonl"
+    path.parent.mkdir()
+    path.write_text('{"whole": 1}\n{"id": "cut')
+    assert send(client, {"by": "ann", "labels": {"hair_color": "blue"}}).status_code == 200
+    first, second = path.read_text().splitlines()
+    assert first == '{"whole": 1}' and json.loads(second)["labels"] == {"hair_color": "blue"}
+
+
 @pytest.mark.parametrize(
     ("said", "message"),
     [
