@@ -63,6 +63,7 @@ def test_a_collapsed_set_shows_in_recall_and_in_near_identical_samples(normal: n
     collapsed = np.repeat(normal[:4], 100, axis=0) + np.random.default_rng(2).normal(size=(400, 8)) * 0.01
     assert near_identical(normal, healthy) < 0.05
     assert near_identical(normal, collapsed) == 1
+    assert near_identical(np.concatenate([normal, normal[:50]]), collapsed) == 1  # pictures that are there twice
     assert min(precision_recall(normal, healthy)) > 0.75
     precision, recall = precision_recall(normal, collapsed)
     assert precision == 1 and recall < 0.1
