@@ -38,8 +38,8 @@ def _compare_versions(registry: Registry, family: str, again: bool) -> None:
     params = load_params().evaluate
     if again:
         versions = _scored_again(registry, params, versions)
-    numbers = [version.number for version in versions]
-    base = versions[numbers.index(champion.number)] if champion and champion.number in numbers else versions[-1]
+    measured = [version for version in versions if version.metrics] or versions
+    base = next((version for version in measured if champion and version.number == champion.number), measured[-1])
     unlike = {version.number: _unlike(version, base) for version in versions}
     _show(f"versions of {family}", versions, champion, unlike)
     for number, reasons in unlike.items():
@@ -86,22 +86,30 @@ def _scored_again(registry: Registry, params: Evaluate, versions: list[Version])
         try:
             score = judge.score(version.family, registry.version_dir(version.family, version.number))
             metrics, protocol = score.metrics, score.protocol
-        except (CheckpointError, DataError) as error:
+        except (CheckpointError, DataError, RegistryError) as error:
             print(f"version {version.number} cannot be scored any more: {error}")
         scored.append(replace(version, metrics=metrics, facts=version.facts | {"protocol": json.dumps(protocol)}))
     return scored
 
 
 def _drawn(registry: Registry, params: Evaluate, versions: list[Version]) -> Path | None:
-    """One picture of what each version draws from the same seeds; None of families that do not draw faces."""
+    """One picture of what each version draws from the same seeds, without those that no longer load; None of families that do not draw faces."""
     from genga.pictures import encode_png
     from models.export import load_model, read_card
     from models.kinds import kind_of
     from models.metrics.sampling import Sampling
     from models.metrics.showing import side_by_side
 
-    folders = {version.number: registry.version_dir(version.family, version.number) for version in versions if "card.json" in version.files}
-    generators = {f"version {number}": load_model(folder)[0] for number, folder in folders.items() if kind_of(read_card(folder)) == "face"}
+    generators = {}
+    for version in versions:
+        if "card.json" not in version.files:
+            continue
+        try:
+            folder = registry.version_dir(version.family, version.number)
+            if kind_of(read_card(folder)) == "face":
+                generators[f"version {version.number}"] = load_model(folder)[0]
+        except (CheckpointError, RegistryError) as error:
+            print(f"version {version.number} cannot be drawn any more: {error}")
     if not generators:
         return None
     path = PICTURES / f"{versions[0].family}.png"

@@ -8,7 +8,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from genga.errors import ParamsError
-from genga.params import parse_params
+from genga.params import parse_params, read_params
 from genga.whole import write_whole
 
 PARAMS = Path("params.yaml")
@@ -44,7 +44,7 @@ def merge(values: Any, into: Any) -> None:
 
 
 def _write(changes: list[Any], *, dry_run: bool) -> None:
-    before = PARAMS.read_text(encoding="utf-8")
+    before = read_params(PARAMS)
     document = _yaml().load(before)
     for change in changes:
         merge(change, document)

@@ -1,5 +1,6 @@
 """`genga gamma`: several values of BEGAN's gamma side by side."""
 
+import math
 from pathlib import Path
 
 from rich.console import Console
@@ -14,6 +15,8 @@ SHOWN = ("precision", "recall", "kid", "fd", "near_identical")
 
 
 def gamma(family: str, gammas: list[float], kimg: float | None) -> None:
+    if kimg is not None and not 0 < kimg < math.inf:
+        raise ParamsError(f"--kimg {kimg:g} was found, expected more than 0; say for how many thousands of pictures to train")
     params = load_params()
     if family not in params.train_face:
         raise ParamsError(f"no family {family!r} in params.yaml, found {', '.join(params.train_face)}; add it with `genga profile began`")

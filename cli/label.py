@@ -4,6 +4,8 @@ import argparse
 import os
 import sys
 import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +134,8 @@ def push(args: argparse.Namespace) -> None:
 
     if args.doubtful and args.only == "poses":
         raise GengaError("--doubtful names faces with doubtful tags, but --only poses was asked for; leave one of the two out")
+    if args.limit is not None and args.limit < 1:
+        raise GengaError(f"--limit {args.limit} was asked for, expected at least 1; give a larger N, or leave it out for all")
     args.only = "tags" if args.doubtful else args.only
 
     def choose(_kind: Any, found: list[Any], _engine: Any) -> list[Any]:
@@ -194,7 +198,8 @@ def agreement(args: argparse.Namespace) -> None:
     found = compare(read_annotations(ANNOTATIONS).annotations, load_params().labels)
     print("\n".join(found.lines()))
     if args.csv:
-        write_disagreements(args.csv, found.disagreements)
+        with _writing(args.csv):
+            write_disagreements(args.csv, found.disagreements)
 
 
 def import_(args: argparse.Namespace) -> None:
@@ -208,8 +213,17 @@ def export(args: argparse.Namespace) -> None:
     from labeling.formats import WRITERS, labeled_of
 
     found = labeled_of(read_annotations(ANNOTATIONS).annotations)
-    args.file.write_text(WRITERS[args.format](found), encoding="utf-8")
+    with _writing(args.file):
+        args.file.write_text(WRITERS[args.format](found), encoding="utf-8")
     print(f"{len(found)} answers written to {args.file}")
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise GengaError(f"{path} cannot be written ({error.strerror}); give a file in a folder that stands and that you may write into") from error
 
 
 def open_(args: argparse.Namespace) -> None:

@@ -28,8 +28,10 @@ DVC_CHATTER = (
 
 
 def stage_descriptions() -> dict[str, str]:
-    listing = subprocess.run([sys.executable, "-m", "dvc", "stage", "list"], check=True, capture_output=True, text=True).stdout
-    return {line.split()[0]: " ".join(line.split()[1:]) for line in listing.splitlines() if line.strip()}
+    listing = subprocess.run([sys.executable, "-m", "dvc", "stage", "list"], check=False, capture_output=True, text=True)
+    if listing.returncode:
+        raise GengaError(f"DVC cannot list the graph's stages ({' '.join(listing.stderr.split())}); mend what it says and run again")
+    return {line.split()[0]: " ".join(line.split()[1:]) for line in listing.stdout.splitlines() if line.strip()}
 
 
 def repro(stages: list[str]) -> None:

@@ -12,6 +12,7 @@ import csv
 import io
 import json
 import logging
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -165,17 +166,19 @@ def tag(
     tagger = Tagger(release_dir, parse_thresholds(thresholds), excluded)
     if form == "txt":
         todo = [path for path in paths if existing != "keep" or not path.with_suffix(".txt").exists()]
+        sidecars = _sidecars(folder, todo)
         tagged, unread = _read_all(tagger, folder, todo)
         for each in tagged:
-            write_sidecar((folder / each.file).with_suffix(".txt"), each.tags if underscores else [_spaced(word) for word in each.tags], existing)
+            write_sidecar(sidecars[each.file], each.tags if underscores else [_spaced(word) for word in each.tags], existing)
         place = "beside each"
     else:
         path = out or folder / f"tags.{form}"
+        _check_writable(path)
         before = _standing(path, form, existing)
-        todo = [path for path in paths if path.relative_to(folder).as_posix() not in before]
+        todo = [path for path in paths if _name(folder, path) not in before]
         tagged, unread = _read_all(tagger, folder, todo)
         write_whole(path, {"csv": as_csv, "json": as_json}[form](before, tagged))
-        place = str(path)
+        place = _utf8(str(path))
     kept = len(paths) - len(todo)
     print(f"{len(tagged)} pictures tagged by {tagger.version}, {place}; {kept} had tags and keep them; {unread} could not be read")
 
@@ -187,7 +190,7 @@ def _read_all(tagger: Tagger, folder: Path, paths: Sequence[Path]) -> tuple[list
         for start in range(0, len(paths), BATCH):
             chunk = paths[start : start + BATCH]
             pictures = list(pool.map(lambda path: _face(path, tagger.resolution), chunk))
-            good = [(path.relative_to(folder).as_posix(), picture) for path, picture in zip(chunk, pictures, strict=True) if picture is not None]
+            good = [(_name(folder, path), picture) for path, picture in zip(chunk, pictures, strict=True) if picture is not None]
             if good:
                 files, faces = zip(*good, strict=True)
                 tagged += tagger.read(files, np.stack(faces))
@@ -204,6 +207,33 @@ def _face(path: Path, side: int) -> NDArray[np.uint8] | None:
 
 
 # --- files
+
+
+def _name(folder: Path, path: Path) -> str:
+    return _utf8(path.relative_to(folder).as_posix())
+
+
+def _utf8(name: str) -> str:
+    """A name that UTF-8 can hold: stray bytes of old file systems are escaped, as the import escapes them (stages/archives.py)."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _check_writable(path: Path) -> None:
+    if path.is_dir():
+        raise DataError(f"{path} is a folder, expected a file to write; move it away, or choose another place")
+    if not (path.parent.is_dir() and os.access(path.parent, os.W_OK | os.X_OK)):
+        raise DataError(f"{path} cannot be written, expected a folder {path.parent} that you may write into; make it, or choose another place")
+
+
+def _sidecars(folder: Path, paths: Iterable[Path]) -> dict[str, Path]:
+    """Picture -> its text file, one of its own."""
+    pictures: dict[Path, Path] = {}
+    for path in paths:
+        sidecar = path.with_suffix(".txt")
+        _check_writable(sidecar)
+        if (other := pictures.setdefault(sidecar, path)) != path:
+            raise DataError(f"{other} and {path} would both have their tags in {sidecar}; rename one of them, or choose --format csv or json")
+    return {_name(folder, path): sidecar for sidecar, path in pictures.items()}
 
 
 def _spaced(word: str) -> str:

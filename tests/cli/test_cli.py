@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from cli import edit
-from genga.errors import ParamsError
+from cli.main import build_parser
+from cli.repro import stage_descriptions
+from genga.errors import GengaError, ParamsError
 from genga.params import load_params
 
 REPO = Path(__file__).parents[2]
@@ -33,7 +35,7 @@ def test_help_names_every_command_within_half_a_second() -> None:
         result = genga("--help")
         times.append(time.perf_counter() - started)
     assert result.returncode == 0
-    for command in ("import", "repro", "profile", "serve", "tag", "compare", "promote", "rollback", "doctor"):
+    for command in ("import", "repro", "profile", "serve", "tag", "compare", "promote", "rollback", "veto", "doctor"):
         assert command in result.stdout
     assert statistics.median(times) < 0.5
 
@@ -97,6 +99,25 @@ def test_a_wrong_source_is_refused_and_params_stay(here: Path, faces: str, said:
     with pytest.raises(ParamsError, match=said):
         edit.choose_faces(faces, "unknown", None)
     assert (here / "params.yaml").read_text() == before
+
+
+def test_outside_the_project_import_says_where_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ParamsError, match=r"no params\.yaml here; run from the project's folder"):
+        edit.choose_faces("sample", "unknown", None)
+
+
+@pytest.mark.parametrize("kimg", ["0", "-1", "nan", "inf"])
+def test_a_length_of_training_that_is_none_is_refused(here: Path, kimg: str) -> None:
+    args = build_parser().parse_args(["gamma", "--family", "began64", "--kimg", kimg])
+    edit.apply_profiles(["began"], dry_run=False)
+    with pytest.raises(ParamsError, match=f"--kimg {kimg} was found, expected more than 0"):
+        args.do(args)
+
+
+def test_where_dvc_cannot_list_the_stages_its_own_message_is_shown(here: Path) -> None:
+    with pytest.raises(GengaError, match=r"DVC cannot list the graph's stages .*not inside of a DVC repository.*; mend what it says"):
+        stage_descriptions()
 
 
 def test_a_typo_in_params_yaml_is_one_sentence_and_exit_code_2(here: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import pytest
@@ -62,6 +63,39 @@ def test_numbers_of_another_protocol_are_refused_with_the_reason_and_the_way_out
     assert "version 2: kid cannot be held against those of version 1: tagger.sha256 aaaaaaaaaaaa against bbbbbbbbbbbb" in said
     assert "0.75" not in said and "1.5" in said, "the number by colours and edges was measured alike"
     assert "`genga compare dcgan32 --again` scores every version by one protocol" in said
+
+
+def test_a_version_that_no_longer_loads_is_left_out_with_a_sentence(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed, kid in ((0, 0.125), (1, 0.25), (2, 0.375)):
+        register(registry, seed, kid, PROTOCOL)
+    registry.promote("dcgan32", "1", "ann", "better")
+    (registry.version_dir("dcgan32", "1") / "weights.safetensors").unlink()
+    folder = Path("made/unknown")
+    folder.mkdir()
+    save_file({}, folder / "weights.safetensors")
+    (folder / "card.json").write_text(json.dumps({"model": {"arch": "of_other_code"}, "weights_sha256": "0"}))
+    registry.register("dcgan32", folder, {"kid": 0.5}, {"protocol": json.dumps(PROTOCOL)})
+    compare("dcgan32", again=False)
+    said = capsys.readouterr().out
+    assert "0.125" in said and "0.25" in said and "0.5" in said
+    assert "version 1 cannot be drawn any more: the files of dcgan32 version 1" in said
+    assert "version 4 cannot be drawn any more" in said
+    assert cv2.imread("runs/compare/dcgan32.png").shape == (2 * 32, 130 + 12 * 32, 3)
+
+
+def test_scored_again_a_champion_whose_files_are_gone_keeps_no_number_and_the_others_are_compared(
+    registry: Registry, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in range(3):
+        register(registry, seed, 0.125, {})
+    registry.promote("dcgan32", "1", "ann", "better")
+    (registry.version_dir("dcgan32", "1") / "weights.safetensors").unlink()
+    judge = SimpleNamespace(score=lambda family, folder: SimpleNamespace(metrics={"kid": 0.375}, protocol=PROTOCOL))
+    monkeypatch.setattr("cli.judging.judge_of_today", lambda params: judge)
+    compare("dcgan32", again=True)
+    said = capsys.readouterr().out
+    assert "version 1 cannot be scored any more: the files of dcgan32 version 1" in said
+    assert said.count("0.375") == 2 and "0.125" not in said and "cannot be held against" not in said
 
 
 def test_a_family_that_draws_no_faces_is_compared_without_a_picture(registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,7 +44,10 @@ def test_every_action_explains_itself_in_sentences(action: str, capsys: pytest.C
         (["push"], "start one with `make label-studio`"),
         (["push", "--doubtful", "x.json", "--only", "poses"], "leave one of the two out"),
         (["open"], "start one with `make label-studio`"),
+        (["push", "--limit", "-1"], "--limit -1 was asked for, expected at least 1"),
         (["queue", "0"], "a queue of 0 pictures was asked for"),
+        (["export", "coco", "missing/out.json"], "missing/out.json cannot be written (No such file or directory); give a file in a folder"),
+        (["agreement", "--csv", "missing/d.csv"], "missing/d.csv cannot be written (No such file or directory); give a file in a folder"),
         (["import", "coco", "missing.json"], "missing.json is no coco file that we read"),
     ],
 )

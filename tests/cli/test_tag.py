@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,8 @@ def test_a_picture_that_does_not_decode_is_named_and_the_rest_go_on(
         (["--threshold", "beauty=0.5"], "no tag 'beauty'"),
         (["--exclude", "beauty"], "no such tag"),
         (["--format", "txt", "--out", "x.txt"], "leave it out"),
+        (["--out", "missing/tags.csv"], "missing/tags.csv cannot be written, expected a folder missing that you may write into"),
+        (["--out", "faces", "--overwrite"], "faces is a folder, expected a file to write"),
     ],
 )
 def test_a_wrong_request_stops_with_one_sentence_and_writes_nothing(here: Path, words_: list[str], sentence: str) -> None:
@@ -184,6 +187,38 @@ def test_a_wrong_request_stops_with_one_sentence_and_writes_nothing(here: Path, 
     with pytest.raises(DataError, match=sentence):
         genga_tag(*words_)
     assert sorted(here.rglob("*")) == before
+
+
+@pytest.mark.parametrize("words_", [[], ["--format", "txt"]])
+def test_a_folder_that_may_not_be_written_into_is_said_before_pictures_are_read(
+    here: Path, words_: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write everywhere
+    monkeypatch.setattr("cli.tag._read_all", lambda *_: pytest.fail("pictures were read"))
+    with pytest.raises(DataError, match="cannot be written"):
+        genga_tag(*words_)
+
+
+def test_pictures_that_share_a_text_file_are_refused_before_any_is_read(here: Path) -> None:
+    (here / "faces" / "a.jpg").write_bytes((here / "faces" / "b.jpg").read_bytes())
+    with pytest.raises(DataError, match=r"faces/a\.jpg and faces/a\.png would both have their tags in faces/a\.txt; rename"):
+        genga_tag("--format", "txt")
+    assert not list(here.rglob("faces/**/*.txt"))
+    genga_tag()
+    assert {"a.jpg", "a.png"} <= table(here / "faces" / "tags.csv").keys()
+
+
+def test_a_name_that_utf_8_cannot_hold_is_written_escaped_as_the_import_does(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    strange = os.fsdecode(b"\xff.png")
+    (here / "faces" / "a.png").rename(here / "faces" / strange)
+    genga_tag()
+    assert r"\udcff.png" in table(here / "faces" / "tags.csv")
+    genga_tag("--append")
+    assert "0 pictures tagged" in capsys.readouterr().out.splitlines()[-1]
+    genga_tag("--format", "json")
+    assert r"\udcff.png" in json.loads((here / "faces" / "tags.json").read_text())
+    genga_tag("--format", "txt")
+    assert (here / "faces" / strange).with_suffix(".txt").is_file()
 
 
 def test_empty_folders_and_releases_without_a_fitting_tagger_are_said(here: Path) -> None:
