@@ -93,14 +93,21 @@ def _terms(params: PoseFiles, path: Path, files: Sequence[Path]) -> dict[Path, t
     terms = dict.fromkeys(files, (params.source, params.licence))
     table = path / SOURCES
     if path.is_dir() and table.is_file():
-        with table.open(encoding="utf-8-sig", newline="") as lines:
-            for row in csv.DictReader(lines):
-                if not (row.keys() >= {"file", "source", "licence"} and all(row[name] for name in ("file", "source", "licence"))):
-                    raise DataError(f"{table} has a row {list(row.values())}, expected the columns file, source and licence, all filled; correct it")
-                if path / row["file"] not in terms:
-                    raise DataError(f"{table} names {row['file']!r}, which is no pose file in {path}; correct the row")
-                terms[path / row["file"]] = (row["source"], row["licence"])
+        for row in _rows(table):
+            if not (row.keys() >= {"file", "source", "licence"} and all(row[name] for name in ("file", "source", "licence"))):
+                raise DataError(f"{table} has a row {list(row.values())}, expected the columns file, source and licence, all filled; correct it")
+            if path / row["file"] not in terms:
+                raise DataError(f"{table} names {row['file']!r}, which is no pose file in {path}; correct the row")
+            terms[path / row["file"]] = (row["source"], row["licence"])
     return terms
+
+
+def _rows(table: Path) -> list[dict[str, str]]:
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as lines:
+            return list(csv.DictReader(lines))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{table} is no table in UTF-8 ({error}), expected the columns file, source and licence; save it again as UTF-8") from error
 
 
 def _of_motion(file: Path, frames: int) -> list[tuple[str, str, Array]]:

@@ -12,6 +12,7 @@ else the mean of the points of the face.
 
 import json
 import warnings
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +39,7 @@ BODY_25 = ("nose", "neck", "r_shoulder", "r_elbow", "r_wrist", "l_shoulder", "l_
            "r_heel")
 # fmt: on
 OPENPOSE = {len(names) * 3: names for names in (COCO_18, BODY_25)}
+NOT_NPZ = (OSError, ValueError, TypeError, EOFError, RuntimeError, BadZipFile, zlib.error)  # TypeError: an .npy has no names
 FACE = ("nose", "l_eye", "r_eye", "l_ear", "r_ear")
 
 
@@ -75,8 +77,8 @@ def whole(poses: Array, kinds: Sequence[str], left_out: Iterable[str] = ()) -> P
 def _read_npz(path: Path) -> PoseFile:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, BadZipFile) as error:
+            arrays = {name: np.asarray(archive[name]) for name in archive.files}  # of a file that holds no array numpy gives the bytes
+    except NOT_NPZ as error:
         raise DataError(f"{path} is not a readable .npz of plain arrays ({error}); save it again with numpy.savez") from error
     order = _order(arrays.pop("joints", np.array(JOINTS)).ravel().tolist(), path)
     stacks = {name: array for name, array in sorted(arrays.items()) if array.shape[1:] == (len(JOINTS), 2) and array.dtype.kind in "fiu"}

@@ -85,6 +85,7 @@ def test_a_motion_gives_frames_that_differ_and_near_ones_share_their_id(tmp_path
         ("sources.csv", b"file,source\na.npz,me\n", "expected the columns file, source and licence, all filled"),
         ("sources.csv", b"file,source,licence\na.npz,,CC0\n", "expected the columns file, source and licence, all filled"),
         ("sources.csv", b"file,source,licence\nother.npz,me,CC0\n", "names 'other.npz', which is no pose file"),
+        ("sources.csv", "file,source,licence\na.npz,Zoë,CC0\n".encode("latin-1"), "sources.csv is no table in UTF-8 .*; save it again as UTF-8"),
     ],
 )
 def test_what_is_wrong_with_the_folder_is_said(tmp_path: Path, name: str, content: bytes, said: str) -> None:

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -143,11 +144,25 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "not.npz").write_bytes(b"no zip")
     np.savez(tmp_path / "other.npz", pictures=np.zeros((4, 8, 8)))
     np.savez(tmp_path / "objects.npz", poses=np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    (tmp_path / "empty.npz").touch()
+    with (tmp_path / "array.npz").open("wb") as file:
+        np.save(file, POSES)
+    np.savez_compressed(tmp_path / "damaged.npz", poses=POSES)
+    damaged = bytearray((tmp_path / "damaged.npz").read_bytes())
+    start = damaged.index(b"poses.npy") + len("poses.npy")
+    damaged[start + 20 : start + 40] = b"\xff" * 20
+    (tmp_path / "damaged.npz").write_bytes(damaged)
+    with ZipFile(tmp_path / "letters.npz", "w") as archive:
+        archive.writestr("letter.txt", "no array")
     for name, said in {
         "half.json": "half.json is not readable JSON",
         "not.npz": "not.npz is not a readable .npz",
         "other.npz": r"other.npz holds pictures \(4, 8, 8\), expected an array of poses \(N, 11, 2\)",
         "objects.npz": "objects.npz is not a readable .npz of plain arrays",
+        "empty.npz": "empty.npz is not a readable .npz of plain arrays",
+        "array.npz": "array.npz is not a readable .npz of plain arrays",
+        "damaged.npz": "damaged.npz is not a readable .npz of plain arrays",
+        "letters.npz": r"letters.npz holds letter.txt \(\), expected an array of poses \(N, 11, 2\)",
         "walk.fbx": "walk.fbx is no file of 2D poses that we read, expected .npz or .json",
     }.items():
         with pytest.raises(DataError, match=said):
