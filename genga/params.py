@@ -333,6 +333,12 @@ class Adversarial(Section):
     ema_kimg: float = Field(ge=0)
 
 
+def _must_be_whole_groups(training: Training) -> None:
+    """Minibatch stddev compares pictures that are all made or all real."""
+    if training.batch_size % 4:
+        raise ValueError(f"the discriminator compares groups of 4 pictures; make training.batch_size a multiple of 4, it is {training.batch_size}")
+
+
 class WarmUp(Section):
     """Before the contest the generator learns to rebuild pictures from what an encoder sees in them; the encoder is then thrown away."""
 
@@ -388,6 +394,12 @@ class TrainFace(Adversarial):
         return self
 
     @model_validator(mode="after")
+    def whole_groups_are_compared(self) -> Self:
+        if self.model.arch in ("stylegan2", "fastgan"):
+            _must_be_whole_groups(self.training)
+        return self
+
+    @model_validator(mode="after")
     def only_stylegan2_is_told_tags(self) -> Self:
         if self.faces == "tagged" and self.model.arch != "stylegan2":
             raise ValueError("only stylegan2 can be told tags; make faces: prepared")
@@ -406,6 +418,9 @@ class TrainFace(Adversarial):
             raise ValueError("only stylegan2 can grow; leave growth empty")
         if sides != sorted(set(sides)) or any(side >= self.model.resolution for side in sides):
             raise ValueError("growth must list sides from small to large, below the model's resolution")
+        ends = [step.until_kimg for step in self.growth]
+        if ends != sorted(set(ends)):
+            raise ValueError("growth must list rising until_kimg: each side is learned after the one before")
         return self
 
 
@@ -515,6 +530,11 @@ class TransferTag(Adversarial):
     min_faces: int = Field(ge=1)
     width: int = Field(ge=8, description="channels of the appended layers at full size; the discriminator has as many")
 
+    @model_validator(mode="after")
+    def whole_groups_are_compared(self) -> Self:
+        _must_be_whole_groups(self.training)
+        return self
+
 
 # --- judging and serving
 
@@ -556,7 +576,7 @@ class Params(Section):
     draw_figures: DrawFigures
     train_pose: dict[Literal["stick", "figure"], TrainPose]
     index_figures: IndexFigures
-    train_face: dict[str, TrainFace]
+    train_face: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")], TrainFace]  # names of folders, stages and models
     watch_collapse: WatchCollapse
     train_upscaler: TrainUpscaler
     train_sketcher: TrainSketcher
@@ -566,11 +586,21 @@ class Params(Section):
     gate: dict[str, GateRule]
     deploy: Deploy
 
+    @model_validator(mode="after")
+    def transfer_has_a_base(self) -> Self:
+        if self.transfer_tag.family not in self.train_face:
+            raise ValueError(f"transfer_tag.family is {self.transfer_tag.family}, expected one of train_face: {', '.join(sorted(self.train_face))}")
+        return self
+
 
 def parse_params(document: Any, name: str) -> Params:
     """The checked sections, or ParamsError with one sentence that names every wrong key. `name` is the file to mend."""
     try:
-        return Params.model_validate_json(json.dumps(document))
+        text = json.dumps(document, default=_of_yaml)
+    except TypeError as error:
+        raise ParamsError(f"{name} has a key that is no word ({error}); write it in quotes and run again") from error
+    try:
+        return Params.model_validate_json(text)
     except ValidationError as error:
         faults = "; ".join(
             f"{'.'.join(map(str, fault['loc']))}: {fault['msg']} (found {json.dumps(fault['input'])[:60]})" for fault in error.errors()
@@ -578,11 +608,24 @@ def parse_params(document: Any, name: str) -> Params:
         raise ParamsError(f"{name}: {faults}; correct it there and run again") from error
 
 
-def load_params(path: Path = Path("params.yaml")) -> Params:
+def _of_yaml(value: Any) -> dict[str, str]:
+    """What YAML has and params do not, such as dates: no field takes it, so the key is named with what was found."""
+    return {f"{type(value).__name__} without quotes": str(value)}
+
+
+def read_params(path: Path) -> str:
+    """The text of params.yaml."""
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise ParamsError(f"no {path} here; run from the project's folder") from error
+    except UnicodeDecodeError as error:
+        raise ParamsError(f"{path} is not in UTF-8 ({error}); save it as UTF-8 and run again") from error
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    try:
+        document = yaml.safe_load(read_params(path))
     except yaml.YAMLError as error:
         raise ParamsError(f"{path} is not valid YAML ({' '.join(str(error).split())}); correct it there and run again") from error
     return parse_params(document, str(path))

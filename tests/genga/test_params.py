@@ -1,3 +1,4 @@
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,11 @@ def test_the_shipped_params_are_valid() -> None:
         ("import_faces.licence", "", "import_faces.licence"),
         ("train_face.stylegan2.model.arch", "stylegan9", "train_face.stylegan2.model"),
         ("train_tagger.training.total_kimg", -1.0, "train_tagger.training.total_kimg"),
+        ("train_face.stylegan2.training.batch_size", 6, "groups of 4 pictures.*it is 6"),
+        ("transfer_tag.training.batch_size", 6, "groups of 4 pictures.*it is 6"),
+        ("train_face.stylegan2.growth", [{"side": s, "until_kimg": 9.0, "fade_kimg": 0.0} for s in (16, 32)], "rising until_kimg"),
+        ("transfer_tag.family", "began64", "transfer_tag.family is began64, expected one of train_face: dcgan32, stylegan2"),
+        ("train_face", {"a; b": None}, r"train_face\.a; b"),
     ],
 )
 def test_a_wrong_key_or_value_stops_and_is_named(tmp_path: Path, keys: str, value: object, said: str) -> None:
@@ -52,6 +58,21 @@ def test_broken_yaml_and_a_missing_file_say_what_to_do(tmp_path: Path) -> None:
         load_params(tmp_path / "params.yaml")
     with pytest.raises(ParamsError, match="run from the project's folder"):
         load_params(tmp_path / "nowhere.yaml")
+
+
+def test_params_in_another_encoding_say_so(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_bytes(Path("params.yaml").read_text().replace("drawn by Genga", "Zoë").encode("latin-1"))
+    with pytest.raises(ParamsError, match=r"params\.yaml is not in UTF-8 .*; save it as UTF-8"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_what_yaml_takes_for_a_date_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r'import_faces\.origin: .*string \(found \{"date without quotes": "2024-05-01"\}\)'):
+        load_params(changed(tmp_path, "import_faces.origin", date(2024, 5, 1)))
+    path = tmp_path / "params.yaml"
+    path.write_text(Path("params.yaml").read_text() + "2024-05-01: 3\n")
+    with pytest.raises(ParamsError, match=r"a key that is no word .*not date"):
+        load_params(path)
 
 
 def test_no_section_has_a_default_in_python() -> None:
