@@ -1,4 +1,5 @@
-"""On which pictures each family is scored: held-out ones where there are any, the same for a champion and its challenger.
+"""On which pictures each family is scored, the same for a champion and its challenger: held-out ones where there are any, but face generators
+against faces of all splits, since distances between distributions want many.
 
 Faces are compared by the features of one tagger, by colours and edges, and by Inception's features where params name its weights; sketches are read
 by one figure-pose network. Tagger and reader are those that the judge is made with.
@@ -30,6 +31,7 @@ from models.metrics.extractors import Edges, Extractor, Inception, Onlooker
 from models.metrics.sampling import Sampling
 from models.metrics.scores import (
     INCEPTION,
+    Array,
     Pictures,
     Score,
     Seen,
@@ -119,9 +121,10 @@ class Judge:
             )
         rows, split = held_out(self._faces)
         pictures = [self._faces.images(module.resolution)[rows], self._drawn.pictures(module.resolution)]
-        targets = [read_labels(self._data.labels_dir, self._faces).targets[rows], self._drawn.targets]
-        score = score_tagger(module, card, np.concatenate(pictures), np.concatenate(targets), self._sampling)
-        return noted(score, data=self._faces.data_id, split=split, drawn_faces_of_the_sample=len(self._drawn.targets))
+        truth = np.concatenate([read_labels(self._data.labels_dir, self._faces).targets[rows], self._drawn.targets])
+        score = score_tagger(module, card, np.concatenate(pictures), truth, self._sampling)
+        drawn = len(self._drawn.targets)
+        return noted(score, data=self._faces.data_id, split=split, truth_sha256=sha256_of(truth), drawn_faces_of_the_sample=drawn)
 
     @cached_property
     def _drawn(self) -> "DrawnFaces":
@@ -133,7 +136,8 @@ class Judge:
         figures = Store(self._data.figures_dir / STORES[kind])
         rows, split = held_out(figures)
         pictures, truth = drawings_of(figures, rows, module.resolution)
-        return noted(score_pose(module, pictures, truth, limbs_may_swap=kind == "stick"), data=figures.data_id, split=split)
+        score = score_pose(module, pictures, truth, limbs_may_swap=kind == "stick")
+        return noted(score, data=figures.data_id, split=split, truth_sha256=sha256_of(truth))
 
     def _score_upscaler(self, module: Any, card: Card) -> Score:
         rows, split = held_out(self._faces)
@@ -145,9 +149,8 @@ class Judge:
         rows, split = held_out(figures)
         reader, reader_card = load_model(self._figure_pose_dir)
         truth, poses = figures.images(module.resolution)[rows], from_vector(figures.column("pose"))[rows]
-        return noted(
-            score_sketcher(module, reader, poses, truth, self._sampling), data=figures.data_id, split=split, reader=reader_card["weights_sha256"]
-        )
+        score = score_sketcher(module, reader, poses, truth, self._sampling)
+        return noted(score, data=figures.data_id, split=split, truth_sha256=sha256_of(poses), reader=reader_card["weights_sha256"])
 
 
 @dataclass(frozen=True)
@@ -173,6 +176,11 @@ def held_out(store: Store) -> tuple[NDArray[np.int64], str]:
     """The rows of the test split and its name; of a set so small that it has none, all rows."""
     rows = store.indices("test")
     return (rows, "test") if len(rows) else (np.arange(len(store)), "all: none were held out")
+
+
+def sha256_of(truth: Array) -> str:
+    """Names the targets or poses that answers were held against: the same pictures can be labeled anew."""
+    return hashlib.sha256(truth.tobytes()).hexdigest()
 
 
 def noted(score: Score, **facts: Any) -> Score:

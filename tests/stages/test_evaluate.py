@@ -4,11 +4,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from small_world import MODELS, World, write_faces, write_model
 
 from genga.errors import CheckpointError, DataError
 from genga.params import InceptionFile
+from genga.protocols import difference
 from genga.store import Store
 from models.export import load_model
 from models.metrics.distance import Reference, frechet
@@ -167,6 +169,29 @@ def test_tags_learned_from_the_drawn_sample_are_scored_on_held_out_drawn_faces_t
     drawn = score.protocol["drawn_faces_of_the_sample"]
     assert 0 < drawn < 40
     assert score.protocol["pictures"] == 20 + drawn
+
+
+def test_other_labels_of_the_same_pictures_make_another_protocol(world: World) -> None:
+    tagger_dir = world.weights_dir / "tagger"
+    before = judge_of(world).score("tagger", tagger_dir).protocol
+    assert judge_of(world).score("tagger", tagger_dir).protocol == before
+    path = world.data.labels_dir / "tags.parquet"
+    table = pq.read_table(path)
+    flipped = [{"true": "false", "false": "true"}.get(value, value) for value in table["value"].to_pylist()]
+    pq.write_table(table.set_column(table.column_names.index("value"), "value", [flipped]), path)
+    after = judge_of(world).score("tagger", tagger_dir).protocol
+    assert difference("macro_f1", before, after).startswith("truth_sha256 ")
+
+
+@pytest.mark.parametrize("family", ["figure-pose", "stick-pose", "sketcher"])
+def test_other_poses_of_the_same_figures_make_another_protocol(world: World, family: str) -> None:
+    before = judge_of(world).score(family, world.weights_dir / family).protocol
+    path = world.data.figures_dir / ("sticks" if family == "stick-pose" else "mannequins") / "manifest.parquet"
+    table = pq.read_table(path)
+    moved = [[value + 0.01 for value in pose] for pose in table["pose"].to_pylist()]
+    pq.write_table(table.set_column(table.column_names.index("pose"), "pose", [moved]), path)
+    after = judge_of(world).score(family, world.weights_dir / family).protocol
+    assert difference("pck_0.1", before, after).startswith("truth_sha256 ")
 
 
 def test_sampling_does_not_depend_on_the_batch_size(shared_world: World) -> None:
