@@ -92,23 +92,28 @@ SKIN = {
 
 
 def random_labels(rng: np.random.Generator) -> Labels:
-    """A character's tags. The color of closed eyes is left out: no picture shows it."""
+    """A character's tags, of those that are drawn here. The color of closed eyes is left out: no picture shows it."""
     labels: Labels = {}
-    for group, values in tags.groups().items():
-        weights = np.array([GROUP_WEIGHTS[group][value] for value in values], dtype=float)
+    for group, shares in GROUP_WEIGHTS.items():
+        values = [value for value in tags.groups()[group] if value in shares]
+        weights = np.array([shares[value] for value in values], dtype=float)
         labels[group] = values[rng.choice(len(values), p=weights / weights.sum())]
-    labels |= {flag: bool(rng.random() < FLAG_SHARES[flag]) for flag in tags.flags()}
+    labels |= {flag: bool(rng.random() < FLAG_SHARES[flag]) for flag in tags.flags() if flag in FLAG_SHARES}
     if labels["closed_eyes"]:
         del labels["eye_color"]
     return labels
 
 
 def check_complete(labels: Labels) -> Labels:
-    """The same labels, or DataError naming what is missing: every group and flag, but no eye color where the eyes are closed."""
+    """The same labels, or DataError naming what is missing or not drawn here: every group and flag that is, but no eye color where the eyes are
+    closed."""
     tags.check(labels)
-    missing = [name for name in [*tags.groups(), *tags.flags()] if name not in labels and not (name == "eye_color" and labels.get("closed_eyes"))]
+    missing = [name for name in [*GROUP_WEIGHTS, *FLAG_SHARES] if name not in labels and not (name == "eye_color" and labels.get("closed_eyes"))]
     if missing:
         raise DataError(f"a face cannot be drawn without {', '.join(missing)}, expected a value for every group and flag; add what is missing")
+    for group, shares in GROUP_WEIGHTS.items():
+        if group in labels and labels[group] not in shares:
+            raise DataError(f"a face with {group} {labels[group]} cannot be drawn, expected one of {', '.join(shares)}; choose one of these")
     return labels
 
 

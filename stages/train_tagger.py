@@ -148,7 +148,10 @@ def _drawn_pool(params: TrainTagger, sample: Store, wanted: list[str]) -> Pool:
     targets[:, unwanted] = UNKNOWN
     lacking = [name for name in _too_few(targets, 1) if name in wanted]
     if lacking:
-        raise DataError(f"neither the faces nor the drawn sample in {sample.dir} have labels for {', '.join(lacking)}; label some or draw them")
+        raise DataError(
+            f"the faces have fewer than {params.min_labels} training labels for {', '.join(lacking)}, and the drawn sample in {sample.dir} does not "
+            "show it; label more of them, or lower train_tagger.min_labels in params.yaml"
+        )
     held_out = params.drawn_held_out
     splits = np.array([split_of(picture, held_out, held_out) for picture in sample.column("id")])
     return Pool(pictures, targets, {split: np.flatnonzero(splits == split) for split in SPLITS})

@@ -74,9 +74,10 @@ def _text(picture: Pictures, text: str, x: int, y: int, size: float, colour: tup
 def curves_plot(found: Floats, targets: Targets) -> Pictures:
     """RGB: precision against recall of every tag that held-out labels speak of; a panel for each group and one for the flags."""
     panels = {group: [f"{group}={value}" for value in values] for group, values in groups().items()} | {"yes or no": flags()}
-    figure = Figure((5.2 * 3, 4.6 * 2), DPI, layout="constrained")
+    down = -(-len(panels) // 3)
+    figure = Figure((5.2 * 3, 4.6 * down), DPI, layout="constrained")
     for place, (title, tags) in enumerate(panels.items()):
-        axes = figure.add_subplot(2, 3, place + 1)
+        axes = figure.add_subplot(down, 3, place + 1)
         drawn = [_curve(axes, tag, found, targets) for tag in tags]
         axes.set(title=title.replace("_", " "), xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.02))
         axes.grid(alpha=0.25)

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from drawing.face import draw_face, random_labels
-from drawing.face_look import HAIR
+from drawing.face_look import HAIR, check_complete
 from genga import tags
 from genga.errors import DataError
 from genga.tags import Labels
@@ -63,6 +63,18 @@ def test_random_labels_name_every_tag_often_and_the_color_of_open_eyes_only() ->
         assert 100 <= sum(labels[flag] is True for labels in drawn) <= 1900
     assert all(("eye_color" in labels) != labels["closed_eyes"] for labels in drawn)
     assert all(labels.keys() | {"eye_color"} == {*tags.groups(), *tags.flags()} for labels in drawn)
+
+
+def test_a_tag_that_is_not_drawn_here_changes_no_face_and_is_refused_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = random_labels(np.random.default_rng(5))
+    groups = {**tags.groups(), "hair_color": [*tags.groups()["hair_color"], "silver_blue"], "hat_kind": ["cap", "straw"]}
+    flags = [*tags.flags(), "hat"]
+    monkeypatch.setattr(tags, "groups", lambda: groups)
+    monkeypatch.setattr(tags, "flags", lambda: flags)
+    assert random_labels(np.random.default_rng(5)) == before
+    assert check_complete(before) == before
+    with pytest.raises(DataError, match="hair_color silver_blue cannot be drawn, expected one of blonde"):
+        check_complete(before | {"hair_color": "silver_blue"})
 
 
 @pytest.mark.parametrize(
