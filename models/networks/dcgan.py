@@ -5,9 +5,25 @@ N batch, Z latent dim, R resolution. Images are NCHW in [-1, 1].
 """
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+
+@torch.no_grad()
+def settle_norms(generator: Any, z: Tensor) -> None:
+    """Batch norm's running statistics become those of exactly these weights over these z (N, Z); above 64 px over as many of them as have the
+    pixels of N such pictures, and 64 at least."""
+    norms = [layer for layer in generator.modules() if isinstance(layer, nn.BatchNorm2d)]
+    kept = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+        norm.train()
+    generator(z[: max(64, len(z) * 64**2 // generator.resolution**2)])
+    for norm, momentum in zip(norms, kept, strict=True):
+        norm.momentum = momentum
+        norm.eval()
 
 
 def first_side(resolution: int) -> int:
@@ -55,18 +71,8 @@ class Generator(nn.Module):
     def forward(self, z: Tensor, psi: float = 1.0) -> Tensor:
         return self.synthesis(psi * z)
 
-    @torch.no_grad()
     def settle(self, z: Tensor) -> None:
-        """Batch norm's running statistics become those of exactly these weights over exactly these z (N, Z)."""
-        norms = [layer for layer in self.layers if isinstance(layer, nn.BatchNorm2d)]
-        kept = [norm.momentum for norm in norms]
-        for norm in norms:
-            norm.momentum = 1.0
-            norm.train()
-        self(z)
-        for norm, momentum in zip(norms, kept, strict=True):
-            norm.momentum = momentum
-            norm.eval()
+        settle_norms(self, z)
 
 
 class Trunk(nn.Sequential):

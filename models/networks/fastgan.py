@@ -9,6 +9,7 @@ N batch, Z latent dim, R resolution. Images are NCHW in [-1, 1].
 import torch
 from torch import Tensor, nn
 
+from models.networks.dcgan import settle_norms
 from models.networks.stylegan2 import channels_at
 
 EXCITED = 16  # times the side of what excites
@@ -70,16 +71,8 @@ class Generator(nn.Module):
     def forward(self, z: Tensor, psi: float = 1.0) -> Tensor:
         return self.synthesis(psi * z)
 
-    @torch.no_grad()
     def settle(self, z: Tensor) -> None:
-        """Batch norm's running statistics become those of exactly these weights over exactly these z (N, Z)."""
-        norms = [layer for layer in self.modules() if isinstance(layer, nn.BatchNorm2d)]
-        for norm in norms:
-            norm.momentum = 1.0
-            norm.train()
-        self(z)
-        for norm in norms:
-            norm.eval()
+        settle_norms(self, z)
 
 
 def _initialise(module: nn.Module) -> None:

@@ -29,7 +29,7 @@ TAGGED = 1024  # training pictures whose tags a generator keeps
 
 
 def channels_at(resolution: int, channel_base: int, channel_max: int) -> int:
-    return min(channel_base // resolution, channel_max)
+    return max(1, min(channel_base // resolution, channel_max))
 
 
 def kind_of(x: Tensor) -> torch.dtype:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from genga.errors import ParamsError
 from genga.params import Adversarial, Growth, Style, WarmUp
 from models import parallel
 from models.augment import Probability, augment
@@ -65,6 +66,11 @@ class GanRecipe(Resumable):
         self._warm_up = Rebuilding(self.G, self.D, warm_up, params) if warm_up else None
         self._growth, self._style = growth, style
         self._path_length = PathLength(style) if style else None
+        if style and style.path_weight and parallel.size() > 1 and (part := parallel.part_size(params.training.batch_size)) % SHRINK:
+            raise ParamsError(
+                f"{part} pictures a process were found, expected a multiple of {SHRINK} where path_weight is not 0, which looks at one of {SHRINK}; "
+                "change batch_size in params.yaml or --devices"
+            )
         self._augment = Probability(params.augment, params.adapt)
         self._shown = torch.randn(SHOWN, G.z_dim, generator=torch.Generator().manual_seed(params.training.seed))
 
@@ -115,7 +121,7 @@ class GanRecipe(Resumable):
                     loss = loss + gamma / 2 * penalty * params.r1_interval
                     scalars[name] = penalty.item()
         descend(loss, self._d_optimizer)
-        self._augment.heard(on_real)
+        self._augment.heard(on_real - on_made if params.loss == "relativistic" else on_real)
         return scalars | ({"augment": self._augment.p} if params.adapt else {})
 
     def _train_generator(self, real: Tensor, tags: Tensor | None, level: Level, step: int) -> Scalars:

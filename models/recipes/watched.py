@@ -106,7 +106,7 @@ def diversity(real: Features, made: Features) -> Scalars:
         "recall": precision_recall(real, made)[1],
         "coverage": density_coverage(real, made)[1],
         "near_identical": near_identical(real, made),
-        "spread": float(np.sqrt(made.var(axis=0).mean() / real.var(axis=0).mean())),
+        "spread": float(np.sqrt(made.var(axis=0).mean() / max(real.var(axis=0).mean(), 1e-12))),
     }
 
 

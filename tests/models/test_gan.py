@@ -8,7 +8,9 @@ import torch
 from one_batch import flat_faces, train
 from small_models import DCGAN, PLAIN, STYLEGAN2
 
+from genga.errors import ParamsError
 from genga.params import Adapt, Style, TrainFace
+from models import parallel
 from models.augment import Probability, augment, cut_out, move, recolour
 from models.recipes.faces import face_recipe
 from models.recipes.style import DECAY, PathLength, mixed
@@ -170,6 +172,24 @@ def test_the_probability_of_augmentation_follows_how_sure_the_discriminator_is()
 def test_a_discriminator_that_knows_the_pictures_by_heart_is_shown_more_changed_ones(faces: torch.Tensor) -> None:
     heard = train(face_recipe(params_for("stylegan2", g_lr=1e-9, adapt={"target": 0.6, "kimg": 0.5})), faces, 30)
     assert heard[-1]["augment"] > heard[0]["augment"] + 0.1
+
+
+def test_under_the_relativistic_loss_only_differences_say_how_sure_the_discriminator_is(faces: torch.Tensor) -> None:
+    params = params_for("stylegan2", loss="relativistic", g_lr=1e-9, adapt={"target": 0.6, "kimg": 0.5})
+    recipes = [face_recipe(params) for _ in range(2)]
+    with torch.no_grad():
+        recipes[1].D.head.out.bias += 50.0
+    plain, lifted = (train(recipe, faces, 10) for recipe in recipes)
+    assert lifted[0]["d_real"] > plain[0]["d_real"] + 40
+    assert lifted[-1]["augment"] == pytest.approx(plain[-1]["augment"], abs=0.02)
+
+
+def test_path_lengths_want_an_even_part_of_the_batch_in_each_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "size", lambda: 4)
+    params = params_for("stylegan2", style=STYLE | {"path_weight": 2.0})
+    odd = params.model_copy(update={"training": params.training.model_copy(update={"batch_size": 12})})
+    with pytest.raises(ParamsError, match="3 pictures a process were found, expected a multiple of 2"):
+        face_recipe(odd)
 
 
 def test_noise_on_the_labels_of_half_of_them_leaves_the_discriminator_guessing(faces: torch.Tensor) -> None:

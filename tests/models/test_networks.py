@@ -119,6 +119,16 @@ def test_settling_stylegan2_puts_the_mean_of_w_into_w_avg() -> None:
     assert G.w_avg.abs().sum() > 0
 
 
+@pytest.mark.parametrize("arch", ["dcgan", "fastgan"])
+def test_settling_on_large_pictures_takes_fewer_of_them(arch: str) -> None:
+    G, seen = small(arch), []
+    G.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    for resolution in (64, 128, 1024):
+        G.resolution = resolution
+        G.settle(torch.randn(512, G.z_dim))
+    assert seen == [512, 128, 64]
+
+
 def test_settling_dcgan_makes_eval_agree_with_a_batch_of_training() -> None:
     G = build(DCGAN | {"dropout": 0.0})
     z = torch.randn(512, 6)
