@@ -28,7 +28,7 @@ from models.metrics.tags import answers
 from models.networks.tagger import probabilities
 from models.targets import UNKNOWN, names
 from serve.enlarge import Enlargement
-from serve.reading import Ink, Kind, fit_square, frame_of, kind_of_drawing, read_ink
+from serve.reading import fit_square, frame_of, kind_of_drawing, read_ink
 from serve.schemas import (
     MAX_SKETCHES,
     NUM_NEAREST,
@@ -208,15 +208,20 @@ class Engine:
 
     def read_pose(self, picture: Picture) -> PoseReading:
         ink = read_ink(picture)
-        return self._read_joints(kind_of_drawing(ink), ink)
-
-    def _read_joints(self, kind: Kind, ink: Ink) -> PoseReading:
-        family, frame = f"{kind}-pose", frame_of(ink)
+        kind, frame = kind_of_drawing(ink), frame_of(ink)
+        family = f"{kind}-pose"
         network = self.network(family)
         joints, confidence = network(torch.from_numpy(frame.cut(ink, network.resolution))[None, None])
         pose = frame.to_picture(joints[0].numpy(), ink)
         order = facing_us(pose) if kind == "stick" else np.arange(len(skeleton.JOINTS))
-        return PoseReading(pose=pose[order].tolist(), kind=kind, confidence=confidence[0, order].tolist(), version=self.version(family))
+        return PoseReading(
+            pose=pose[order].tolist(),
+            kind=kind,
+            confidence=confidence[0, order].tolist(),
+            width=picture.shape[1],
+            height=picture.shape[0],
+            version=self.version(family),
+        )
 
     def enlargement(self, picture: Picture) -> Enlargement:
         return Enlargement(self.network("upscaler"), picture)

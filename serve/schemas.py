@@ -75,6 +75,8 @@ class PoseReading(BaseModel):
     )
     kind: Literal["stick", "figure"]
     confidence: list[float] = Field(description="of each joint: how sure its place is, from 0 to 1")
+    width: int = Field(description="of the picture in pixels, EXIF orientation applied")
+    height: int
     version: str
 
 

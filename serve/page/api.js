@@ -48,7 +48,7 @@ export const sketch = (body, signal) => postJson("api/sketch", body, signal);
 export const readPose = async (file, name, signal) => (await postFile("api/pose", file, name, signal)).json();
 
 export const readTags = async (file, name, signal) => (await postFile("api/tags", file, name, signal)).json();
-export const review = async (file, said, signal) => (await postFile("api/review", file, file.name, signal, said)).json();
+export const review = (file, said) => postFile("api/review", file, file.name, undefined, said);
 
 export async function upscale(file, name, signal) {
   const reply = await postFile("api/upscale", file, name, signal);

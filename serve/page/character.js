@@ -7,6 +7,7 @@ import { buildShows } from "./shows.js";
 import { buildControls, paint } from "./sliders.js";
 import { described, provenance } from "./words.js";
 
+const HISTORY = "genga.history"; // what the browser remembers it under
 const NUM_VARIANTS = 6;
 const MAX_HISTORY = 30;
 const PSI = 0.7;
@@ -19,6 +20,7 @@ const isSettings = (settings) =>
   isNumber(settings.psi, 0, 1) && isTags(settings.tags) && isShows(settings.shows) && typeof settings.family === "string";
 const isPicture = (url) => typeof url === "string" && url.startsWith("data:image/png;base64,");
 const isEntry = (entry) => isSettings(entry?.settings) && isPicture(entry.image) && typeof entry.version === "string";
+const isHistory = (entries) => Array.isArray(entries) && entries.every(isEntry);
 
 export class Character {
   #release = null;
@@ -26,7 +28,7 @@ export class Character {
   #shows = null;
   #locks = new Set();
   #settings = recall("genga.character", isSettings, { family: "", seed: randomSeed(), psi: PSI, tags: {}, shows: {} });
-  #history = recall("genga.history", (value) => Array.isArray(value) && value.every(isEntry), []);
+  #history = recall(HISTORY, isHistory, []);
   #shown = null;
   #offset = 0;
   #preview;
@@ -74,7 +76,12 @@ export class Character {
     });
     byId("history-clear").addEventListener("click", () => {
       this.#history = [];
-      remember("genga.history", this.#history);
+      remember(HISTORY, this.#history);
+      this.#showHistory();
+    });
+    addEventListener("storage", ({ key }) => {
+      if (key !== HISTORY) return;
+      this.#recallHistory();
       this.#showHistory();
     });
   }
@@ -202,11 +209,18 @@ export class Character {
   #rememberShown() {
     const entry = this.#shown;
     const same = (other) => JSON.stringify([other.settings, other.version]) === JSON.stringify([entry.settings, entry.version]);
+    this.#recallHistory();
     this.#history = [entry, ...this.#history.filter((other) => !same(other))].slice(0, MAX_HISTORY);
     // a full storage keeps fewer
     let kept = this.#history.length;
-    while (kept && !remember("genga.history", this.#history.slice(0, kept))) kept = Math.floor(kept / 2);
+    while (kept && !remember(HISTORY, this.#history.slice(0, kept))) kept = Math.floor(kept / 2);
+    if (kept) this.#history = this.#history.slice(0, kept); // where storage is off, all of it until the page is closed
     this.#showHistory();
+  }
+
+  /** Another tab may have changed it. */
+  #recallHistory() {
+    this.#history = recall(HISTORY, isHistory, this.#history);
   }
 
   #showHistory() {

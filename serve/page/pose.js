@@ -1,6 +1,7 @@
 // The pose tool: joints, strokes, pictures or presets -> a pose -> sketches and the nearest figures, live.
 
-import { Latest, readPose, review, settled, sketch } from "./api.js";
+import { Latest, readPose, settled, sketch } from "./api.js";
+import { keep } from "./corrections.js";
 import { byId, h, icon, press, randomSeed, save, saveText, say, show } from "./dom.js";
 import { letterbox, thumbnail, unletterbox } from "./figure.js";
 import { recall, remember } from "./memory.js";
@@ -25,11 +26,10 @@ export class PoseTool {
   #seed = 0;
   #traced = null; // object URL of the picture behind the joints
   #shown = null; // that picture's file, width and height
-  #keeper;
   #lastKey = { joint: -1, time: 0 };
   #sketches;
   #reader;
-  #readStrokes = settled(() => this.#reader.ask({ strokes: true }), 350);
+  #readStrokes = settled(() => this.#reader.ask({ strokes: this.#timeline.now.strokes }), 350);
 
   constructor({ onanswer }) {
     this.onanswer = onanswer;
@@ -44,11 +44,6 @@ export class PoseTool {
       done: (answer, wish) => this.#take(answer, wish),
       failed: (error) => this.#fail("pose-message", error),
       busy: (busy) => byId("stage").setAttribute("aria-busy", busy),
-    });
-    this.#keeper = new Latest({
-      work: ({ file, said }, signal) => review(file, said, signal),
-      done: () => (byId("stage-help").textContent = "Kept. `genga label pull` takes these joints into the labels."),
-      failed: (error) => this.#fail("pose-message", error),
     });
     byId("sketches").replaceChildren(...Array.from({ length: NUM_SKETCHES }, () => h("li", { class: "empty" })));
     byId("nearest").replaceChildren(...Array.from({ length: 6 }, () => h("li", {}, h("div", { class: "empty" }), h("small", {}, " "))));
@@ -120,6 +115,7 @@ export class PoseTool {
   // --- changes
 
   #commit(state) {
+    this.#forgetReading();
     this.#timeline.push(state);
     this.#showState();
     this.#askSketches();
@@ -137,8 +133,9 @@ export class PoseTool {
 
   /** A joint on its way: sketches follow at once, and the step that can be undone is the whole drag or the run of keys. */
   #moved(pose, { joint, last, key }) {
+    if (pose !== this.#timeline.now.pose) this.#forgetReading(); // a click alone moves nothing
     const confidence = this.#timeline.now.confidence.map((each, each_idx) => (each_idx === joint ? 1 : each)); // a person has placed it
-    const state = { ...this.#timeline.now, pose, confidence };
+    const state = { ...this.#timeline.now, pose, confidence, unread: false };
     this.#askSketches(state);
     if (!last) return;
     const again = key && this.#lastKey.joint === joint && performance.now() - this.#lastKey.time < 800;
@@ -148,8 +145,9 @@ export class PoseTool {
     this.#showState();
   }
 
+  /** Its joints are still those from before the stroke: unread. */
   #stroked(strokes) {
-    this.#timeline.push({ ...this.#timeline.now, strokes });
+    this.#timeline.push({ ...this.#timeline.now, strokes, unread: true });
     this.#showState();
     this.#readStrokes();
   }
@@ -158,9 +156,10 @@ export class PoseTool {
     const { joints } = this.#release;
     const other = (name) => name.replace(/^[lr]_/, (start) => ({ l_: "r_", r_: "l_" })[start]);
     const mirrored = (values) => joints.map((name) => values[joints.indexOf(other(name))]);
-    const { pose, strokes, confidence } = this.#timeline.now;
+    const { pose, strokes, confidence, unread } = this.#timeline.now;
     const flip = ([x, y]) => [1 - x, y];
-    this.#commit({ pose: mirrored(pose).map(flip), strokes: strokes.map((points) => points.map(flip)), confidence: mirrored(confidence) });
+    this.#commit({ pose: mirrored(pose).map(flip), strokes: strokes.map((points) => points.map(flip)), confidence: mirrored(confidence), unread });
+    if (unread) this.#readStrokes(); // as they are now
   }
 
   #travel(way) {
@@ -171,7 +170,6 @@ export class PoseTool {
   }
 
   #startAgain() {
-    this.#forgetReading();
     this.#trace(null);
     say(byId("pose-message"));
     this.#commit(this.start);
@@ -189,10 +187,11 @@ export class PoseTool {
     return readPose(file, file.name, signal);
   }
 
-  #take({ pose, confidence, version }, { strokes, place }) {
-    const found = { pose: place ? pose.map(place) : pose, confidence, strokes: strokes ? this.#timeline.now.strokes : [] };
-    if (strokes) this.#timeline.replace(found);
-    else this.#timeline.push(found);
+  #take({ pose, confidence, width, height, version }, { strokes }) {
+    const joints = { pose: pose.map(letterbox(width, height)), confidence };
+    const drawn = this.#timeline.now.strokes;
+    if (strokes) this.#timeline.replace({ ...joints, strokes: drawn, unread: drawn !== strokes });
+    else this.#timeline.push({ ...joints, strokes: [] });
     const unsure = confidence.some((each) => each < UNSURE);
     say(byId("pose-message"));
     byId("stage-help").textContent = `Joints read by ${version}${unsure ? "; the hollow ones are guesses" : ""}. Correct them with Joints.`;
@@ -223,7 +222,7 @@ export class PoseTool {
     this.#trace(readable ? url : null);
     this.#shown = readable ? { file, width: picture.naturalWidth, height: picture.naturalHeight } : null;
     byId("pose-keep").hidden = !readable;
-    this.#reader.ask({ file, place: readable ? letterbox(picture.naturalWidth, picture.naturalHeight) : undefined });
+    this.#reader.ask({ file });
   }
 
   #openJson(text) {
@@ -243,12 +242,13 @@ export class PoseTool {
   }
 
   /** The joints as a label of the picture behind them, in shares of its own width and height. */
-  #keep() {
+  async #keep() {
     const { file, width, height } = this.#shown;
     const within = (value) => Math.min(1, Math.max(0, value));
     const pose = this.#timeline.now.pose.map(unletterbox(width, height)).map((place) => place.map(within));
     say(byId("pose-message"));
-    this.#keeper.ask({ file, said: { by: reviewer(), pose } });
+    if (!(await keep(file, { by: reviewer(), pose }))) this.onanswer();
+    else if (file === this.#shown?.file) byId("stage-help").textContent = "Kept. `genga label pull` takes these joints into the labels.";
   }
 
   #trace(url) {

@@ -31,7 +31,7 @@ export class Stage {
   #ink = svg("g", { class: "ink" });
   #drawing = false;
   #keeping = true;
-  #grip = null; // {pointer, joint and the pose it was taken hold of in | stroke} while a pointer is down
+  #grip = null; // {pointer, joint and the pose it was taken hold of in | stroke and its path} while a pointer is down
 
   /** `onmove(pose, {joint, last, key})` for every step of a drag or key; `onstroke(strokes)` when a stroke is finished. */
   constructor(root, skeleton, { onmove, onstroke }) {
@@ -81,9 +81,11 @@ export class Stage {
     });
   }
 
+  /** Shows finished strokes; the one being drawn stays. */
   setStrokes(strokes) {
     this.#strokes = strokes;
     this.#ink.replaceChildren(...strokes.map((points) => svg("path", { d: strokePath(points) })));
+    if (this.#grip?.path) this.#ink.append(this.#grip.path);
   }
 
   setPicture(url) {
@@ -122,14 +124,16 @@ export class Stage {
   #down(event) {
     if (event.button !== 0 || this.#grip) return;
     const handle = event.target.closest(".joint");
-    if (this.#drawing) this.#grip = { pointer: event.pointerId, stroke: [this.#place(event)] };
-    else if (handle) {
+    if (this.#drawing) {
+      const stroke = [this.#place(event)];
+      this.#grip = { pointer: event.pointerId, stroke, path: svg("path", { d: strokePath(stroke) }) };
+      this.#ink.append(this.#grip.path);
+    } else if (handle) {
       handle.focus({ preventScroll: true });
       this.#grip = { pointer: event.pointerId, joint: Number(handle.dataset.joint), pose: this.#pose };
     } else return;
     event.preventDefault();
     this.#root.setPointerCapture(event.pointerId);
-    if (this.#drawing) this.#ink.append(svg("path", { d: strokePath(this.#grip.stroke) }));
   }
 
   #drag(event) {
@@ -139,13 +143,13 @@ export class Stage {
   }
 
   #extend(event) {
-    const { stroke } = this.#grip;
+    const { stroke, path } = this.#grip;
     const steps = event.getCoalescedEvents?.() ?? [];
     for (const each of steps.length ? steps : [event]) {
       const point = this.#place(each);
       if (Math.hypot(point[0] - stroke.at(-1)[0], point[1] - stroke.at(-1)[1]) > 0.004) stroke.push(point);
     }
-    this.#ink.lastChild.setAttribute("d", strokePath(stroke));
+    path.setAttribute("d", strokePath(stroke));
   }
 
   #up(event) {

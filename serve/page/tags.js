@@ -1,6 +1,7 @@
 // The tag tool: a picture -> what the tagger sees in it, corrected by a person -> a line for the next training.
 
-import { Latest, readTags, review } from "./api.js";
+import { Latest, readTags } from "./api.js";
+import { keep } from "./corrections.js";
 import { byId, h, say, show } from "./dom.js";
 import { recall, remember } from "./memory.js";
 import { megabytes, words } from "./words.js";
@@ -10,8 +11,8 @@ const WHO = "genga.reviewer"; // what the browser remembers it under
 export class TagTool {
   #release = null;
   #file = null;
+  #touched = new Set(); // questions that the person has answered
   #reader;
-  #keeper;
 
   constructor({ onanswer }) {
     this.onanswer = onanswer;
@@ -20,13 +21,9 @@ export class TagTool {
       done: (answer) => this.#showGuess(answer),
       failed: (error) => this.#fail(error),
     });
-    this.#keeper = new Latest({
-      work: ({ file, said }, signal) => review(file, said, signal),
-      done: () => this.#kept(),
-      failed: (error) => this.#fail(error),
-    });
     byId("tags-open").addEventListener("click", () => byId("tags-file").click());
     byId("tags-file").addEventListener("change", () => this.#open());
+    byId("tags-questions").addEventListener("change", ({ target }) => this.#touched.add(question(target)));
     byId("tags-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#keep();
@@ -46,6 +43,7 @@ export class TagTool {
 
   /** Nothing is said yet: what nobody answers stays unknown. */
   #ask() {
+    this.#touched.clear();
     const groups = Object.entries(this.#release.groups).map(([name, values]) => group(name, "radio", values));
     byId("tags-questions").replaceChildren(...groups, group("flags", "checkbox", this.#release.flags));
     for (const box of byId("tags-questions").querySelectorAll("[type=checkbox]")) box.indeterminate = true;
@@ -63,18 +61,22 @@ export class TagTool {
     this.#file = file;
     this.#reader.cancel();
     this.#ask();
+    byId("tags-made").textContent = file.name;
     const url = URL.createObjectURL(file);
     byId("tags-picture").hidden = !(await show(byId("tags-picture"), url));
+    if (file !== this.#file) return; // another was opened meanwhile
     byId("tags-keep").disabled = false;
     this.#reader.ask(file);
   }
 
-  /** Where the tagger abstains nothing is chosen, so that nobody keeps what it does not know. */
+  /** Where the tagger abstains nothing is chosen, so that nobody keeps what it does not know. What the person has said meanwhile stays. */
   #showGuess({ groups, flags, unsure, version }) {
     for (const input of byId("tags-questions").querySelectorAll("input")) {
       const isRadio = input.type === "radio";
-      const isUnsure = unsure.includes(isRadio ? input.name.slice(4) : input.value);
-      input.checked = isRadio ? !isUnsure && groups[input.name.slice(4)] === input.value : flags[input.value] === true;
+      const asked = question(input);
+      if (this.#touched.has(asked)) continue;
+      const isUnsure = unsure.includes(asked);
+      input.checked = isRadio ? !isUnsure && groups[asked] === input.value : flags[asked] === true;
       input.indeterminate = !isRadio && isUnsure;
     }
     for (const legend of byId("tags-questions").querySelectorAll("legend")) legend.lastChild.textContent = doubt(legend.dataset.name, groups, unsure);
@@ -82,17 +84,19 @@ export class TagTool {
     this.onanswer(version);
   }
 
-  #keep() {
+  async #keep() {
+    const file = this.#file;
     const labels = {};
     for (const input of byId("tags-questions").querySelectorAll("input")) {
       if (input.indeterminate) continue;
-      if (input.type === "checkbox") labels[input.value] = input.checked;
-      else if (input.checked) labels[input.name.slice(4)] = input.value;
+      if (input.type === "checkbox") labels[question(input)] = input.checked;
+      else if (input.checked) labels[question(input)] = input.value;
     }
-    this.#keeper.ask({ file: this.#file, said: { by: reviewer(), labels } });
-  }
-
-  #kept() {
+    if (!(await keep(file, { by: reviewer(), labels }))) {
+      this.onanswer();
+      return;
+    }
+    if (file !== this.#file) return;
     say(byId("tags-message"));
     byId("tags-made").textContent = "Kept. `genga label pull` takes it into the labels.";
   }
@@ -105,6 +109,9 @@ export class TagTool {
 
 /** The name under which this browser's corrections are kept. */
 export const reviewer = () => recall(WHO, (value) => typeof value === "string" && value.trim() !== "", "page");
+
+/** The group or yes/no tag that an input answers. */
+const question = (input) => (input.type === "radio" ? input.name.slice(4) : input.value);
 
 function group(name, type, values) {
   const options = values.map((value) => h("label", { class: "check" }, h("input", { type, name: `tag-${name}`, value }), words(value)));

@@ -1,6 +1,7 @@
 import base64
 import json
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import httpx
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from PIL import ExifTags, Image
 from tiny_release import FAMILIES, NOTE, SLIDERS, UNSURE, make_release
 from torch import Tensor
 
@@ -275,6 +277,15 @@ def test_joints_are_places_in_the_picture_as_it_came(client: TestClient) -> None
         here, moved = (np.array(read_pose(client, each)["pose"]) for each in (picture, wider))
         np.testing.assert_allclose(moved[:, 0], 0.5 + here[:, 0] / 2, atol=1e-6)
         np.testing.assert_allclose(moved[:, 1], here[:, 1], atol=1e-6)
+
+
+def test_a_reading_tells_the_size_of_the_picture_as_it_is_looked_at(client: TestClient) -> None:
+    picture = Image.fromarray(drawn("stick", 3)[:200])
+    lying, exif = BytesIO(), Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6  # a quarter turn
+    picture.save(lying, "jpeg", exif=exif)
+    sizes = [client.post("/api/pose", files={"file": data}).json() for data in (encode_png(np.asarray(picture)), lying.getvalue())]
+    assert [(size["width"], size["height"]) for size in sizes] == [(300, 200), (200, 300)]
 
 
 def test_an_empty_sheet_of_paper_has_no_pose(client: TestClient) -> None:

@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 import pytest
 from browsing import PATIENCE_MS, Watch, expect_other, expect_picture, png, slider, source, until, upload
-from playwright.sync_api import Page, Request, Route, expect
+from playwright.sync_api import Locator, Page, Request, Route, expect
 from tiny_release import make_release
 
 REFUSED = "Failed to load resource"  # what a browser itself writes of every reply with an error status
@@ -136,6 +136,30 @@ def test_history_brings_every_setting_and_the_picture_back_even_after_a_reload(g
     assert genga.locator("#psi").input_value() == "0.55"
     assert slider(genga, "glasses").input_value() == "0.44"
     expect(genga.get_by_role("radio", name="blue")).to_be_checked()
+
+
+def test_two_tabs_have_one_history(genga: Page, page_server: str) -> None:
+    def kept(page: Page, seed: int) -> Locator:
+        return page.get_by_role("button", name=re.compile(f"^Go back to: Seed {seed}\\b"))
+
+    other = genga.context.new_page()
+    other.goto(page_server)
+    expect(other.locator("#character-picture")).to_be_visible()
+    for page, seed in ((other, 7), (genga, 8)):
+        page.get_by_label("Seed", exact=True).fill(str(seed))
+        page.get_by_label("Seed", exact=True).blur()
+        expect(kept(page, seed)).to_be_visible()
+    for page in (genga, other):
+        expect(kept(page, 7)).to_be_visible()
+        expect(kept(page, 8)).to_be_visible()
+    other.get_by_role("button", name="Clear").click()
+    expect(kept(genga, 7)).to_be_hidden()
+    genga.get_by_label("Seed", exact=True).fill("9")
+    expect(kept(other, 9)).to_be_visible()
+    for page in (genga, other):
+        expect(page.locator("#history button")).to_have_count(1)
+    other.reload()
+    expect(kept(other, 9)).to_be_visible()
 
 
 def test_a_variant_brings_its_seed(genga: Page) -> None:

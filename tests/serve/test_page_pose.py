@@ -9,7 +9,7 @@ import cv2
 import httpx
 import numpy as np
 import pytest
-from browsing import Watch, across, decoded, drag, expect_other, expect_picture, joint, label, source, upload
+from browsing import Watch, across, decoded, drag, expect_other, expect_picture, joint, label, middle, source, until, upload
 from playwright.sync_api import Browser, Locator, Page, Response, Route, expect
 
 from genga.skeleton import JOINTS, STICKS, J, normalise
@@ -223,6 +223,98 @@ def test_the_list_of_presets_can_be_used_at_the_width_of_a_phone(posing: Page, w
 # --- strokes and pictures
 
 
+def reading(pose: Any) -> dict[str, Any]:
+    return {"pose": pose, "kind": "stick", "confidence": [1.0] * len(JOINTS), "version": "stick-pose/1", "width": 64, "height": 64}
+
+
+@pytest.fixture
+def held(posing: Page) -> list[Route]:
+    """Readings that wait for their answer."""
+    routes: list[Route] = []
+    posing.route("**/api/pose", lambda route: routes.append(route))
+    return routes
+
+
+def draw(page: Page, x: float) -> None:
+    """The first half of a stroke, pen still down."""
+    page.get_by_role("button", name="Draw", exact=True).click()
+    box = page.locator("#stage").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + x * box["width"], box["y"] + 0.3 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + x * box["width"], box["y"] + 0.5 * box["height"], steps=4)
+
+
+def drag_wrist(page: Page) -> None:
+    page.get_by_role("button", name="Joints", exact=True).click()
+    drag(page, joint(page, "Left wrist"), 20, -60)
+
+
+@pytest.mark.parametrize("change", [lambda page: choose(page, "Kicking"), drag_wrist], ids=["preset", "drag"])
+def test_a_late_reading_of_strokes_does_not_undo_what_was_done_meanwhile(posing: Page, watch: Watch, held: list[Route], change: Any) -> None:
+    before = asked(watch)
+    draw(posing, 0.5)
+    posing.mouse.up()
+    until(posing, lambda: len(held) == 1, "strokes are read")
+    change(posing)
+    held[0].fulfill(json=reading(BENT))
+    changed = asked(watch)
+    assert moved(before, changed) and moved(BENT, changed)
+    posing.get_by_role("button", name="Undo").click()
+    np.testing.assert_allclose(asked(watch), before)
+
+
+def test_a_preset_chosen_right_after_a_stroke_leaves_nothing_to_read(posing: Page, watch: Watch, held: list[Route]) -> None:
+    draw(posing, 0.5)
+    posing.evaluate(  # at once: before the page begins to read
+        """() => {
+          document.getElementById("stage").dispatchEvent(new PointerEvent("pointerup", { pointerId: 1 }));
+          document.querySelector("#presets button").click();
+        }"""
+    )
+    posing.mouse.up()
+    watch.quiet()
+    expect(posing.locator("#stage .ink path")).to_have_count(0)
+    assert held == []
+
+
+def test_mirrored_strokes_are_read_as_they_are_then(posing: Page, watch: Watch, held: list[Route]) -> None:
+    draw(posing, 0.3)
+    posing.mouse.up()
+    until(posing, lambda: len(held) == 1, "strokes are read")
+    posing.get_by_role("button", name="Mirror").click()
+    held[0].fulfill(json=reading(np.flip(BENT, 0).tolist()))
+    until(posing, lambda: len(held) == 2, "the mirrored strokes are read")
+    held[1].fulfill(json=reading(BENT))
+    np.testing.assert_allclose(asked(watch), BENT)
+    drag_wrist(posing)
+    posing.get_by_role("button", name="Mirror").click()
+    watch.quiet()
+    assert len(held) == 2, "joints that a person has placed stay"
+
+
+def test_a_stroke_being_drawn_stays_while_the_last_one_is_read(posing: Page, watch: Watch, held: list[Route]) -> None:
+    draw(posing, 0.3)
+    posing.mouse.up()
+    paths = posing.locator("#stage .ink path")
+    until(posing, lambda: len(held) == 1, "strokes are read")
+    first = paths.first.get_attribute("d") or ""
+    draw(posing, 0.7)
+    held[0].fulfill(json=reading(BENT))
+    expect(posing.locator("#stage-help")).to_contain_text("Joints read by")
+    expect(paths).to_have_count(2)
+    half = paths.last.get_attribute("d") or ""
+    x, y = middle(posing.locator("#stage"))
+    posing.mouse.move(x, y, steps=4)
+    assert paths.first.get_attribute("d") == first
+    assert len(paths.last.get_attribute("d") or "") > len(half)
+    posing.mouse.up()
+    expect(paths).to_have_count(2)
+    until(posing, lambda: len(held) == 2, "both strokes are read")
+    held[1].fulfill(json=reading(BENT))
+    watch.quiet()
+
+
 def test_strokes_are_read_as_a_pose(posing: Page, watch: Watch) -> None:
     posing.get_by_role("button", name="Draw", exact=True).click()
     stage = posing.locator("#stage")
@@ -274,17 +366,18 @@ def test_strokes_are_read_as_a_pose(posing: Page, watch: Watch) -> None:
     assert posing.locator("#stage .ink path").count() == 3
 
 
-def test_joints_of_an_uploaded_picture_lie_where_the_picture_is_shown(posing: Page) -> None:
-    """A wide picture stands in the middle of the square stage."""
+@pytest.mark.parametrize("kind", ["png", "tiff"])
+def test_joints_of_an_uploaded_picture_lie_where_the_picture_is_shown(posing: Page, kind: str) -> None:
+    """A wide picture stands in the middle of the square stage; one that browsers cannot show would stand there."""
     picture = np.full((100, 200, 3), 255, np.uint8)
     cv2.line(picture, (100, 10), (100, 90), (0, 0, 0), 4)
     cv2.circle(picture, (100, 15), 8, (0, 0, 0), 3)
     with posing.expect_response("**/api/pose") as answer:
-        upload(posing, "#pose-file", "figure.png", cv2.imencode(".png", picture)[1].tobytes())
+        upload(posing, "#pose-file", f"figure.{kind}", cv2.imencode(f".{kind}", picture)[1].tobytes(), f"image/{kind}")
     pose = answer.value.json()["pose"]
     expect(posing.locator("#stage-help")).to_contain_text("Joints read by")
     expect(joint(posing, "Head")).to_have_attribute("aria-label", label("Head", pose[0][0], 0.25 + pose[0][1] / 2))
-    expect(posing.get_by_role("button", name="Take the picture away")).to_be_visible()
+    expect(posing.get_by_role("button", name="Take the picture away")).to_be_visible(visible=kind == "png")
 
 
 def test_joints_that_were_hardly_seen_are_hollow_and_count_less_until_they_are_placed(posing: Page, watch: Watch) -> None:
@@ -292,7 +385,7 @@ def test_joints_that_were_hardly_seen_are_hollow_and_count_less_until_they_are_p
     confidence[WRIST] = 0.2
 
     def read(route: Route) -> None:
-        route.fulfill(json={"pose": BENT, "kind": "stick", "confidence": confidence, "version": "stick-pose/1"})
+        route.fulfill(json=reading(BENT) | {"confidence": confidence})
 
     asked(watch)
     assert "confidence" not in watch.bodies("/api/sketch")[-1]

@@ -1,0 +1,101 @@
+"""Corrections on the page while the server is slow or fails: none is lost without a word, and nobody's answer is overwritten."""
+
+import re
+
+import httpx
+import pytest
+from browsing import png, until, upload
+from playwright.sync_api import Page, Route, expect
+
+
+@pytest.fixture
+def held(page: Page, page_server: str) -> list[Route]:
+    """The page, opened; its corrections wait for their answer."""
+    routes: list[Route] = []
+    page.route("**/api/review", lambda route: routes.append(route))
+    page.goto(page_server)
+    expect(page.locator("#character-picture")).to_be_visible()
+    return routes
+
+
+def name_of(route: Route) -> str:
+    found = re.search(rb'filename="([^"]+)"', route.request.post_data_buffer or b"")
+    return found[1].decode() if found else ""
+
+
+def keep(page: Page, name: str) -> None:
+    """A picture tagged by hand."""
+    upload(page, "#tags-file", name, png(20, 30))
+    expect(page.get_by_role("checkbox", name="Glasses")).to_be_checked(indeterminate=True)
+    page.get_by_role("checkbox", name="Glasses").check()
+    page.get_by_role("button", name="Keep as a correction").click()
+
+
+def test_every_correction_is_sent_in_order_and_what_fails_is_named(page: Page, held: list[Route]) -> None:
+    page.route("**/api/tags", lambda route: route.abort())
+    page.get_by_role("tab", name="Tags").click()
+    made, unkept = page.locator("#tags-made"), page.locator("#unkept")
+    keep(page, "a.png")
+    page.wait_for_timeout(1600)  # longer than the page waits for a preview
+    for name in ("b.png", "c.png"):
+        keep(page, name)
+    assert [name_of(route) for route in held] == ["a.png"]
+    held[0].fulfill(json={"id": "a"})
+    until(page, lambda: len(held) == 2, "the next one is sent")
+    expect(made).not_to_contain_text("Kept")
+    held[1].abort()
+    expect(unkept).to_have_text("Not kept: b.png. The server does not answer; is it still running?")
+    until(page, lambda: len(held) == 3, "the next one is sent")
+    held[2].fulfill(json={"id": "c"})
+    expect(made).to_contain_text("Kept")
+    expect(unkept).to_be_visible()
+    keep(page, "b.png")
+    until(page, lambda: len(held) == 4, "the next one is sent")
+    assert [name_of(route) for route in held] == ["a.png", "b.png", "c.png", "b.png"]
+    held[3].fulfill(json={"id": "b"})
+    expect(made).to_contain_text("Kept")
+    expect(unkept).to_be_hidden()
+
+
+def test_a_kept_pose_is_said_under_its_own_picture_only(page: Page, held: list[Route]) -> None:
+    page.route("**/api/pose", lambda route: route.abort())
+    page.get_by_role("tab", name="Pose").click()
+    help_ = page.locator("#stage-help")
+    for name in ("a.png", "b.png"):
+        upload(page, "#pose-file", name, png(20, 30))
+        expect(page.locator("#pose-message")).not_to_be_empty()
+        page.get_by_role("button", name="Keep as a correction").click()
+        expect(page.locator("#pose-message")).to_be_empty()
+    until(page, lambda: len(held) == 1, "the first one is sent")
+    held[0].fulfill(json={"id": "a"})
+    until(page, lambda: len(held) == 2, "the next one is sent")
+    expect(help_).not_to_contain_text("Kept")
+    held[1].fulfill(json={"id": "b"})
+    expect(help_).to_contain_text("Kept")
+
+
+def test_a_late_guess_leaves_what_a_person_has_answered_meanwhile(page: Page, page_server: str) -> None:
+    face = png(20, 30)
+    guess = httpx.post(f"{page_server}/api/tags", files={"file": face}).raise_for_status().json() | {"unsure": []}
+    guess["groups"] |= {"hair_color": "blue", "eye_color": "red"}
+    guess["flags"] |= {"glasses": False, "smile": True}
+    held: list[Route] = []
+    page.route("**/api/tags", lambda route: held.append(route))
+    page.goto(page_server)
+    expect(page.locator("#character-picture")).to_be_visible()
+    page.get_by_role("tab", name="Tags").click()
+    upload(page, "#tags-file", "face.png", face)
+    until(page, lambda: len(held) == 1, "the picture is read")
+    hair, eyes = (page.get_by_role("group", name=name).get_by_role("radio", checked=True) for name in ("Hair colour", "Eye colour"))
+    page.get_by_role("group", name="Hair colour").get_by_label("Aqua").check()
+    page.get_by_role("checkbox", name="Glasses").check()
+    held[0].fulfill(json=guess)
+    expect(page.locator("#tags-made")).to_contain_text("Tags guessed by")
+    expect(hair).to_have_attribute("value", "aqua")
+    expect(eyes).to_have_attribute("value", "red")
+    expect(page.get_by_role("checkbox", name="Glasses")).to_be_checked()
+    expect(page.get_by_role("checkbox", name="Smile")).to_be_checked()
+    upload(page, "#tags-file", "other.png", face)
+    until(page, lambda: len(held) == 2, "the picture is read")
+    held[1].fulfill(json=guess)
+    expect(hair).to_have_attribute("value", "blue")  # another picture, nothing answered yet
