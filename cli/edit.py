@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from genga.errors import ParamsError
 from genga.params import parse_params, read_params
@@ -45,7 +46,10 @@ def merge(values: Any, into: Any) -> None:
 
 def _write(changes: list[Any], *, dry_run: bool) -> None:
     before = read_params(PARAMS)
-    document = _yaml().load(before)
+    try:
+        document = _yaml().load(before)
+    except YAMLError as error:
+        raise ParamsError(f"{PARAMS} is not valid YAML ({' '.join(str(error).split())}); correct it there and run again") from error
     for change in changes:
         merge(change, document)
     text = io.StringIO()

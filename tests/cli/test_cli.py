@@ -107,6 +107,14 @@ def test_outside_the_project_import_says_where_to_run(tmp_path: Path, monkeypatc
         edit.choose_faces("sample", "unknown", None)
 
 
+def test_params_that_are_no_yaml_stay_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text("a: [1,\nb: 2")
+    with pytest.raises(ParamsError, match=r"params\.yaml is not valid YAML"):
+        edit.choose_faces("sample", "unknown", None)
+    assert (tmp_path / "params.yaml").read_text() == "a: [1,\nb: 2"
+
+
 @pytest.mark.parametrize("kimg", ["0", "-1", "nan", "inf"])
 def test_a_length_of_training_that_is_none_is_refused(here: Path, kimg: str) -> None:
     args = build_parser().parse_args(["gamma", "--family", "began64", "--kimg", kimg])
