@@ -104,7 +104,7 @@ def labels_for(target: float, sizes: NDArray[Any], scores: NDArray[Any]) -> floa
     return float(sizes[0] if at == 0 else np.interp(target, scores[at - 1 : at + 1], sizes[at - 1 : at + 1]))
 
 
-def measure(task: Task, seeds: int, curves_dir: Path | None) -> None:
+def measure(task: Task, seeds: int, curves_dir: Path) -> None:
     runs: dict[str, list[list[tuple[int, float]]]] = {"chance": [], "need": []}
     for seed in progress(range(seeds), what=f"rounds of labeling, {task.what}", unit="seeds"):
         order = np.random.default_rng(seed).permutation(task.pool)
@@ -122,9 +122,8 @@ def measure(task: Task, seeds: int, curves_dir: Path | None) -> None:
             f"active_learning: {task.what}, macro-F1 {mean:.3f} of {count:.0f} random labels is reached with {share:.2f} of them "
             f"(seeds {min(each):.2f} to {max(each):.2f}), promised <= {PROMISED}"
         )
-    if curves_dir:
-        curves_dir.mkdir(parents=True, exist_ok=True)
-        draw(task.what, sizes, scores, curves_dir / f"active-learning-{task.what}.png")
+    curves_dir.mkdir(parents=True, exist_ok=True)
+    draw(task.what, sizes, scores, curves_dir / f"active-learning-{task.what}.png")
 
 
 def draw(what: str, sizes: NDArray[Any], scores: NDArray[Any], path: Path) -> None:
@@ -144,7 +143,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="?", choices=sorted(ROUNDS))
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--curves", type=Path, help="where the curves go, as PNG")
+    parser.add_argument("--curves", type=Path, default=Path("bench-out"), help="where the curves go, as PNG (default: bench-out)")
     args = parser.parse_args()
     makers = {"drawn": drawn_faces, "real": real_faces}
     for what in [args.what] if args.what else list(makers):

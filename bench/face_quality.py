@@ -72,7 +72,7 @@ class Ours:
 
 
 def planned(params: TrainFace, batch: Tensor, minutes: float) -> TrainFace:
-    """All that is counted in kimg shrinks or grows with the training, which fills the minutes; its parts are of different speeds."""
+    """As long as fills the minutes, warm-up and growth in proportion; the parts of a training are of different speeds."""
     total = params.training.total_kimg
     recipe, seconds = face_recipe(params), []
     for probe in range(PROBES):
@@ -211,7 +211,7 @@ def families() -> dict[str, TrainFace]:
     return {name: params for name, params in found.items() if params.model.resolution == SIDE}
 
 
-def measure(peers_dir: Path | None, only: list[str] | None, minutes: float, faces_path: Path, sheet_path: Path | None, root: Path) -> None:
+def measure(peers_dir: Path | None, only: list[str] | None, minutes: float, faces_path: Path, sheet_path: Path, root: Path) -> None:
     ours = {f"ours {name}": params for name, params in families().items()}
     names = [f"ours {DEFAULT}", *TRAINED] if only is None else only
     if unknown := [name for name in names if name not in {*ours, *TRAINED}]:
@@ -236,9 +236,9 @@ def measure(peers_dir: Path | None, only: list[str] | None, minutes: float, face
         scores[name] = judge.score(made.pictures)
         shown.append(made.pictures[:SHOWN])
         print_scores(f"{name}, {made.kimg:.1f} kimg ({1000 * made.kimg / (60 * minutes):.1f}/s)", scores[name])
-    if sheet_path:
-        sheet_path.write_bytes(encode_png(grid(np.concatenate(shown), columns=SHOWN)))
-        print(f"face_quality: {sheet_path}: a row each: held-out pictures, {', '.join(names)}")
+    sheet_path.parent.mkdir(parents=True, exist_ok=True)
+    sheet_path.write_bytes(encode_png(grid(np.concatenate(shown), columns=SHOWN)))
+    print(f"face_quality: {sheet_path}: a row each: held-out pictures, {', '.join(names)}")
     peers = [name for name in names if name in TRAINED]
     for name in (name for name in names if name in ours and peers):
         for extractor in ("tags", "turns"):
@@ -258,7 +258,7 @@ def main() -> None:
     parser.add_argument("--peers", type=Path)
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--only", nargs="+")
-    parser.add_argument("--sheet", type=Path)
+    parser.add_argument("--sheet", type=Path, default=Path("bench-out/face-quality.png"), help="samples of all (default: bench-out/face-quality.png)")
     parser.add_argument("--keep", type=Path, help="a later call with as many minutes goes on from what lies there")
     args = parser.parse_args()
     faces_path = REAL.with_name("faces64.zip")

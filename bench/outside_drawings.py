@@ -1,6 +1,6 @@
 """Promise (issue 3): joints are read off drawings that were not made by Genga: mouse, tablet, pencil, marker, scan, photo on a desk, chalk ...
 
-    python -m bench.outside_drawings [folder] [sheet.png]       default: weights, outside-drawings.png
+    python -m bench.outside_drawings [folder] [sheet.png]       default: weights, bench-out/outside-drawings.png
 
 `folder` holds the networks that are read with: weights/, which training writes, or a release/. Prints PCK@0.1 (of the longer side of the
 pose's box; left and right may be exchanged limb by limb) for each means, and saves the drawings with the joints that were found over them.
@@ -355,8 +355,12 @@ def network_in(folder: Path) -> Any:
 
 @torch.no_grad()
 def main() -> None:
-    folder, sheet = (Path(given) for given in (sys.argv[1:] + ["weights", "outside-drawings.png"][len(sys.argv) - 1 :])[:2])
+    folder, sheet = (Path(given) for given in (sys.argv[1:] + ["weights", "bench-out/outside-drawings.png"][len(sys.argv) - 1 :])[:2])
+    if not ((folder / "release.json").is_file() or (folder / "stick-pose").is_dir()):
+        print(f"outside drawings: skipped, there is no stick-pose network in {folder}; run `genga repro`")
+        return
     network = network_in(folder)
+    sheet.parent.mkdir(parents=True, exist_ok=True)
     rows, near, sticks = [], [], []
     for means in MEANS:
         drawings = [draw(pose, means, seed) for seed, pose in enumerate(POSES)]

@@ -47,7 +47,8 @@ def repro(stages: list[str]) -> None:
                 num_ran += 1
                 minutes, seconds = divmod(int(time.monotonic() - started), 60)
                 stage = match["stage"]
-                print(f"[{num_settled}/{len(what)}, {minutes}:{seconds:02d}] {stage}: {what.get(stage, '')}", flush=True)
+                place = f"{num_settled}" if stages else f"{num_settled}/{len(what)}"  # how many a part of the graph has, DVC does not say
+                print(f"[{place}, {minutes}:{seconds:02d}] {stage}: {what.get(stage, '')}", flush=True)
             elif SETTLED.match(line):
                 num_settled += 1
             elif line.strip() and not line.startswith(DVC_CHATTER):
@@ -57,4 +58,5 @@ def repro(stages: list[str]) -> None:
             f"the graph stopped (dvc exit code {process.returncode}); mend what the lines above say, then `genga repro` goes on from there"
         )
     minutes, seconds = divmod(int(time.monotonic() - started), 60)
-    print(f"the graph is up to date: {num_ran} of {len(what)} stages ran, {minutes} min {seconds} s", flush=True)
+    how_far, of_all = (f" as far as {', '.join(stages)}", num_settled) if stages else ("", len(what))
+    print(f"the graph is up to date{how_far}: {num_ran} of {of_all} stages ran, {minutes} min {seconds} s", flush=True)

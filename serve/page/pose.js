@@ -26,6 +26,7 @@ export class PoseTool {
   #seed = 0;
   #traced = null; // object URL of the picture behind the joints
   #shown = null; // that picture's file, width and height
+  #opened = null; // the file chosen last
   #lastKey = { joint: -1, time: 0 };
   #sketches;
   #reader;
@@ -43,7 +44,10 @@ export class PoseTool {
       work: (wish, signal) => this.#read(wish, signal),
       done: (answer, wish) => this.#take(answer, wish),
       failed: (error) => this.#fail("pose-message", error),
-      busy: (busy) => byId("stage").setAttribute("aria-busy", busy),
+      busy: (busy) => {
+        byId("stage").setAttribute("aria-busy", busy);
+        byId("pose-keep").disabled = busy; // the joints are not yet this picture's
+      },
     });
     byId("sketches").replaceChildren(...Array.from({ length: NUM_SKETCHES }, () => h("li", { class: "empty" })));
     byId("nearest").replaceChildren(...Array.from({ length: 6 }, () => h("li", {}, h("div", { class: "empty" }), h("small", {}, " "))));
@@ -218,7 +222,9 @@ export class PoseTool {
     this.#setMode("joints");
     const url = URL.createObjectURL(file);
     const picture = new Image();
+    this.#opened = file;
     const readable = await show(picture, url);
+    if (this.#opened !== file) return; // another was opened meanwhile
     this.#trace(readable ? url : null);
     this.#shown = readable ? { file, width: picture.naturalWidth, height: picture.naturalHeight } : null;
     byId("pose-keep").hidden = !readable;
