@@ -60,7 +60,7 @@ lint: setup
 	@mypy
 
 bench: setup
-	@for promise in drawing drawing_kinds import loop_speed memory nearest serve store tag_speed weak_labels; do echo "bench.$$promise"; python -m bench.$$promise; done
+	@for promise in drawing drawing_kinds figures_memory import loop_speed memory nearest serve store tag_speed weak_labels; do echo "bench.$$promise"; python -m bench.$$promise; done
 
 bench-peers: setup  # hours: beside other people's networks, whose checkouts lie in PEERS
 	@for promise in train_speed sample_speed face_quality; do echo "bench.$$promise"; python -m bench.$$promise --peers $(PEERS); done

@@ -165,11 +165,10 @@ def main() -> None:
             speeds[name].append(per_second(work, count))
     middle = {name: median(values) for name, values in speeds.items()}
     best = max(drawers.keys() & {"pyrender", "trimesh"} or {"matplotlib"}, key=lambda name: middle[name])
+    of_promised = {name: f"{middle[name] / PROMISED[name]:.2f} of the promised {PROMISED[name]}" for name in ("sticks", "mannequins")}
+    print(f"drawing: sticks {STICK_SIZE} px: {middle['sticks']:.0f}/s per core, {of_promised['sticks']}")
     print(
-        f"drawing: sticks {STICK_SIZE} px: {middle['sticks']:.0f}/s per core, {middle['sticks'] / PROMISED['sticks']:.2f} of the promised {PROMISED['sticks']}"
-    )
-    print(
-        f"drawing: mannequins {SIZE} px: {middle['mannequins']:.0f}/s per core, {middle['mannequins'] / PROMISED['mannequins']:.2f} of the promised {PROMISED['mannequins']}; "
+        f"drawing: mannequins {SIZE} px: {middle['mannequins']:.0f}/s per core, {of_promised['mannequins']}; "
         f"with line art of {PARAMS.line_art} px and the joints' flags: {middle['both pictures']:.0f}/s"
     )
     print(

@@ -148,7 +148,8 @@ def main() -> None:
             times = milliseconds(partial(ask, gallery, queries, said, mirroring), QUERIES)
             print(
                 f"nearest: {mode}: {mean(times):.2f} ms a query of {COUNT:,} poses "
-                f"(median {median(times):.2f}, slowest {max(times):.2f} of {QUERIES}; promised <= {PROMISED_MS:.0f}: {mean(times) / PROMISED_MS:.2f} of it)"
+                f"(median {median(times):.2f}, slowest {max(times):.2f} of {QUERIES}; "
+                f"promised <= {PROMISED_MS:.0f}: {mean(times) / PROMISED_MS:.2f} of it)"
             )
         equal = 0
         for part, (mirroring, which) in enumerate(MODES.values()):

@@ -25,6 +25,7 @@ from genga.errors import DataError
 Array = NDArray[np.uint8]
 Row = Mapping[str, Any]
 
+TABLE_ROWS = 4096
 BUFFER = 2**20  # bytes: many small pictures in one write
 
 
@@ -42,7 +43,9 @@ class StoreWriter:
         """`shapes`: array name -> shape of one item, such as {"64": (64, 64, 3)}."""
         self._store_dir, self._partial_dir = store_dir, store_dir.with_name(store_dir.name + ".partial")
         self._shapes = dict(shapes)
-        self._rows: list[Row] = []
+        self._rows: list[Row] = []  # the last ones, until they are enough for a table
+        self._tables: list[pa.Table] = []
+        self._count = 0
         self._files: dict[str, BinaryIO] = {}
         self._encoded: BinaryIO | None = None
         self._encoded_bytes = 0
@@ -59,7 +62,7 @@ class StoreWriter:
         # numpy pads the header so that its length stays the same while the first axis grows
         file = self._files[name]
         file.seek(0)
-        header = {"descr": "|u1", "fortran_order": False, "shape": (len(self._rows), *self._shapes[name])}
+        header = {"descr": "|u1", "fortran_order": False, "shape": (self._count, *self._shapes[name])}
         np.lib.format.write_array_header_1_0(file, header)  # type: ignore[no-untyped-call]
 
     def append(self, rows: Sequence[Row], **arrays: Array) -> None:
@@ -68,15 +71,26 @@ class StoreWriter:
         for name, chunk in arrays.items():
             assert chunk.dtype == np.uint8 and chunk.shape == (len(rows), *self._shapes[name]), f"{name}: {chunk.dtype} {chunk.shape}"
             self._files[name].write(np.ascontiguousarray(chunk).data)
-        self._rows.extend(rows)
+        self._add(rows)
 
     def append_encoded(self, row: Row, data: bytes) -> None:
         """One picture as it came; the manifest row gets its offset and length."""
         if self._encoded is None:
             self._encoded = (self._partial_dir / "encoded.bin").open("wb", buffering=BUFFER)
         self._encoded.write(data)
-        self._rows.append({**row, "offset": self._encoded_bytes, "length": len(data)})
+        self._add([{**row, "offset": self._encoded_bytes, "length": len(data)}])
         self._encoded_bytes += len(data)
+
+    def _add(self, rows: Sequence[Row]) -> None:
+        self._count += len(rows)
+        self._rows.extend(rows)
+        if len(self._rows) >= TABLE_ROWS:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Rows become a table, which holds them in a fraction of the memory."""
+        self._tables.append(pa.Table.from_pylist([dict(row) for row in self._rows]))
+        self._rows = []
 
     def beside(self, name: str) -> Path:
         """Where a further file of this store is written, such as rejected.csv: it appears with the rest, or not at all."""
@@ -91,7 +105,9 @@ class StoreWriter:
         if kind is not None:
             shutil.rmtree(self._partial_dir)
             return
-        pq.write_table(pa.Table.from_pylist([dict(row) for row in self._rows]), self._partial_dir / "manifest.parquet")
+        self._settle()
+        manifest = pa.concat_tables(self._tables, promote_options="permissive")  # a column may be empty for long
+        pq.write_table(manifest.combine_chunks(), self._partial_dir / "manifest.parquet")
         if self._store_dir.exists():
             shutil.rmtree(self._store_dir)
         self._partial_dir.rename(self._store_dir)
