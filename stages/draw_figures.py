@@ -199,11 +199,11 @@ def mannequin(params: DrawFigures, asked: Asked) -> Figure:
 def own_figure(params: DrawFigures, drawing: Own, sizes: Sequence[int]) -> Figure:
     own = params.own
     picture = decode(drawing.path.read_bytes(), Limits(own.max_picture_bytes, own.max_picture_pixels, own.min_side))
-    papers = [on_paper(picture, drawing.pose, size) for size in sizes]
+    papers = [on_paper(picture, drawing.placed.pose, size) for size in sizes]
     pose = papers[0][1]
     id_ = pose_id(pose)
     about = {"pose_id": id_, "split": split_of(id_, params.val, params.test), "kind": OWN, "source": own.source, "licence": own.licence}
-    return {**about, "pose": to_vector(pose).tolist(), "style": OWN, "visible": [True] * len(pose)}, [paper for paper, _ in papers]
+    return {**about, "pose": to_vector(pose).tolist(), "style": OWN, "visible": drawing.placed.visible}, [paper for paper, _ in papers]
 
 
 def main() -> None:

@@ -1,7 +1,8 @@
 """The user's own drawings, and where people said that their joints are.
 
 A folder holds pictures in `sticks/` and `figures/` and, anywhere in it, Label Studio exports that name the pictures by their files or by sha256.
-Each picture becomes gray on white square paper, its aspect kept, its joints moved along. What cannot be used is listed with the reason.
+Each picture becomes gray on white square paper, its aspect kept, its joints moved along; which of these one sees, people said too. A drawing whose
+joints nobody has placed yet waits. What cannot be used is listed with the reason.
 """
 
 import csv
@@ -23,22 +24,28 @@ from genga.params import OwnFigures
 from genga.pictures import Limits, decode
 from genga.skeleton import JOINTS
 from genga.store import picture_id
-from labeling.keypoints import read_poses, settle_pose
+from labeling.keypoints import annotator, hidden_joints, named, picture_of, read_poses, read_tasks, settle_pose, time_of, where_of
 from stages.threads import in_order
 
 Array = NDArray[Any]
 
-UNNAMED = "no joints: no export names it"  # though exports lie in the folder
 WAITS = "waits for its joints: `genga label push` puts it into Label Studio"
 KINDS = ("sticks/", "figures/")
 SIDE_SUFFIXES = frozenset({".json", ".csv", ".md", ".txt", ".pdf", ".html", ".xml", ""})  # what lies beside pictures
 
 
+class Placed(NamedTuple):
+    """Joints (11, 2), in [0, 1] of the picture's width and height, and which of the 11 one sees."""
+
+    pose: Array
+    visible: list[bool]
+
+
 class Own(NamedTuple):
-    """One drawing that passed; `pose` (11, 2) in [0, 1] of its width and height."""
+    """One drawing that passed."""
 
     path: Path
-    pose: Array
+    placed: Placed
 
 
 class Rejected(NamedTuple):
@@ -70,14 +77,15 @@ def labeled_poses(path: Path) -> PoseFile:
     return whole(np.array(poses).reshape(-1, len(JOINTS), 2), ["labeled"] * len(poses), [problem.reason for problem in exports.problems])
 
 
-def read_placed(labels_path: Path) -> dict[str, Array]:
-    """data/labels/poses.parquet: picture id -> the pose (11, 2) that people placed."""
+def read_placed(labels_path: Path) -> dict[str, Placed]:
+    """data/labels/poses.parquet: picture id -> the joints that people placed."""
     table = pq.read_table(labels_path, filters=[("origin", "==", "human")])
     poses = np.array([table[name].to_numpy() for name in table.column_names if name[0] in "xy"]).T.reshape(-1, len(JOINTS), 2)
-    return dict(zip(table["id"].to_pylist(), poses, strict=True))
+    visible = [[joint not in hidden for joint in JOINTS] for hidden in table["hidden"].to_pylist()]
+    return dict(zip(table["id"].to_pylist(), map(Placed, poses, visible), strict=True))
 
 
-def read_own(params: OwnFigures, path: Path, placed: Mapping[str, Array] | None = None) -> OwnSet:
+def read_own(params: OwnFigures, path: Path, placed: Mapping[str, Placed] | None = None) -> OwnSet:
     """Every drawing with one pose on which people agree. `placed`: picture id -> what was settled in Label Studio, which counts more."""
     if not path.is_dir():
         raise DataError(f"no folder at {path}, expected one with sticks/ and figures/; correct draw_figures.own.path in params.yaml")
@@ -92,11 +100,15 @@ def read_own(params: OwnFigures, path: Path, placed: Mapping[str, Array] | None 
     exports = [file for file in files if file.suffix.lower() == ".json"]
     poses, faults = _poses(params, exports, opened, first)
     poses |= {picture.name: placed[picture.id] for picture in first.values() if placed and picture.id in placed}
+    if opened and faults and not poses and faults.keys().isdisjoint(names):
+        raise DataError(
+            f"none of the {len(faults)} pictures that exports in {path} name is a drawing there ({min(faults)}: {faults[min(faults)]}), "
+            "expected file names or sha256; give the drawings these names, or take the exports away"
+        )
     taken = sorted(picture.name for picture in first.values() if picture.name in poses)
     rejected += [Rejected(name, fault, counts=name in names) for name, fault in faults.items() if name not in poses]
     known = {*taken, *(row.name for row in rejected)}
-    unnamed = [name for name in names if name not in known]
-    rejected += [Rejected(name, UNNAMED, counts=True) if exports else Rejected(name, WAITS, counts=False) for name in unnamed]
+    rejected += [Rejected(name, WAITS, counts=False) for name in names if name not in known]
     _check(params, path, len(taken), rejected)
     sticks, figures = ([Own(path / name, poses[name]) for name in taken if name.startswith(kind)] for kind in KINDS)
     return OwnSet(sticks, figures, sorted(rejected))
@@ -116,9 +128,9 @@ def _open(path: Path, name: str, limits: Limits) -> Opened | Rejected:
 
 def _poses(
     params: OwnFigures, exports_paths: Sequence[Path], opened: Sequence[Opened], first: Mapping[str, Opened]
-) -> tuple[dict[str, Array], dict[str, str]]:
-    """Picture -> pose; and what is wrong: picture, or what an export calls one, -> reason. `first`: the first of equal pictures by their id."""
-    exports = read_poses(exports_paths)
+) -> tuple[dict[str, Placed], dict[str, str]]:
+    """Picture -> joints; and what is wrong: picture, or what an export calls one, -> reason. `first`: the first of equal pictures by their id."""
+    exports, hidden = read_poses(exports_paths), _hidden(exports_paths)
     index: dict[str, set[str]] = defaultdict(set)
     for picture in opened:
         for ending in (picture.id, *_endings(picture.name)):
@@ -132,24 +144,38 @@ def _poses(
             faults[name] = f"named in {task}, {'fits several pictures' if found else 'is no picture here'}"
         return next(iter(found)) if len(found) == 1 else None
 
-    answers: dict[str, dict[str, Array]] = defaultdict(dict)
+    answers: dict[str, dict[str, tuple[Array, frozenset[str]]]] = defaultdict(dict)
     for posed in sorted(exports.poses, key=lambda posed: posed.at):  # each person's newest answer stays
         name = find(posed.picture, posed.task)
         if name and posed.size and posed.size != sizes[name]:
             faults[name] = f"labeled as {posed.size[0]}x{posed.size[1]}, is {sizes[name][0]}x{sizes[name][1]}"
         elif name:
-            answers[name][posed.annotator] = posed.pose
+            answers[name][posed.annotator] = posed.pose, hidden[posed.picture, posed.annotator, posed.at]
     for problem in exports.problems:
         if name := find(problem.picture_id, problem.task):
             faults[name] = problem.reason
-    poses: dict[str, Array] = {}
+    poses: dict[str, Placed] = {}
     for name, given in answers.items():
-        pose, fault = settle_pose(list(given.values()), params.pose_tolerance)
+        said, unseen = zip(*given.values(), strict=True)
+        pose, fault = settle_pose(said, params.pose_tolerance)
         if pose is None:
             faults[name] = fault
-        else:
-            poses[name] = pose
+        else:  # as in labeling/agreement.py, a joint is hidden where more than half of the people say so
+            poses[name] = Placed(pose, [2 * sum(joint in each for each in unseen) <= len(unseen) for joint in JOINTS])
     return poses, faults
+
+
+def _hidden(exports_paths: Sequence[Path]) -> dict[tuple[str, str, str], frozenset[str]]:
+    """Picture, person and time of an answer -> the joints that one does not see."""
+    found = {}
+    for path in exports_paths:
+        for task in read_tasks(path):
+            with named(where_of(task, path)):
+                picture = picture_of(task.get("data"))
+                for annotation in task["annotations"]:
+                    if not annotation.get("was_cancelled"):
+                        found[picture, annotator(annotation), time_of(annotation)] = hidden_joints(annotation["result"])
+    return found
 
 
 def _endings(name: str) -> list[str]:

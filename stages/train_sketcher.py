@@ -28,6 +28,7 @@ from models.recipes.sketcher import SketcherRecipe
 from models.recipes.stick_gan import StickGanRecipe
 
 SHOWN = 16
+OWN = "own"  # kind of the user's own drawings
 BENT = "Its sketches are drawings that it learned from, bent to the pose that is asked for: the terms of these drawings are theirs too."
 
 
@@ -43,7 +44,7 @@ def train_sketcher(params: TrainSketcher, figures_dir: Path, run_dir: Path, weig
         )
     judged = _batch(params, figures, rows["test"] if len(rows["test"]) else rows["train"])
 
-    train = _batch(params, figures, rows["train"])
+    train = _batch(params, figures, own_first(figures, rows["train"]))
     recipe = recipe_for(params, train, Batch(judged.pictures[:SHOWN], judged.poses[:SHOWN]))
     fingerprint = fingerprint_of(params, figures.data_id)
     fit(recipe, _batches(params, train), params.training, run_dir, what="train sketcher", fingerprint=fingerprint, tracker=tracker)
@@ -66,6 +67,12 @@ def train_sketcher(params: TrainSketcher, figures_dir: Path, run_dir: Path, weig
 
 def recipe_for(params: TrainSketcher, train: Batch, shown: Batch) -> SketcherRecipe | StickGanRecipe:
     return StickGanRecipe(params, shown) if params.model.arch == "stick_unet" else SketcherRecipe(params, train, shown)
+
+
+def own_first(figures: Store, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The user's own drawings before all others, whose number may be more than is remembered."""
+    own = np.array(figures.column("kind"))[rows] == OWN
+    return np.concatenate([rows[own], rows[~own]])
 
 
 def _batch(params: TrainSketcher, figures: Store, rows: NDArray[np.int64]) -> Batch:

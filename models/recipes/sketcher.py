@@ -33,7 +33,7 @@ CELLS = 32  # to a side: ink is compared cell by cell, since no two drawings sha
 
 class SketcherRecipe(Resumable):
     def __init__(self, params: TrainSketcher, known: Batch, shown: Batch) -> None:
-        """`known`: the pictures and poses that are learned from; `shown`: those of the sample grid."""
+        """`known`: the pictures and poses that are learned from, of which the first are remembered; `shown`: those of the sample grid."""
         torch.manual_seed(params.training.seed)
         self.params, self._shown = params, shown
         sketcher = build(params.model)

@@ -1,6 +1,7 @@
 """The page's pose tool: what an artist does with joints, strokes, pictures, files and presets, by hand and from the keyboard."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import cv2
 import httpx
 import numpy as np
 import pytest
-from browsing import Watch, across, decoded, drag, expect_other, expect_picture, joint, label, middle, source, until, upload
+from browsing import Watch, across, decoded, drag, expect_other, expect_picture, joint, label, middle, png, source, until, upload
 from playwright.sync_api import Browser, Locator, Page, Response, Route, expect
 
 from genga.skeleton import JOINTS, STICKS, J, normalise
@@ -43,6 +44,13 @@ def asked(watch: Watch) -> Any:
 
 def moved(before: Any, after: Any) -> set[str]:
     return {name for name, a, b in zip(JOINTS, before, after, strict=True) if np.abs(np.subtract(a, b)).max() > 1e-6}
+
+
+def ink_around(sketch: Any, place: Any) -> float:
+    """How dark a sketch is around a place in [0, 1], on average: 0 white, 1 black."""
+    x, y = (place * len(sketch)).astype(int)
+    reach = len(sketch) // 16
+    return float(1 - sketch[max(y - reach, 0) : y + reach + 1, max(x - reach, 0) : x + reach + 1].mean() / 255)
 
 
 def call(page: Page, module: str, function: str, *values: Any) -> Any:
@@ -83,6 +91,18 @@ def test_a_dragged_wrist_keeps_the_lengths_of_its_arm_and_brings_sketches_that_f
     expect(wrist).to_have_attribute("aria-label", label("Left wrist", *before[WRIST]))
     posing.keyboard.press("Control+Shift+Z")
     expect_picture(sketches.first, dragged[0])
+
+
+def test_the_ink_of_sketches_goes_where_a_wrist_is_dragged(posing: Page, watch: Watch) -> None:
+    choose(posing, "Standing")
+    before = asked(watch)
+    hanging = [decoded(source(sketch)) for sketch in posing.locator("#sketches img").all()]
+    drag(posing, joint(posing, "Left wrist"), 150, -250)
+    place = asked(watch)[WRIST]
+    assert np.linalg.norm(place - before[WRIST]) > 0.2
+    raised = [decoded(source(sketch)) for sketch in posing.locator("#sketches img").all()]
+    assert max(ink_around(sketch, place) for sketch in hanging) < 0.02
+    assert min(ink_around(sketch, place) for sketch in raised) > 0.15, "no network has to be trained for a drawing to be bent"
 
 
 def test_with_free_lengths_a_joint_moves_alone_and_the_choice_is_remembered(posing: Page, watch: Watch) -> None:
@@ -364,6 +384,44 @@ def test_strokes_are_read_as_a_pose(posing: Page, watch: Watch) -> None:
     assert inked == [True, True, True, False]
     posing.get_by_role("button", name="Undo").click()
     assert posing.locator("#stage .ink path").count() == 3
+
+
+def test_a_picture_to_trace_stays_behind_strokes_until_it_is_taken_away(posing: Page, watch: Watch) -> None:
+    traced, paths = posing.locator("#stage image.traced"), posing.locator("#stage .ink path")
+    away = posing.get_by_role("button", name="Take the picture away")
+    upload(posing, "#pose-file", "figure.png", png(80, 120))
+    expect(posing.locator("#stage-help")).to_contain_text("Joints read by")
+    picture = traced.get_attribute("href")
+    for x in (0.3, 0.7):
+        draw(posing, x)
+        posing.mouse.up()
+        watch.quiet()
+    expect(paths).to_have_count(2)
+    expect(traced).to_have_attribute("href", picture or "")
+    assert posing.evaluate("async (url) => (await createImageBitmap(await (await fetch(url)).blob())).width", picture) == 120, "it can still be seen"
+    drawn = asked(watch)
+    away.click()
+    expect(traced).not_to_have_attribute("href", re.compile(""))
+    expect(away).to_be_hidden()
+    expect(paths).to_have_count(2)
+    assert not moved(drawn, asked(watch)), "strokes and joints stay"
+
+
+def test_reset_leads_back_to_the_start_and_undo_to_what_was_drawn(posing: Page, watch: Watch) -> None:
+    start, paths = asked(watch), posing.locator("#stage .ink path")
+    upload(posing, "#pose-file", "figure.png", png(80, 120))
+    expect(posing.locator("#stage-help")).to_contain_text("Joints read by")
+    draw(posing, 0.4)
+    posing.mouse.up()
+    drawn = asked(watch)
+    assert moved(start, drawn)
+    posing.get_by_role("button", name="Reset").click()
+    expect(paths).to_have_count(0)
+    expect(posing.get_by_role("button", name="Take the picture away")).to_be_hidden()
+    np.testing.assert_allclose(asked(watch), start)
+    posing.get_by_role("button", name="Undo").click()
+    expect(paths).to_have_count(1)
+    np.testing.assert_allclose(asked(watch), drawn)
 
 
 @pytest.mark.parametrize("kind", ["png", "tiff"])

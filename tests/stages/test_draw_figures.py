@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_own_figures import sketch, write_drawings
+from test_own_figures import all_but, hide, sketch, write_drawings, write_labels
 
 import stages.draw_figures
 import stages.processes
@@ -20,6 +20,7 @@ from genga.skeleton import JOINTS, from_vector, mirror, normalise
 from genga.splits import split_of
 from genga.store import Store, picture_id
 from stages.draw_figures import draw_figures, mannequin, stick, styles_for
+from stages.own_figures import WAITS
 from stages.threads import num_cores
 
 REPO = Path(__file__).parents[2]
@@ -290,7 +291,7 @@ def test_own_drawings_join_the_stores_on_square_paper_with_their_joints(tmp_path
     params = params_with(sticks={"count": 5}, mannequins={"count": 3}, own={"source": "my hand", "licence": "CC-BY-4.0"})
     (own / "sticks" / "unlabeled.png").write_bytes(encode_png(sketch(100, 100, 9)[0]))
     draw_figures(params, empty, own, tmp_path / "figures")
-    assert (tmp_path / "figures" / "rejected.csv").read_text() == "path,reason\nsticks/unlabeled.png,no joints: no export names it\n"
+    assert (tmp_path / "figures" / "rejected.csv").read_text() == f"path,reason\nsticks/unlabeled.png,{WAITS}\n"
     for name, drawn, sizes in (("sticks", 5, [64]), ("mannequins", 3, [150, 64])):
         store = Store(tmp_path / "figures" / name)
         mine = range(drawn, len(store))
@@ -303,3 +304,13 @@ def test_own_drawings_join_the_stores_on_square_paper_with_their_joints(tmp_path
                     assert store.images(size)[row][max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2].min() < 200
     narrow = Store(tmp_path / "figures" / "sticks").images(64)[6]  # 200 x 300
     assert (narrow[:, :9] == 255).all() and (narrow[:, -9:] == 255).all() and narrow[:, 10:54].min() < 100
+
+
+def test_joints_that_people_do_not_see_are_not_visible_in_the_manifest(tmp_path: Path, empty: Path, in_one_process: None) -> None:
+    own, (picture, pose) = write_drawings(tmp_path / "own"), sketch(400, 600, 3)
+    hide(own, 1, "r_wrist")
+    write_labels(tmp_path / "poses.parquet", picture_id(picture), pose, "l_ankle", "hip")
+    draw_figures(params_with(sticks={"count": 1}, mannequins={"count": 1}), empty, own, tmp_path / "figures", tmp_path / "poses.parquet")
+    sticks, mannequins = (Store(tmp_path / "figures" / name).column("visible")[1:] for name in ("sticks", "mannequins"))
+    assert sticks == [all_but(), all_but("r_wrist"), all_but()]
+    assert mannequins == [all_but("l_ankle", "hip"), all_but()]

@@ -13,6 +13,7 @@ import pytest
 from genga.errors import DataError
 from genga.params import OwnFigures, load_params
 from genga.pictures import encode_png
+from genga.skeleton import JOINTS
 from genga.store import picture_id
 from labeling.exports import write_tasks
 from stages.own_figures import WAITS, labeled_poses, on_paper, read_own, read_placed
@@ -61,6 +62,19 @@ def change(own: Path, path: str, value: Any) -> None:
     (own / "project-1.json").write_text(json.dumps(tasks))
 
 
+def hide(own: Path, task_idx: int, joint: str, annotation_idx: int = 0) -> None:
+    """What Label Studio adds where somebody says that one does not see a joint."""
+    tasks = json.loads((own / "project-1.json").read_text())
+    result = tasks[task_idx]["annotations"][annotation_idx]["result"]
+    point = next(region for region in result if region["id"] == joint)
+    result.append({**point, "from_name": "sight", "type": "choices", "value": {"choices": ["hidden"]}})
+    (own / "project-1.json").write_text(json.dumps(tasks))
+
+
+def all_but(*hidden: str) -> list[bool]:
+    return [joint not in hidden for joint in JOINTS]
+
+
 def reasons(own: Path, **changes: Any) -> dict[str, str]:
     return {row.name: row.reason for row in read_own(params_with(**changes), own).rejected}
 
@@ -71,7 +85,7 @@ def test_every_labeled_drawing_is_taken_by_its_folder(own: Path) -> None:
     assert [one.path.name for one in found.figures] == ["3.png", "4.png"]
     assert found.rejected == []
     for number, one in enumerate([*found.sticks, *found.figures]):
-        np.testing.assert_allclose(one.pose, sketch(9, 9, number)[1], atol=1e-9)
+        np.testing.assert_allclose(one.placed.pose, sketch(9, 9, number)[1], atol=1e-9)
 
 
 def test_a_folder_of_notes_holds_no_drawings(tmp_path: Path) -> None:
@@ -92,7 +106,7 @@ def test_files_that_are_no_drawing_are_listed_and_the_rest_is_taken(own: Path) -
         "sticks/copy.png": "duplicate of sticks/0.png",
         "sticks/torn.png": "damaged",
         "sticks/tiny.png": "too small",
-        "figures/new.png": "no joints: no export names it",
+        "figures/new.png": WAITS,
         "lost.png": "lies neither in sticks/ nor in figures/",
     }
     assert len(read_own(PARAMS, own).sticks) == 3
@@ -101,16 +115,16 @@ def test_files_that_are_no_drawing_are_listed_and_the_rest_is_taken(own: Path) -
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
-        ("0/annotations/0/result", [], {"sticks/0.png": "no joints: no export names it"}),
+        ("0/annotations/0/result", [], {"sticks/0.png": WAITS}),
         ("0/annotations/0/result/4/value/x", 101, {"sticks/0.png": "l_wrist outside the picture"}),
         ("0/annotations/0/result/4/image_rotation", 90, {"sticks/0.png": "head on a rotated picture"}),
         ("0/annotations/0/result/4/value/keypointlabels", ["head"], {"sticks/0.png": "l_wrist missing; head placed more than once"}),
         ("0/annotations/0/result/0/original_width", 600, {"sticks/0.png": "labeled as 600x300, is 300x300"}),
-        ("0/annotations/0/was_cancelled", True, {"sticks/0.png": "no joints: no export names it"}),
+        ("0/annotations/0/was_cancelled", True, {"sticks/0.png": WAITS}),
         (
             "3/data/image",
             "s3://pictures/gone.png",
-            {"figures/3.png": "no joints: no export names it", "gone.png": "named in project-1.json task 4, is no picture here"},
+            {"figures/3.png": WAITS, "gone.png": "named in project-1.json task 4, is no picture here"},
         ),
     ],
 )
@@ -122,12 +136,12 @@ def test_what_is_wrong_with_the_labels_is_listed(own: Path, path: str, value: An
 def test_a_name_that_fits_two_pictures_is_no_name(own: Path) -> None:
     (own / "figures" / "0.png").write_bytes(encode_png(sketch(300, 300, 30)[0]))
     assert reasons(own) == {
-        "sticks/0.png": "no joints: no export names it",
-        "figures/0.png": "no joints: no export names it",
+        "sticks/0.png": WAITS,
+        "figures/0.png": WAITS,
         "0.png": "named in project-1.json task 1, fits several pictures",
     }
     change(own, "0/data/image", "/data/local-files/?d=own-figures/figures/0.png")
-    assert reasons(own) == {"sticks/0.png": "no joints: no export names it"}
+    assert reasons(own) == {"sticks/0.png": WAITS}
 
 
 @pytest.mark.parametrize(
@@ -138,30 +152,58 @@ def test_pictures_are_found_however_label_studio_reaches_them(own: Path, image: 
     assert reasons(own) == {}
 
 
-def test_mostly_bad_drawings_stop_with_one_sentence(own: Path) -> None:
-    for number in range(6):
-        (own / "sticks" / f"more-{number}.png").write_bytes(encode_png(sketch(100, 100, 20 + number)[0]))
-    with pytest.raises(DataError, match=r"6 of 11 drawings in .* cannot be used \(6 no joints: no export names it; the first is sticks/more-0.png\)"):
+def write_waiting(own: Path, count: int) -> None:
+    (own / "sticks").mkdir(exist_ok=True)
+    for number in range(count):
+        (own / "sticks" / f"new-{number}.png").write_bytes(encode_png(sketch(100, 100, 20 + number)[0]))
+
+
+def test_mostly_bad_drawings_stop_with_one_sentence_however_many_wait(own: Path) -> None:
+    write_waiting(own, 9)
+    for number in range(2):
+        (own / "sticks" / f"torn-{number}.png").write_bytes((own / "sticks" / "0.png").read_bytes()[:200])
+        change(own, f"{number}/annotations/0/result/4/value/x", 101)
+    bad = "2 damaged, 2 l_wrist outside the picture; the first is sticks/torn-0.png"
+    with pytest.raises(DataError, match=rf"4 of 7 drawings in .* cannot be used \({bad}\)"):
         read_own(PARAMS, own)
-    assert len(read_own(params_with(max_rejected=0.6), own).sticks) == 3
+    assert len(read_own(params_with(max_rejected=0.6), own).sticks) == 1
 
 
 def test_drawings_that_wait_for_their_joints_stop_nothing(tmp_path: Path) -> None:
-    (tmp_path / "sticks").mkdir()
-    for number in range(6):
-        (tmp_path / "sticks" / f"{number}.png").write_bytes(encode_png(sketch(100, 100, number)[0]))
+    write_waiting(tmp_path, 6)
     found = read_own(PARAMS, tmp_path)
     assert found.sticks == [] and {row.reason for row in found.rejected} == {WAITS}
 
 
+def test_a_few_labeled_drawings_are_taken_while_most_wait(own: Path) -> None:
+    """Whoever has drawn much labels it bit by bit: an export of the first drawings says nothing against the others."""
+    write_waiting(own, 20)
+    found = read_own(PARAMS, own)
+    assert (len(found.sticks), len(found.figures)) == (3, 2)
+    assert {row.name: row.reason for row in found.rejected} == {f"sticks/new-{number}.png": WAITS for number in range(20)}
+
+
+def test_exports_that_name_nothing_here_stop(own: Path) -> None:
+    for file in [*own.glob("sticks/*"), *own.glob("figures/*")]:
+        file.rename(file.with_name(f"renamed-{file.name}"))
+    said = r"none of the 5 pictures that exports in .* name is a drawing there \(0.png: named in project-1.json task 1, is no picture here\)"
+    with pytest.raises(DataError, match=said):
+        read_own(PARAMS, own)
+
+
+def write_labels(path: Path, id_: str, pose: np.ndarray, *hidden: str) -> None:
+    """data/labels/poses.parquet with this one pose."""
+    columns = {f"{axis}{joint}": [float(pose[joint, "xy".index(axis)])] for joint in range(11) for axis in "xy"}
+    pq.write_table(pa.table({"id": [id_], **columns, "hidden": [list(hidden)], "origin": ["human"]}), path)
+
+
 def test_joints_placed_in_label_studio_count_more_than_an_export(own: Path, tmp_path: Path) -> None:
     picture, pose = sketch(300, 300, 0)
-    columns = {f"{axis}{joint}": [float(pose[joint, "xy".index(axis)]) / 2] for joint in range(11) for axis in "xy"}
-    pq.write_table(pa.table({"id": [picture_id(picture)], **columns, "hidden": [[]], "origin": ["human"]}), tmp_path / "poses.parquet")
+    write_labels(tmp_path / "poses.parquet", picture_id(picture), pose / 2)
     found = read_own(PARAMS, own, read_placed(tmp_path / "poses.parquet"))
     assert found.sticks[0].path.name == "0.png"
-    np.testing.assert_allclose(found.sticks[0].pose, pose / 2)
-    np.testing.assert_allclose(found.sticks[1].pose, sketch(9, 9, 1)[1], atol=1e-9)
+    np.testing.assert_allclose(found.sticks[0].placed.pose, pose / 2)
+    np.testing.assert_allclose(found.sticks[1].placed.pose, sketch(9, 9, 1)[1], atol=1e-9)
 
 
 def test_drawings_may_be_named_by_their_sha256_and_people_may_differ(own: Path) -> None:
@@ -171,9 +213,27 @@ def test_drawings_may_be_named_by_their_sha256_and_people_may_differ(own: Path) 
     for who in range(2):
         change(own, f"{who}/annotations/0/completed_by", who)
     (found,) = read_own(params_with(max_rejected=1.0), own).sticks
-    np.testing.assert_allclose(found.pose, pose, atol=1e-9)
+    np.testing.assert_allclose(found.placed.pose, pose, atol=1e-9)
     change(own, "1/annotations/0/result/0/value/x", 99.0)
     assert reasons(own, max_rejected=1.0)["sticks/0.png"] == "people differ on head"
+
+
+def test_joints_that_people_do_not_see_are_not_visible(own: Path, tmp_path: Path) -> None:
+    hide(own, 0, "l_wrist")
+    hide(own, 1, "r_knee")
+    write_labels(tmp_path / "poses.parquet", picture_id(sketch(300, 300, 0)[0]), sketch(300, 300, 0)[1], "head", "r_ankle")
+    exported, settled = read_own(PARAMS, own), read_own(PARAMS, own, read_placed(tmp_path / "poses.parquet"))
+    assert [one.placed.visible for one in exported.sticks] == [all_but("l_wrist"), all_but("r_knee"), all_but()]
+    assert [one.placed.visible for one in settled.sticks] == [all_but("head", "r_ankle"), all_but("r_knee"), all_but()]
+
+
+def test_a_joint_is_hidden_where_more_than_half_of_the_people_say_so(own: Path) -> None:
+    tasks = json.loads((own / "project-1.json").read_text())
+    tasks[0]["annotations"] = [tasks[0]["annotations"][0] | {"completed_by": who} for who in range(3)]
+    (own / "project-1.json").write_text(json.dumps(tasks))
+    for who, joint in ((0, "head"), (1, "head"), (1, "hip")):
+        hide(own, 0, joint, who)
+    assert read_own(PARAMS, own).sticks[0].placed.visible == all_but("head")
 
 
 def test_of_one_person_the_newest_answer_counts(own: Path) -> None:
@@ -182,7 +242,7 @@ def test_of_one_person_the_newest_answer_counts(own: Path) -> None:
     newer["result"][0]["value"]["x"] = 42.0
     tasks[0]["annotations"] = [newer, tasks[0]["annotations"][0] | {"updated_at": "2026-11-01"}]
     (own / "project-1.json").write_text(json.dumps(tasks))
-    assert read_own(PARAMS, own).sticks[0].pose[0, 0] == pytest.approx(0.42)
+    assert read_own(PARAMS, own).sticks[0].placed.pose[0, 0] == pytest.approx(0.42)
 
 
 def test_no_folder_and_other_json_are_said(own: Path, tmp_path: Path) -> None:

@@ -2,12 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
-from figures_and_poses import write_figures
+from figures_and_poses import SPLITS, write_figures
 
 from genga.errors import DataError
 from genga.params import SketchGan, StickUNetParams, TrainSketcher, Views, load_params
+from genga.skeleton import from_vector
+from genga.store import Store
 from models.export import load_model, read_card
 from stages.train_sketcher import train_sketcher
 
@@ -22,13 +26,22 @@ def params() -> TrainSketcher:
     return stated.model_copy(update={"model": model, "training": stated.training.model_copy(update=short)})
 
 
+def write_mannequins(root: Path, sizes: tuple[int, ...], count: int, splits: tuple[str, ...] = SPLITS, num_own: int = 0) -> Path:
+    """The last of them the user's own."""
+    store_dir = root / "figures" / "mannequins"
+    write_figures(store_dir, sizes, count, splits)
+    kinds = ["standing"] * (count - num_own) + ["own"] * num_own
+    pq.write_table(pq.read_table(store_dir / "manifest.parquet").append_column("kind", [kinds]), store_dir / "manifest.parquet")
+    return store_dir
+
+
 def train(params: TrainSketcher, root: Path, out: str = "sketcher") -> Path:
     train_sketcher(params, root / "figures", root / f"runs-{out}", root / out)
     return root / out
 
 
 def test_the_sketcher_is_saved_with_its_scores_and_a_sheet(params: TrainSketcher, tmp_path: Path) -> None:
-    write_figures(tmp_path / "figures" / "mannequins", (64, 32), 20)
+    write_mannequins(tmp_path, (64, 32), 20)
     sketcher, card = load_model(train(params, tmp_path))
     assert card["family"] == "sketcher"
     assert card["data"]["count"] == 15
@@ -39,8 +52,14 @@ def test_the_sketcher_is_saved_with_its_scores_and_a_sheet(params: TrainSketcher
     assert not (tmp_path / "runs-sketcher" / "checkpoints").exists()
 
 
+def test_own_drawings_are_remembered_before_all_others(params: TrainSketcher, tmp_path: Path) -> None:
+    figures = Store(write_mannequins(tmp_path, (32,), 20, splits=("train",), num_own=3))
+    sketcher, _ = load_model(train(params.model_copy(update={"remembered": 5}), tmp_path))
+    np.testing.assert_allclose(sketcher.poses.numpy(), from_vector(figures.column("pose"))[[17, 18, 19, 0, 1]], atol=1e-6)
+
+
 def test_the_first_systems_generator_is_trained_where_it_is_asked_for(params: TrainSketcher, tmp_path: Path) -> None:
-    write_figures(tmp_path / "figures" / "mannequins", (32,), 12)
+    write_mannequins(tmp_path, (32,), 12)
     model = StickUNetParams(arch="stick_unet", resolution=32, z_dim=4, width=8)
     gan = SketchGan(beta1=0.5, ink_weight=0.0, adversarial=0.1, views=Views(shift=0.05, scale=0.1, turn=15.0))
     sketcher, card = load_model(train(params.model_copy(update={"model": model, "remembered": None, "gan": gan}), tmp_path))
@@ -49,24 +68,24 @@ def test_the_first_systems_generator_is_trained_where_it_is_asked_for(params: Tr
 
 
 def test_the_same_figures_give_the_same_bytes(params: TrainSketcher, tmp_path: Path) -> None:
-    write_figures(tmp_path / "figures" / "mannequins", (32,), 12)
+    write_mannequins(tmp_path, (32,), 12)
     one, other = train(params, tmp_path, "one"), train(params, tmp_path, "other")
     for name in ("weights.safetensors", "card.json", "sheet.png"):
         assert (one / name).read_bytes() == (other / name).read_bytes()
 
 
 def test_scores_on_seen_figures_say_so(params: TrainSketcher, tmp_path: Path) -> None:
-    write_figures(tmp_path / "figures" / "mannequins", (32,), 8, splits=("train",))
+    write_mannequins(tmp_path, (32,), 8, splits=("train",))
     assert "none were held out" in read_card(train(params, tmp_path))["notes"][-1]
 
 
 def test_no_line_art_of_the_sketchers_size_is_told_in_a_sentence(params: TrainSketcher, tmp_path: Path) -> None:
-    write_figures(tmp_path / "figures" / "mannequins", (64,), 8)
+    write_mannequins(tmp_path, (64,), 8)
     with pytest.raises(DataError, match=r"of 64 px, expected line art of 32 px; make draw_figures\.mannequins\.line_art"):
         train(params, tmp_path)
 
 
 def test_no_mannequins_to_learn_from_names_the_parameter(params: TrainSketcher, tmp_path: Path) -> None:
-    write_figures(tmp_path / "figures" / "mannequins", (32,), 4, splits=("test",))
+    write_mannequins(tmp_path, (32,), 4, splits=("test",))
     with pytest.raises(DataError, match=r"draw_figures\.mannequins\.count"):
         train(params, tmp_path)
