@@ -12,6 +12,8 @@ from typing import Any
 from genga.errors import GengaError
 
 RELEASE, ANNOTATIONS, FIGURES, FACES = Path("release"), Path("annotations"), Path("data/figures"), Path("data/faces/prepared")
+IMPORTED = Path("data/faces/imported")
+SHOWN = 5  # of the names that fit no picture
 DESCRIPTION = """Labeling with people, in a Label Studio on this machine.
 
 One round, from the project's folder:
@@ -59,8 +61,8 @@ def add_label_commands(commands: Any) -> None:
         "queue",
         help="order what is to be labeled, the most helpful pictures first",
         description="Chooses the N unlabeled pictures of each kind that should help the models most, and writes that order into Label Studio: tags "
-        "by how unsure the tagger is and how different the pictures are, joints by how unsure the pose networks are. Pictures that are not there "
-        "yet are put there. The view `Queue` of each project shows them in this order.",
+        "by how unsure the tagger is and how different the pictures are, joints by how unsure the pose networks are; near duplicates are passed "
+        "over. Pictures that are not there yet are put there. The view `Queue` of each project shows them in this order.",
     )
     action.add_argument("count", type=int, metavar="N", help="how many pictures of each kind")
     _kinds(action)
@@ -87,12 +89,13 @@ def add_label_commands(commands: Any) -> None:
 
     action = actions.add_parser(
         "import",
-        help="take labels from a COCO or CVAT file, without a server",
-        description="Turns COCO keypoints (the 11 joints, in any order) or CVAT's XML (points or skeletons of the 11 joints, image tags) into "
-        "annotations/<format>-<name>.json, which the labels stage reads. A picture is known by its file name without suffix, which must be its "
-        "sha256 as `genga label export` writes it. Label Studio's own JSON needs no import: put it into annotations/.",
+        help="take labels from a COCO, CVAT or Label Studio file, without a server",
+        description="Turns COCO keypoints (the 11 joints, in any order), CVAT's XML (points or skeletons of the 11 joints, image tags) or a JSON "
+        "export of Label Studio into annotations/<format>-<name>.json, which the labels stage reads. A picture is known by its sha256, as `genga "
+        "label export` writes it, or by its file name, with or without folders and suffix, among the imported pictures and those of "
+        "own-figures/. A name that fits none or several of them is left out and said.",
     )
-    action.add_argument("format", choices=("coco", "cvat"))
+    action.add_argument("format", choices=("coco", "cvat", "label-studio"))
     action.add_argument("file", type=Path, metavar="FILE")
     action.set_defaults(do=import_)
 
@@ -203,9 +206,15 @@ def agreement(args: argparse.Namespace) -> None:
 
 
 def import_(args: argparse.Namespace) -> None:
+    from genga.params import load_params
     from labeling.formats import import_labels
+    from labeling.pictures import known_names
 
-    print(f"{import_labels(args.file, args.format, ANNOTATIONS)} is written; `genga repro` reads it")
+    found = import_labels(args.file, args.format, ANNOTATIONS, known_names(load_params(), IMPORTED))
+    print(f"labels of {found.pictures} pictures are written to {found.path}; `genga repro` reads them")
+    if found.unknown:
+        more = " ..." if len(found.unknown) > SHOWN else ""
+        print(f"left out: {len(found.unknown)} names that fit no picture here, or several: {', '.join(found.unknown[:SHOWN])}{more}")
 
 
 def export(args: argparse.Namespace) -> None:

@@ -29,15 +29,18 @@ def order(kind: KindName, unlabeled: Sequence[Entry], engine: Any, faces_dir: Pa
 
 
 def _pose_rows(unlabeled: Sequence[Entry], engine: Any, count: int) -> Any:
-    """A picture in which the networks see nothing is the least sure of all."""
-    confidences = []
+    """A picture in which the networks see nothing is the least sure of all, and like no other."""
+    confidences, poses = [], []
     with progress(what="read joints", total=len(unlabeled), unit="figures") as bar:
         for start in range(0, len(unlabeled), BATCH):
             batch = unlabeled[start : start + BATCH]
-            guesses = guess_each(engine, "poses", [entry.read() for entry in batch])
-            confidences += [guess.confidence if isinstance(guess, PoseGuess) else np.zeros(11) for guess in guesses]
+            pictures = [entry.read() for entry in batch]
+            for picture, guess in zip(pictures, guess_each(engine, "poses", pictures), strict=True):
+                seen = guess if isinstance(guess, PoseGuess) else PoseGuess(np.zeros((11, 2)), np.zeros(11))
+                confidences.append(seen.confidence)
+                poses.append(seen.pose * picture.shape[1::-1])  # pixels
             bar.update(len(batch))
-    return pose_order(np.stack(confidences), count)
+    return pose_order(np.stack(confidences), np.stack(poses), count)
 
 
 def _tag_rows(unlabeled: Sequence[Entry], engine: Any, faces_dir: Path, count: int) -> Any:

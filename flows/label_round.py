@@ -101,7 +101,7 @@ def queue_and_push(count: int, only: str | None) -> Queues:
 
 @task(retries=NETWORK_RETRIES, retry_delay_seconds=NETWORK_DELAY_S)
 def look(queues: Queues) -> Progress:
-    return progress_of(Home(HOME), queues)
+    return progress_of(Home(HOME), queues, load_params().label_studio)
 
 
 @task(retries=NETWORK_RETRIES, retry_delay_seconds=NETWORK_DELAY_S)
@@ -159,7 +159,8 @@ def label_round(
     poll_seconds: float = 60.0,
 ) -> None:
     """A new round of `count` pictures of each kind (or of `only` poses or tags), or, without `count`, the one that is open. `enough`: how many
-    labeled ones end the wait, all where it is not said. Then the graph runs up to `target`; its gate decides what is deployed."""
+    labeled ones, each by label_studio.annotators_per_task people, end the wait, all where it is not said. Then the graph runs up to
+    `target`; its gate decides what is deployed."""
     home, log = Home(HOME), get_run_logger()
     with alone(home) as free:
         if not free:

@@ -1,7 +1,7 @@
 """Labels in other people's formats, without a server: Label Studio's JSON, COCO keypoints, CVAT's XML ("CVAT for images 1.1").
 
-Each reads and writes `Labeled`: one person's word on one picture. Pictures are named by their id (sha256) where it is known, else by file name;
-a name is what stands in `file_name` (COCO) or `name` (CVAT) without its suffix.
+Each reads and writes `Labeled`: one person's word on one picture, which is its id (sha256) where that is known, else its file name: what stands in
+`file_name` (COCO) or `name` (CVAT). Written is the id with `.png`. What an import does with file names: labeling/names.py.
 COCO holds joints only: v = 2 visible, 1 hidden, 0 not placed. CVAT holds joints as points of one `figure` skeleton or as single points, with the
 attribute `hidden`, and tags as image tags: a group with the attribute `value`, a flag with `value` true or false.
 """
@@ -24,10 +24,12 @@ from genga.skeleton import JOINTS, STICKS
 from genga.tags import Labels
 from genga.whole import write_whole
 from labeling.agreement import word
-from labeling.exports import Annotation
-from labeling.keypoints import JsonObject, Pose
+from labeling.exports import Annotation, read_result
+from labeling.keypoints import JsonObject, Pose, named, picture_of, read_tasks, where_of
+from labeling.names import find_pictures
 from labeling.tasks import label_regions, pose_regions, sight_regions
 
+SHA256 = re.compile("[0-9a-f]{64}")
 TIMES = re.compile(r',\s*"updated_at": "[^"]*"')
 CATEGORY = {
     "id": 1,
@@ -66,7 +68,11 @@ def to_label_studio(found: Sequence[Labeled]) -> str:
 def _task(number: int, said: Labeled) -> JsonObject:
     points = [] if said.pose is None else pose_regions(said.pose, *said.size)
     result = [*points, *sight_regions(said.hidden, points), *label_regions(said.labels)]
-    data = {"image": f"{said.picture}.png", "id": said.picture, "asks": [flag for flag in tags.flags() if flag in said.labels]}
+    data = {
+        "image": said.picture if PurePosixPath(said.picture).suffix else f"{said.picture}.png",
+        "id": said.picture,
+        "asks": [flag for flag in tags.flags() if flag in said.labels],
+    }
     annotation = {"id": number, "completed_by": {"email": said.by}, "result": result, "was_cancelled": False}
     return {"id": number, "data": data, "annotations": [annotation | ({"updated_at": said.at} if said.at else {})]}
 
@@ -118,7 +124,7 @@ def _from_coco(annotation: JsonObject, images: Mapping[Any, JsonObject], order: 
         )
     pose = np.array([points[joint][:2] for joint in JOINTS]) / size
     hidden = frozenset(joint for joint in JOINTS if points[joint][2] == 1)
-    return Labeled(_stem(image["file_name"]), str(annotation.get("annotator", "coco")), size, {}, pose, hidden)
+    return Labeled(_picture(image["file_name"]), str(annotation.get("annotator", "coco")), size, {}, pose, hidden)
 
 
 # --- CVAT
@@ -162,7 +168,7 @@ def _from_cvat(image: ET.Element) -> Labeled:
         placed = {element.attrib["label"]: [float(value) for value in element.attrib["points"].split(",")] for element in points}
         pose = np.array([placed[joint] for joint in JOINTS]) / size
         hidden = frozenset(element.attrib["label"] for element in points if element.get("occluded") == "1")
-    return Labeled(_stem(image.attrib["name"]), image.get("annotator", "cvat"), size, tags.check(labels), pose, hidden)
+    return Labeled(_picture(image.attrib["name"]), image.get("annotator", "cvat"), size, tags.check(labels), pose, hidden)
 
 
 def _cvat_value(tag: ET.Element) -> str | bool:
@@ -171,8 +177,10 @@ def _cvat_value(tag: ET.Element) -> str | bool:
     return told == "true" if tag.attrib["label"] in tags.flags() else told
 
 
-def _stem(name: str) -> str:
-    return PurePosixPath(name.replace("\\", "/")).stem
+def _picture(name: str) -> str:
+    """The id, where the file is named by it."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    return path.stem if SHA256.fullmatch(path.stem) else path.as_posix().lstrip("/")
 
 
 # --- files
@@ -191,15 +199,52 @@ def read_labeled(path: Path, form: str) -> list[Labeled]:
         raise DataError(f"{path} is no {form} file that we read ({error!r}); export it again") from error
 
 
-def import_labels(path: Path, form: str, annotations_dir: Path) -> Path:
-    """The file's labels as a Label Studio export in annotations/, where the labels stage reads them. They were said when the file was written."""
-    found = read_labeled(path, form)
-    if not found:
+@dataclass(frozen=True)
+class Imported:
+    """`pictures`: how many are labeled in `path`; `unknown`: names in the file that mean no picture here, or several."""
+
+    path: Path
+    pictures: int
+    unknown: list[str]
+
+
+def import_labels(path: Path, form: str, annotations_dir: Path, known: Sequence[tuple[str, str]]) -> Imported:
+    """The file's labels as a Label Studio export in annotations/, where the labels stage reads them. `known`: name and id of the pictures here."""
+    tasks = _answered(path) if form == "label-studio" else _said_when_written(path, form)
+    if not tasks:
         raise DataError(f"{path} holds no pose and no tag that we know; see `genga label import --help`")
-    said_at = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="milliseconds")
-    out, text = annotations_dir / f"{form}-{path.stem}.json", to_label_studio([replace(said, at=said_at) for said in found])
+    names = {task["data"]["id"] for task in tasks}
+    ids = find_pictures(names, known) | {name: name for name in names if SHA256.fullmatch(name)}
+    unknown = sorted(names - ids.keys())
+    if not ids:
+        raise DataError(
+            f"none of the {len(names)} pictures that {path} names is known here ({', '.join(unknown[:3])}), expected file names of imported "
+            "pictures or of own-figures/, or sha256; import the pictures first with `genga repro import_faces`"
+        )
+    found = [task | {"data": task["data"] | {"id": ids[name]}} for task in tasks if (name := task["data"]["id"]) in ids]
+    out, text = annotations_dir / f"{form}-{path.stem}.json", json.dumps(found, indent=1, ensure_ascii=False)
     if not out.is_file():
         write_whole(out, text)
     elif TIMES.sub("", out.read_text(encoding="utf-8")) != TIMES.sub("", text):
         raise DataError(f"{out} holds other labels of a file of the same name; rename {path.name} to add to them, or take {out.name} away first")
-    return out
+    return Imported(out, len(set(ids.values())), unknown)
+
+
+def _said_when_written(path: Path, form: str) -> list[JsonObject]:
+    """Such a file does not tell when its labels were said."""
+    found = read_labeled(path, form)
+    at = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="milliseconds")
+    return [_task(number, replace(said, at=at)) for number, said in enumerate(found, start=1)]
+
+
+def _answered(path: Path) -> list[JsonObject]:
+    """The tasks of a Label Studio export that somebody answered, each checked. `data.id` becomes the picture's name where it is no sha256."""
+    tasks = []
+    for task in read_tasks(path):
+        with named(where_of(task, path)):
+            answers = [annotation["result"] for annotation in task["annotations"] if not annotation.get("was_cancelled")]
+            for result in answers:
+                read_result(result)
+            if answers:
+                tasks.append(task | {"data": task["data"] | {"id": _picture(picture_of(task.get("data")))}})
+    return tasks

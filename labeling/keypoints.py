@@ -31,13 +31,15 @@ class Problem(NamedTuple):
 
 
 class Posed(NamedTuple):
-    """Where one person says that one picture's joints are; `size`: the picture's width and height, where the export tells."""
+    """Where one person says that one picture's joints are, and which of them one does not see; `size`: the picture's width and height, where the
+    export tells."""
 
     picture: str
     task: str
     annotator: str
     at: str
     pose: Pose
+    hidden: frozenset[str]
     size: tuple[int, int] | None
 
 
@@ -61,7 +63,8 @@ def read_poses(paths: Sequence[Path]) -> PosedExports:
                         if fault := verdict_fault(verdicts_of(annotation["result"])) or pose_fault(points):
                             found.problems.append(Problem(where, picture, fault))
                         else:
-                            found.poses.append(Posed(picture, where, annotator(annotation), time_of(annotation), read_pose(points), size_of(points)))
+                            who, at, hidden = annotator(annotation), time_of(annotation), hidden_joints(annotation["result"])
+                            found.poses.append(Posed(picture, where, who, at, read_pose(points), hidden, size_of(points)))
     return found
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genga.errors import DataError, PictureError
-from genga.params import Params
+from genga.params import OwnFigures, Params
 from genga.pictures import SUFFIXES, Limits, decode
 from genga.store import Store, picture_id
 from labeling.exports import Annotation, read_annotations
@@ -35,9 +35,10 @@ def entries(kind: KindName, params: Params, figures_dir: Path, faces_dir: Path) 
     """Every picture of this kind, or DataError where there is none."""
     if kind == "tags":
         return _faces(faces_dir)
-    section = params.draw_figures.own
-    limits = Limits(section.max_picture_bytes, section.max_picture_pixels, section.min_side)
-    return _own(Path(section.path), limits) or _drawn(figures_dir)
+    own: dict[str, Entry] = {}
+    for _, entry in _own(params.draw_figures.own):
+        own.setdefault(entry.id, entry)
+    return list(own.values()) or _drawn(figures_dir)
 
 
 def _faces(faces_dir: Path) -> list[Entry]:
@@ -46,16 +47,25 @@ def _faces(faces_dir: Path) -> list[Entry]:
     return [Entry(id_, partial(_row, pictures, row)) for row, id_ in enumerate(store.column("id"))]
 
 
-def _own(folder: Path, limits: Limits) -> list[Entry]:
-    """Those that cannot be read are left to the stage draw_figures, which lists them."""
-    found: dict[str, Entry] = {}
+def _own(params: OwnFigures) -> list[tuple[str, Entry]]:
+    """Each by its name in the folder. Those that cannot be read are left to the stage draw_figures, which lists them."""
+    folder, limits = Path(params.path), Limits(params.max_picture_bytes, params.max_picture_pixels, params.min_side)
+    found = []
     for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()):
         read = partial(_decoded, path, limits)
         try:
-            found.setdefault(id_ := picture_id(read()), Entry(id_, read))
+            found.append((path.relative_to(folder).as_posix(), Entry(picture_id(read()), read)))
         except PictureError:
             continue
-    return list(found.values())
+    return found
+
+
+def known_names(params: Params, imported_dir: Path) -> list[tuple[str, str]]:
+    """File name and id of every imported picture, of its copies, and of every own drawing, as far as there are any."""
+    imported = Store(imported_dir) if (imported_dir / "manifest.parquet").is_file() else None
+    columns = [imported.column(name) for name in ("id", "name", "duplicates")] if imported else []
+    found = [(name, id_) for id_, first, copies in zip(*columns, strict=True) for name in (first, *copies)]
+    return found + [(name, entry.id) for name, entry in _own(params.draw_figures.own)]
 
 
 def _drawn(figures_dir: Path) -> list[Entry]:

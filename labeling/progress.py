@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from genga.params import LabelStudioParams
 from labeling.account import Home, connect, one_sentence, url_of
 from labeling.projects import Project, oldest_projects
 from labeling.push import Present, present, queue_number
@@ -11,6 +12,8 @@ Queues = dict[str, int]  # kind -> the number of its queue
 
 @dataclass(frozen=True)
 class Progress:
+    """In tasks; `labeled`: as many people answered as are asked."""
+
     labeled: int
     total: int
 
@@ -29,13 +32,13 @@ def newest_queues(home: Home) -> Queues:
     return found
 
 
-def progress_of(home: Home, queues: Queues) -> Progress:
-    """Of all tasks in these queues or in a later one, into which those without an answer go over, how many somebody has labeled. A task that
-    was deleted is no longer asked."""
+def progress_of(home: Home, queues: Queues, params: LabelStudioParams) -> Progress:
+    """Of all tasks in these queues or in a later one, into which those without an answer go over, how many have as many answers as each is to get.
+    A task that was deleted is no longer asked."""
     asked = [
         task for project, tasks in _tasks(home) if (first := queues.get(project.kind.name)) for task in tasks if queue_number(task.data) >= first
     ]
-    return Progress(sum(task.labeled for task in asked), len(asked))
+    return Progress(sum(task.answers >= params.annotators_per_task for task in asked), len(asked))
 
 
 def _tasks(home: Home) -> list[tuple[Project, list[Present]]]:

@@ -45,12 +45,17 @@ class Pushed:
 
 @dataclass(frozen=True)
 class Present:
-    """A task that Label Studio has."""
+    """A task that Label Studio has. `answers`: how many were submitted."""
 
     task: int
     data: JsonObject
-    labeled: bool
+    answers: int
     versions: frozenset[str]
+
+    @property
+    def labeled(self) -> bool:
+        """By somebody, though perhaps not yet by as many people as are asked."""
+        return self.answers > 0
 
 
 def push(
@@ -85,7 +90,7 @@ def present(client: Any, project: Project) -> dict[str, Present]:
     for task in tasks:
         data = dict(task.data or {})
         if isinstance(data.get("id"), str):
-            found.setdefault(data["id"], Present(int(task.id), data, bool(task.total_annotations), _versions(task.predictions_model_versions)))
+            found.setdefault(data["id"], Present(int(task.id), data, int(task.total_annotations or 0), _versions(task.predictions_model_versions)))
     return found
 
 

@@ -24,7 +24,7 @@ from genga.params import OwnFigures
 from genga.pictures import Limits, decode
 from genga.skeleton import JOINTS
 from genga.store import picture_id
-from labeling.keypoints import annotator, hidden_joints, named, picture_of, read_poses, read_tasks, settle_pose, time_of, where_of
+from labeling.keypoints import read_poses, settle_pose
 from stages.threads import in_order
 
 Array = NDArray[Any]
@@ -130,7 +130,7 @@ def _poses(
     params: OwnFigures, exports_paths: Sequence[Path], opened: Sequence[Opened], first: Mapping[str, Opened]
 ) -> tuple[dict[str, Placed], dict[str, str]]:
     """Picture -> joints; and what is wrong: picture, or what an export calls one, -> reason. `first`: the first of equal pictures by their id."""
-    exports, hidden = read_poses(exports_paths), _hidden(exports_paths)
+    exports = read_poses(exports_paths)
     index: dict[str, set[str]] = defaultdict(set)
     for picture in opened:
         for ending in (picture.id, *_endings(picture.name)):
@@ -150,7 +150,7 @@ def _poses(
         if name and posed.size and posed.size != sizes[name]:
             faults[name] = f"labeled as {posed.size[0]}x{posed.size[1]}, is {sizes[name][0]}x{sizes[name][1]}"
         elif name:
-            answers[name][posed.annotator] = posed.pose, hidden[posed.picture, posed.annotator, posed.at]
+            answers[name][posed.annotator] = posed.pose, posed.hidden
     for problem in exports.problems:
         if name := find(problem.picture_id, problem.task):
             faults[name] = problem.reason
@@ -163,19 +163,6 @@ def _poses(
         else:  # as in labeling/agreement.py, a joint is hidden where more than half of the people say so
             poses[name] = Placed(pose, [2 * sum(joint in each for each in unseen) <= len(unseen) for joint in JOINTS])
     return poses, faults
-
-
-def _hidden(exports_paths: Sequence[Path]) -> dict[tuple[str, str, str], frozenset[str]]:
-    """Picture, person and time of an answer -> the joints that one does not see."""
-    found = {}
-    for path in exports_paths:
-        for task in read_tasks(path):
-            with named(where_of(task, path)):
-                picture = picture_of(task.get("data"))
-                for annotation in task["annotations"]:
-                    if not annotation.get("was_cancelled"):
-                        found[picture, annotator(annotation), time_of(annotation)] = hidden_joints(annotation["result"])
-    return found
 
 
 def _endings(name: str) -> list[str]:

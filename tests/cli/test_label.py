@@ -2,14 +2,31 @@
 
 import argparse
 import json
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from tiny_release import make_release
 
+from cli.guessing import guesses_for, open_engine
 from cli.label import add_label_commands
+from cli.queueing import order
+from drawing.mannequin import LOOKS, line_art, sample_mannequin
 from genga.door import run
-from labeling.formats import Labeled, from_coco, to_label_studio
+from genga.errors import GengaError
+from genga.params import load_params
+from genga.store import StoreWriter, picture_id
+from labeling import account, projects, push
+from labeling.exports import read_exports
+from labeling.formats import Labeled, from_coco, to_coco, to_label_studio
+from labeling.ordering import uncertainty
+from labeling.pictures import Entry
+from labeling.projects import KINDS, Project
+from labeling.push import Present, Pushed
 
 
 def label(*words: str) -> None:
@@ -75,3 +92,105 @@ def test_answers_are_compared_exported_and_pulled_without_a_server(tmp_path: Pat
     assert "label revision 1" in capsys.readouterr().out
     label("pull", "--offline")
     assert "nothing new since label revision 1" in capsys.readouterr().out
+
+
+def test_an_import_finds_pictures_by_their_names_and_says_which_it_does_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with StoreWriter(tmp_path / "data" / "faces" / "imported", {}) as writer:
+        writer.append_encoded({"id": "a" * 64, "name": "faces/one.png", "duplicates": []}, b"")
+    said = Labeled("one", "ann", (100, 100), {}, np.random.default_rng(0).uniform(0.1, 0.9, (11, 2)))
+    (tmp_path / "x.json").write_text(to_coco([said, *(replace(said, picture=f"gone-{number}") for number in range(6))]))
+    label("import", "coco", "x.json")
+    told = capsys.readouterr().out.splitlines()
+    assert told == [
+        "labels of 1 pictures are written to annotations/coco-x.json; `genga repro` reads them",
+        "left out: 6 names that fit no picture here, or several: gone-0.png, gone-1.png, gone-2.png, gone-3.png, gone-4.png ...",
+    ]
+    (read,) = read_exports([tmp_path / "annotations" / "coco-x.json"]).annotations
+    assert read.picture_id == "a" * 64
+    (tmp_path / "y.json").write_text(to_coco([replace(said, picture="gone")]))
+    with pytest.raises(SystemExit) as ended:
+        label("import", "coco", "y.json")
+    assert ended.value.code == 2
+    assert "none of the 1 pictures that y.json names is known here (gone.png)" in capsys.readouterr().err
+    assert not (tmp_path / "annotations" / "coco-y.json").exists()
+
+
+# --- the order of a queue, from deployed models, without a server
+
+
+def write_faces(store_dir: Path, pictures: np.ndarray) -> list[Entry]:
+    found = [Entry(picture_id(picture), partial(np.asarray, picture)) for picture in pictures]
+    with StoreWriter(store_dir, {"64": (64, 64, 3)}) as writer:
+        writer.append([{"id": entry.id} for entry in found], **{"64": pictures})
+    return found
+
+
+def faces(count: int) -> np.ndarray:
+    """Plain colours, and each of them once more with one other pixel."""
+    pictures = np.random.default_rng(0).integers(0, 256, (count, 1, 1, 3), dtype=np.uint8).repeat(64, axis=1).repeat(64, axis=2)
+    again = pictures.copy()
+    again[:, 0, 0] ^= 1
+    return np.concatenate([pictures, again])
+
+
+def test_faces_are_queued_by_what_the_deployed_tagger_does_not_know_and_no_two_alike(tmp_path: Path) -> None:
+    make_release(tmp_path / "release", families=("tagger",))
+    engine = open_engine(tmp_path / "release")
+    found = write_faces(tmp_path / "faces", faces(10))
+    unlabeled = [found[row] for row in np.random.default_rng(1).permutation(len(found))][:-1]  # their order is not that of the store
+    queue = order("tags", unlabeled, engine, tmp_path / "faces", 20)
+    colours = [found.index(entry) % 10 for entry in queue]
+    assert len(set(colours)) == len(colours) > 5
+    guesses = guesses_for(engine, KINDS["tags"])
+    assert guesses is not None
+    told = np.array([list(guess.probabilities.values()) for guess in guesses.make([entry.read() for entry in unlabeled])])  # type: ignore[union-attr]
+    least = uncertainty(told.astype(np.float32))
+    assert queue[0].id in {entry.id for entry, unsure in zip(unlabeled, least, strict=True) if unsure > least.max() - 1e-4}
+    assert order("tags", unlabeled[::-1], engine, tmp_path / "faces", 4) == queue[:4]
+    assert order("tags", [], engine, tmp_path / "faces", 4) == []
+    with pytest.raises(GengaError, match="no stick-pose and figure-pose are deployed"):
+        order("poses", unlabeled, engine, tmp_path / "faces", 4)
+
+
+def test_figures_are_queued_once_for_each_pose_that_the_deployed_networks_read(tmp_path: Path) -> None:
+    make_release(tmp_path / "release", families=("stick-pose", "figure-pose"))
+    engine = open_engine(tmp_path / "release")
+    rng = np.random.default_rng(0)
+    figures = [line_art(sample_mannequin(load_params().draw_figures.mannequins, LOOKS, rng), 128) for _ in range(3)]
+    wider = np.pad(figures[0], ((0, 40), (90, 0)), constant_values=255)  # the same figure elsewhere on its paper
+    blank = np.full((64, 64), 255, np.uint8)
+    pictures = dict(zip(("first", "second", "third", "wider", "blank", "empty"), [*figures, wider, blank, blank], strict=True))
+    unlabeled = [Entry(name, partial(np.asarray, picture)) for name, picture in pictures.items()]
+    queue = [entry.id for entry in order("poses", unlabeled, engine, tmp_path, 6)]
+    assert queue[:2] == ["blank", "empty"]
+    assert sorted(queue[2:]) == ["first", "second", "third"]
+
+
+def test_doubtful_faces_go_to_the_front_of_the_queue_without_a_guess_and_answered_ones_stay_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All but Label Studio itself: what would be pushed there."""
+    ids = [entry.id for entry in write_faces(tmp_path / "data" / "faces" / "prepared", faces(3))]
+    doubtful, said = [ids[4], ids[1], ids[0], ids[3], "gone"], [Labeled(ids[1], "ann", (64, 64), {"glasses": True}, None)]
+    (tmp_path / "doubtful.json").write_text(json.dumps({"pictures": [{"id": id_, "name": "hair_color"} for id_ in doubtful]}))
+    (tmp_path / "annotations" / "project-1.json").write_text(to_label_studio(said))
+    told: list[tuple[str, list[str], Any, bool]] = []
+
+    def pushed(_client: Any, project: Project, _home: Any, chosen: Sequence[Entry], guesses: Any, _params: Any, *, queue: bool) -> Pushed:
+        told.append((project.kind.name, [entry.id for entry in chosen], guesses, queue))
+        return Pushed(2, 0, 0)
+
+    monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr(account, "connect", lambda _: None)
+    monkeypatch.setattr(projects, "ensure_project", lambda _client, url, kind, *_: Project(1, kind, url))
+    monkeypatch.setattr(push, "present", lambda *_: {ids[0]: Present(1, {"id": ids[0]}, 1, frozenset())})
+    monkeypatch.setattr(push, "push", pushed)
+    label("push", "--doubtful", "doubtful.json")
+    label("push", "--doubtful", "doubtful.json", "--limit", "1")
+    assert told == [("tags", [ids[4], ids[3]], None, True), ("tags", [ids[4]], None, True)]
+    assert "tags: 2 new tasks" in capsys.readouterr().out
+    (tmp_path / "doubtful.json").write_text(json.dumps({"pictures": [{"id": ids[0]}, {"id": ids[1]}]}))
+    with pytest.raises(SystemExit) as ended:
+        label("push", "--doubtful", "doubtful.json")
+    assert ended.value.code == 2
+    assert "none of the 2 pictures that doubtful.json names is here and not labeled by people" in capsys.readouterr().err

@@ -11,18 +11,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 from prefect.exceptions import ParameterTypeError
 from prefect.logging import disable_run_logger
 
 from flows import graph, label_round
 from genga.errors import GengaError
+from genga.params import LabelStudioParams
 from genga.release import locked
 from labeling import progress
 from labeling.account import Home
+from labeling.formats import Labeled, to_label_studio
 from labeling.progress import Progress
 from labeling.projects import KINDS, Project
 from labeling.push import Present
@@ -174,14 +178,54 @@ def test_a_label_round_with_a_wrong_value_is_refused_and_none_is_open(tmp_path: 
     assert label_round.read_round(Home(tmp_path)) is None
 
 
-def test_tasks_that_a_later_queue_takes_over_still_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    def task(queue: int, labeled: bool) -> Present:
-        return Present(1, {"queue": f"{queue}-0001"}, labeled, frozenset())
+def queued(queue: int, answers: int) -> Present:
+    return Present(1, {"queue": f"{queue}-0001"}, answers, frozenset())
 
+
+def asking(people: int) -> LabelStudioParams:
+    return LabelStudioParams(port=8090, backend_port=8091, batch_size=500, annotators_per_task=people)
+
+
+def test_tasks_that_a_later_queue_takes_over_still_count(monkeypatch: pytest.MonkeyPatch) -> None:
     tags = Project(1, KINDS["tags"], "")
-    monkeypatch.setattr(progress, "_tasks", lambda _: [(tags, [task(1, True), task(2, True), task(3, False), task(3, False)])])
-    assert progress.progress_of(Home(Path()), {"tags": 2}) == Progress(1, 3)
-    assert progress.progress_of(Home(Path()), {"poses": 2}) == Progress(0, 0)
+    monkeypatch.setattr(progress, "_tasks", lambda _: [(tags, [queued(1, 1), queued(2, 1), queued(3, 0), queued(3, 0)])])
+    assert progress.progress_of(Home(Path()), {"tags": 2}, asking(1)) == Progress(1, 3)
+    assert progress.progress_of(Home(Path()), {"poses": 2}, asking(1)) == Progress(0, 0)
+
+
+def test_a_task_is_labeled_once_as_many_people_answered_as_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    tags = Project(1, KINDS["tags"], "")
+    monkeypatch.setattr(progress, "_tasks", lambda _: [(tags, [queued(1, answers) for answers in (0, 1, 1, 2, 3)])])
+    assert progress.progress_of(Home(Path()), {"tags": 1}, asking(2)) == Progress(2, 5)
+    assert progress.progress_of(Home(Path()), {"tags": 1}, asking(1)) == Progress(4, 5)
+
+
+def test_a_label_round_asks_for_as_many_answers_as_params_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "params.yaml").write_text(Path("params.yaml").read_text().replace("annotators_per_task: 1", "annotators_per_task: 2"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(progress, "_tasks", lambda _: [(Project(1, KINDS["tags"], ""), [queued(1, 1), queued(1, 2)])])
+    assert label_round.look.fn({"tags": 1}) == Progress(1, 2)
+
+
+def test_the_agreement_so_far_is_the_mean_kappa_of_tags_and_the_oks_of_poses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy("params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "annotations").mkdir()
+    assert label_round.agreement_so_far() == {}
+    pose = np.random.default_rng(0).uniform(0.1, 0.9, (11, 2))
+    hair = {"ann": "blue blue red red", "ben": "blue blue red blue"}  # as often as 3 of 4, by chance 1 of 2: kappa 0.5
+    said = [
+        Labeled(f"{number}" * 64, who, (100, 100), {"hair_color": colour, "glasses": number < 2}, pose)
+        for who, colours in hair.items()
+        for number, colour in enumerate(colours.split())
+    ]
+    (tmp_path / "annotations" / "project-1.json").write_text(to_label_studio(said[:4]))
+    assert label_round.agreement_so_far() == {}
+    (tmp_path / "annotations" / "project-1.json").write_text(to_label_studio(said))
+    assert label_round.agreement_so_far() == pytest.approx({"kappa": (0.5 + 1) / 2, "oks": 1.0})
+    worse = [replace(each, pose=pose + 0.05) if each.by == "ben" else each for each in said]
+    (tmp_path / "annotations" / "project-1.json").write_text(to_label_studio(worse))
+    assert 0.1 < label_round.agreement_so_far()["oks"] < 0.99
 
 
 def test_a_label_round_waits_for_what_it_queued_and_for_no_earlier_queue(monkeypatch: pytest.MonkeyPatch) -> None:

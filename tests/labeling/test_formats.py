@@ -51,21 +51,71 @@ def test_an_export_that_is_corrected_and_imported_again_is_the_newest_word(tmp_p
     (tmp_path / "project-1.json").write_text(WRITERS["label-studio"]([mine, wrong]))
     export = tmp_path / "x.xml"
     export.write_text(WRITERS["cvat"]([replace(mine, labels={"hair_color": "red"})]))
-    out = import_labels(export, "cvat", tmp_path)
+    out = import_labels(export, "cvat", tmp_path, []).path
     answers = answers_of(read_annotations(tmp_path).annotations)[Key("b" * 64, "hair_color")]
     assert [(answer.annotator, answer.value) for answer in answers] == [("ben", "blue"), ("ann@example.com", "red")]
     before = out.read_bytes()
     os.utime(export, (0, 0))
-    assert import_labels(export, "cvat", tmp_path).read_bytes() == before  # the same file once more
+    assert import_labels(export, "cvat", tmp_path, []).path.read_bytes() == before  # the same file once more
 
 
 @pytest.mark.parametrize("form", ["coco", "cvat"])
 def test_an_import_lands_among_the_annotations(tmp_path: Path, form: str) -> None:
     (tmp_path / "in").write_text(WRITERS[form](POSED))
     (tmp_path / "annotations").mkdir()
-    out = import_labels(tmp_path / "in", form, tmp_path / "annotations")
+    out = import_labels(tmp_path / "in", form, tmp_path / "annotations", []).path
     assert out.name == f"{form}-in.json"
     same(labeled_of(read_exports([out]).annotations), POSED)
+
+
+def named(*names: str) -> list[Labeled]:
+    return [replace(POSED[0], picture=name, labels={"hair_color": "blue"}) for name in names]
+
+
+@pytest.mark.parametrize("form", ["coco", "cvat", "label-studio"])
+def test_pictures_are_known_by_their_file_names_and_the_rest_is_told(tmp_path: Path, form: str) -> None:
+    text = WRITERS[form](named("x/one.jpg", "two.jpg", "gone.jpg", "c" * 64, "both.jpg"))
+    (tmp_path / "in").write_text(text.replace(".jpg.png", ".jpg"))
+    (tmp_path / "annotations").mkdir()
+    known = [("one.jpg", "a" * 64), ("deep/two.jpg", "b" * 64), ("1/both.jpg", "d" * 64), ("2/both.jpg", "e" * 64)]
+    done = import_labels(tmp_path / "in", form, tmp_path / "annotations", known)
+    assert (done.pictures, done.unknown) == (3, ["both.jpg", "gone.jpg"])
+    said = read_exports([done.path]).annotations
+    assert [each.picture_id for each in said] == ["a" * 64, "b" * 64, "c" * 64]
+    for each in said:
+        np.testing.assert_allclose(each.pose, POSED[0].pose, atol=1e-7)
+
+
+@pytest.mark.parametrize("form", ["coco", "cvat", "label-studio"])
+def test_a_file_in_which_no_picture_is_known_is_refused_and_writes_nothing(tmp_path: Path, form: str) -> None:
+    (tmp_path / "in").write_text(WRITERS[form](named("x", "y")))
+    (tmp_path / "annotations").mkdir()
+    with pytest.raises(DataError, match=r"none of the 2 pictures that .* names is known here \(x\.png, y\.png\), .* `genga repro import_faces`"):
+        import_labels(tmp_path / "in", form, tmp_path / "annotations", [("z.png", "a" * 64)])
+    assert list((tmp_path / "annotations").iterdir()) == []
+
+
+def test_another_projects_label_studio_json_comes_in_whole(tmp_path: Path) -> None:
+    """Its pictures were uploaded; a star, a verdict and what is wrong with an answer stay in it, a skipped task and a prediction are none."""
+    bad = {"id": "v", "from_name": "verdict", "to_name": "image", "type": "choices", "value": {"choices": ["bad picture"]}}
+    (whole,) = json.loads(WRITERS["label-studio"](named("one.jpg")))
+    star = {"id": 1, "completed_by": 3, "ground_truth": True, "updated_at": "2026-01-01", "result": whole["annotations"][0]["result"]}
+    tasks = [
+        {"id": 5, "data": {"image": "/data/upload/7/0a1b2c3d-one.jpg"}, "annotations": [star], "predictions": [{"result": [{}]}]},
+        {"id": 6, "data": {"image": "s3://bucket/two.jpg"}, "annotations": [{"id": 2, "completed_by": 3, "result": [bad]}]},
+        {"id": 7, "data": {"image": "three.jpg"}, "annotations": [{"id": 3, "completed_by": 3, "was_cancelled": True, "result": []}]},
+    ]
+    (tmp_path / "export.json").write_text(json.dumps(tasks))
+    (tmp_path / "annotations").mkdir()
+    known = [("one.jpg", "a" * 64), ("two.jpg", "b" * 64), ("three.jpg", "c" * 64)]
+    done = import_labels(tmp_path / "export.json", "label-studio", tmp_path / "annotations", known)
+    assert (done.path.name, done.pictures, done.unknown) == ("label-studio-export.json", 2, [])
+    one, two = read_exports([done.path]).annotations
+    assert (one.picture_id, one.decides, one.at, two.picture_id, two.bad) == ("a" * 64, True, "2026-01-01", "b" * 64, True)
+    tasks[0]["annotations"] = [{"result": [{"id": "x", "type": "choices", "from_name": "wings", "value": {"choices": ["two"]}}]}]
+    (tmp_path / "export.json").write_text(json.dumps(tasks))
+    with pytest.raises(DataError, match=r"export.json task 5: unknown tag 'wings'"):
+        import_labels(tmp_path / "export.json", "label-studio", tmp_path / "annotations", known)
 
 
 def test_an_import_of_another_file_of_the_same_name_takes_nothing_away(tmp_path: Path) -> None:
@@ -73,10 +123,10 @@ def test_an_import_of_another_file_of_the_same_name_takes_nothing_away(tmp_path:
     for folder, found in (("one", POSED), ("two", TAGGED)):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "annotations.xml").write_text(WRITERS["cvat"](found))
-    out = import_labels(tmp_path / "one" / "annotations.xml", "cvat", tmp_path / "annotations")
-    assert import_labels(tmp_path / "one" / "annotations.xml", "cvat", tmp_path / "annotations") == out
+    out = import_labels(tmp_path / "one" / "annotations.xml", "cvat", tmp_path / "annotations", []).path
+    assert import_labels(tmp_path / "one" / "annotations.xml", "cvat", tmp_path / "annotations", []).path == out
     with pytest.raises(DataError, match="holds other labels of a file of the same name"):
-        import_labels(tmp_path / "two" / "annotations.xml", "cvat", tmp_path / "annotations")
+        import_labels(tmp_path / "two" / "annotations.xml", "cvat", tmp_path / "annotations", [])
     same(labeled_of(read_exports([out]).annotations), POSED)
 
 
@@ -85,7 +135,7 @@ def test_an_import_of_another_file_of_the_same_name_takes_nothing_away(tmp_path:
 def test_a_no_alone_is_an_answer(tmp_path: Path, form: str, pose: Any) -> None:
     said = Labeled("a" * 64, "ann", (300, 200), {"glasses": False}, pose)
     (tmp_path / "in").write_text(WRITERS[form]([said]))
-    out = tmp_path / "in" if form == "label-studio" else import_labels(tmp_path / "in", form, tmp_path)
+    out = tmp_path / "in" if form == "label-studio" else import_labels(tmp_path / "in", form, tmp_path, []).path
     (read,) = read_exports([out]).annotations
     assert read.labels == {"glasses": False} and (read.pose is None) == (pose is None)
 
@@ -131,4 +181,4 @@ def test_coco_joints_may_come_in_another_order_and_a_missing_one_is_named() -> N
 def test_what_is_no_such_file_is_refused_with_its_name(tmp_path: Path, form: str, text: str, message: str) -> None:
     (tmp_path / "file").write_text(text)
     with pytest.raises(DataError, match=message):
-        import_labels(tmp_path / "file", form, tmp_path)
+        import_labels(tmp_path / "file", form, tmp_path, [])

@@ -108,6 +108,7 @@ SURE = np.full((4, 11), 0.9)
 SURE[0, 4] = 0.0  # one lost wrist: mean of three 0.6
 SURE[1, [2, 4, 5]] = 0.2  # a lost arm and more
 SURE[3] = 0.5
+POSES = np.random.default_rng(0).uniform(size=(4, 11, 2))
 
 
 def test_the_three_least_sure_joints_say_how_sure_a_picture_is() -> None:
@@ -115,13 +116,28 @@ def test_the_three_least_sure_joints_say_how_sure_a_picture_is() -> None:
 
 
 def test_the_least_sure_picture_comes_first_and_as_many_come_as_were_asked_for() -> None:
-    assert pose_order(SURE, 4).tolist() == [1, 3, 0, 2]
-    assert pose_order(SURE, 2).tolist() == [1, 3]
-    assert pose_order(SURE, 9).tolist() == [1, 3, 0, 2]
+    assert pose_order(SURE, POSES, 4).tolist() == [1, 3, 0, 2]
+    assert pose_order(SURE, POSES, 2).tolist() == [1, 3]
+    assert pose_order(SURE, POSES, 9).tolist() == [1, 3, 0, 2]
+    assert pose_order(SURE[:0], POSES[:0], 9).tolist() == []
 
 
 def test_pictures_that_are_as_sure_keep_their_order() -> None:
-    assert pose_order(np.full((4, 11), 0.5), 4).tolist() == [0, 1, 2, 3]
+    assert pose_order(np.full((4, 11), 0.5), POSES, 4).tolist() == [0, 1, 2, 3]
+
+
+def test_a_pose_near_one_that_is_chosen_is_passed_over_wherever_and_however_large_it_stands() -> None:
+    smaller = POSES[1] * 0.4 + 0.3
+    read_again = POSES[3] + np.random.default_rng(1).normal(size=(11, 2)) * 0.02
+    other_hand = POSES[0].copy()
+    other_hand[4] += 0.5
+    confidences = np.full((7, 11), [[0.1], [0.2], [0.3], [0.4], [0.5], [0.6], [0.7]])
+    assert pose_order(confidences, [*POSES, smaller, read_again, other_hand], 7).tolist() == [0, 1, 2, 3, 6]
+    assert pose_order(confidences[::-1], [*POSES, smaller, read_again, other_hand], 2).tolist() == [6, 5]
+
+
+def test_pictures_in_which_no_pose_was_read_are_not_alike() -> None:
+    assert pose_order(np.zeros((3, 11)), np.zeros((3, 11, 2)), 3).tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -134,4 +150,10 @@ def test_pictures_that_are_as_sure_keep_their_order() -> None:
 )
 def test_what_is_no_confidence_is_refused(confidences: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        pose_order(confidences, 2)
+        pose_order(confidences, POSES, 2)
+
+
+@pytest.mark.parametrize("poses", [np.zeros((3, 11, 2)), np.zeros((4, 22)), np.full((4, 11, 2), np.nan)])
+def test_what_is_no_pose_of_each_picture_is_refused(poses: Any) -> None:
+    with pytest.raises(DataError, match=r"poses of shape .* for 4 confidences were found"):
+        pose_order(SURE, poses, 2)

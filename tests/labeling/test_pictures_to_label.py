@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 from genga.errors import DataError
-from labeling.pictures import Entry, doubtful, labeled
+from genga.params import load_params
+from genga.pictures import encode_png
+from genga.store import StoreWriter, picture_id
+from labeling.pictures import Entry, doubtful, entries, known_names, labeled
 
 ENTRIES = [Entry(id_, lambda: np.zeros((8, 8, 3), np.uint8)) for id_ in "abcd"]
 
@@ -28,6 +31,26 @@ def test_where_no_doubtful_picture_is_left_or_the_file_is_another_one_sentence_s
     for path in (tmp_path / "other.json", tmp_path / "missing.json"):
         with pytest.raises(DataError, match=r"expected what `genga repro` writes"):
             doubtful(path, ENTRIES)
+
+
+def test_imported_pictures_their_copies_and_own_drawings_have_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = load_params(Path(__file__).parents[2] / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    assert known_names(params, tmp_path / "imported") == []
+    with StoreWriter(tmp_path / "imported", {}) as writer:
+        for id_, name, copies in (("A", "a/1.jpg", []), ("B", "2.jpg", ["copy/2.jpg"])):
+            writer.append_encoded({"id": id_, "name": name, "duplicates": copies}, b"")
+    drawn = np.full((40, 50, 3), 200, np.uint8)
+    for name in ("figures/1.png", "sticks/again.png"):
+        (tmp_path / "own-figures" / name).parent.mkdir(parents=True)
+        (tmp_path / "own-figures" / name).write_bytes(encode_png(drawn))
+    (tmp_path / "own-figures" / "figures" / "broken.png").write_bytes(b"no picture")
+    own = picture_id(drawn)
+    assert known_names(params, tmp_path / "imported") == [
+        *(("a/1.jpg", "A"), ("2.jpg", "B"), ("copy/2.jpg", "B")),
+        *(("figures/1.png", own), ("sticks/again.png", own)),
+    ]
+    assert [entry.id for entry in entries("poses", params, tmp_path, tmp_path)] == [own]
 
 
 def test_who_called_a_picture_bad_is_not_asked_again(tmp_path: Path) -> None:

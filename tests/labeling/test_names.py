@@ -1,0 +1,48 @@
+"""What a label file calls a picture finds it, and is never guessed."""
+
+import pytest
+
+from labeling.names import find_pictures
+
+KNOWN = [
+    ("a/1.jpg", "A"),
+    ("b/1.jpg", "B"),
+    ("2.png", "C"),
+    ("c/2.png", "D"),
+    ("deep/in/3.webp", "E"),
+    ("4.jpg", "F"),
+    ("copy/of/4.jpg", "F"),
+    ("5.1", "G"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "id_"),
+    [
+        ("a/1.jpg", "A"),
+        ("a/1", "A"),
+        ("upload/a/1.jpg", "A"),
+        ("1.jpg", None),  # two have that name
+        ("1", None),
+        ("other/1.jpg", None),
+        ("2.png", "C"),  # its own name, though c/2.png ends in it
+        ("2", None),
+        ("upload/2.png", "C"),
+        ("3.webp", "E"),
+        ("in/3", "E"),
+        ("3.jpg", None),  # another picture
+        ("other/3.webp", None),
+        ("4", "F"),  # one picture under two names
+        ("5.1", "G"),
+        ("5", None),
+        ("missing.jpg", None),
+    ],
+)
+def test_a_name_with_or_without_folders_and_suffix_finds_its_picture(name: str, id_: str | None) -> None:
+    assert find_pictures([name], KNOWN).get(name) == id_
+
+
+def test_several_names_that_fit_one_picture_mean_none_but_its_own_name_does() -> None:
+    assert find_pictures(["x/2.png", "y/2.png"], KNOWN) == {}
+    assert find_pictures(["2.png", "y/2.png"], KNOWN) == {"2.png": "C"}
+    assert find_pictures(["4.jpg", "copy/of/4.jpg"], KNOWN) == {"4.jpg": "F", "copy/of/4.jpg": "F"}
