@@ -67,7 +67,8 @@ def main() -> None:
         size = faces.dir / f"images-{SIDE}.npy"
         print(f"memory: {len(faces)} faces of {SIDE} px, {size.stat().st_size / 1e9:.2f} GB mapped; {args.steps} steps of batch {BATCH}")
         print(
-            f"memory: the process's own RssAnon {most['RssAnon']:.2f} GB, promised < {PROMISED:g} GB; VmRSS with mapped pages {most['VmRSS']:.2f} GB"
+            f"memory: the process's own RssAnon {most['RssAnon']:.2f} GB, promised < {PROMISED:g} ({most['RssAnon'] / PROMISED:.2f} of it); "
+            f"VmRSS with mapped pages {most['VmRSS']:.2f} GB"
         )
 
 

@@ -348,7 +348,7 @@ class WarmUp(Section):
 
 
 class Growth(Section):
-    side: PowerOfTwo
+    side: Literal[4, 8, 16, 32, 64, 128, 256, 512]
     until_kimg: float = Field(gt=0)
     fade_kimg: float = Field(ge=0, description="from then on the next larger side is faded in for so long")
 

@@ -9,6 +9,9 @@ from torch import nn
 Precision = Literal["auto", "bf16", "fp32"]
 M = TypeVar("M", bound=nn.Module)
 
+# of one network: each side that growth passes through, fading in or whole, with slopes or without; from the ninth on PyTorch would compile none
+VARIANTS = 128
+
 
 def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -45,5 +48,5 @@ def compile_on_gpu(G: Any, D: Any) -> None:
 
 
 def compile_pair(G: Any, D: Any, backend: str) -> None:
-    G.synthesis = torch.compile(G.synthesis, backend=backend)
-    D.compile(backend=backend)
+    G.synthesis = torch.compile(G.synthesis, backend=backend, recompile_limit=VARIANTS)  # type: ignore[call-overload]
+    D.compile(backend=backend, recompile_limit=VARIANTS)

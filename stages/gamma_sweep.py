@@ -1,7 +1,7 @@
 """BEGAN's gamma, tried out: one training for each value, its quality against its diversity in one picture. Not a stage: `genga gamma` runs it.
 
-writes  <out>/<gamma>/       weights, card and sheet of each
-        <out>/sweep.json     numbers by gamma;   <out>/sweep.png   both drawn, and faces by each, from the same latents
+writes  <out>/<gamma>/       weights, card and sheet of each; each is also a run of the family in MLflow, with its gamma among the params
+        <out>/sweep.json     {gamma: {"metrics": {...}, "protocol": {...}}};   <out>/sweep.png   drawn, and faces by each, from the same latents
         <out>/collapse.png   how varied each one's samples were over time
 A training that was stopped goes on from where it stood; one that has ended is not run again.
 """
@@ -18,6 +18,7 @@ from genga.documents import write_json
 from genga.errors import ParamsError
 from genga.params import TrainFace, WatchCollapse
 from genga.pictures import encode_png
+from genga.registry import Registry
 from genga.store import Store
 from models.export import read_card
 from models.metrics.collapse import drawn, read_curve
@@ -27,16 +28,22 @@ from stages.judge import Judge
 from stages.train_face import train_face
 
 Pictures = NDArray[np.uint8]
-Metrics = dict[str, float]
 
 SHOWN = 8  # faces by each
 DPI, INCHES = 100, (9.0, 4.5)
 
 
 def gamma_sweep(
-    family: str, params: TrainFace, watch: WatchCollapse, gammas: Sequence[float], judge: Judge, prepared_dir: Path, out_dir: Path
-) -> dict[str, dict[str, float]]:
-    """gamma -> its metrics, from the smallest gamma on."""
+    family: str,
+    params: TrainFace,
+    watch: WatchCollapse,
+    gammas: Sequence[float],
+    judge: Judge,
+    prepared_dir: Path,
+    out_dir: Path,
+    registry: Registry,
+) -> dict[str, Score]:
+    """By gamma, from the smallest on."""
     if params.began is None:
         raise ParamsError(f"{family} in params.yaml is {params.model.arch}, expected began: only BEGAN has a gamma; see `genga profile began`")
     if wrong := [gamma for gamma in gammas if not 0 < gamma <= 1]:
@@ -44,16 +51,17 @@ def gamma_sweep(
     scores, data_id = {}, Store(prepared_dir).data_id
     for gamma in sorted(set(gammas)):
         with_gamma = TrainFace.model_validate(params.model_dump() | {"began": params.began.model_dump() | {"gamma": gamma}})
-        weights_dir = out_dir / f"{gamma:g}"
+        weights_dir, run_dir = out_dir / f"{gamma:g}", out_dir / f"{gamma:g}-run"
         if not _is_trained(weights_dir, with_gamma, data_id):
-            train_face(family, with_gamma, watch, prepared_dir, out_dir / f"{gamma:g}-run", weights_dir)
+            with registry.tracking(family, with_gamma.model_dump(), run_dir, data_id=data_id) as tracker:
+                train_face(family, with_gamma, watch, prepared_dir, run_dir, weights_dir, tracker)
+                tracker.finish(weights_dir)
         scores[f"{gamma:g}"] = judge.score(family, weights_dir)
-    found = {gamma: score.metrics for gamma, score in scores.items()}
-    write_json(out_dir / "sweep.json", found)
+    write_json(out_dir / "sweep.json", {gamma: {"metrics": score.metrics, "protocol": score.protocol} for gamma, score in scores.items()})
     (out_dir / "sweep.png").write_bytes(encode_png(_picture(family, scores, params.model.resolution)))
     curves = {f"γ {gamma}": read_curve(out_dir / f"{gamma}-run") for gamma in scores}
     (out_dir / "collapse.png").write_bytes(encode_png(drawn(curves)))
-    return found
+    return scores
 
 
 def _is_trained(weights_dir: Path, params: TrainFace, data_id: str) -> bool:

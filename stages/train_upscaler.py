@@ -20,6 +20,7 @@ from genga.errors import DataError
 from genga.params import TrainUpscaler, load_params
 from genga.registry import Registry
 from genga.store import Store
+from models import parallel
 from models.batches import Sampler, to_signed, to_uint8
 from models.export import card_of, save_model
 from models.loop import Tracker, fingerprint_of, finish, fit
@@ -43,6 +44,8 @@ def train_upscaler(params: TrainUpscaler, prepared_dir: Path, run_dir: Path, wei
     recipe = UpscalerRecipe(params, judged[:SHOWN])
     fingerprint = fingerprint_of(params, faces.data_id)
     fit(recipe, crops(params, pictures, rows), params.training, run_dir, what="train upscaler", fingerprint=fingerprint, tracker=tracker)
+    if parallel.rank() != 0:
+        return
 
     card = card_of(
         "upscaler",
@@ -107,11 +110,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("prepared_dir", "run_dir", "weights_dir"):
         parser.add_argument(name, type=Path)
+    parser.add_argument("--devices", type=int, help="GPUs, or processes on a CPU, that share each batch (default: one, or what torchrun says)")
     args = parser.parse_args()
     params = load_params().train_upscaler
-    with Registry().tracking("upscaler", params.model_dump(), args.run_dir, data_id=Store(args.prepared_dir).data_id) as tracker:
-        train_upscaler(params, args.prepared_dir, args.run_dir, args.weights_dir, tracker)
-        tracker.finish(args.weights_dir)
+    paths = args.prepared_dir, args.run_dir, args.weights_dir
+    with parallel.together(args.devices):
+        if parallel.rank() != 0:
+            train_upscaler(params, *paths)
+            return
+        with Registry().tracking("upscaler", params.model_dump(), args.run_dir, data_id=Store(args.prepared_dir).data_id) as tracker:
+            train_upscaler(params, *paths, tracker)
+            tracker.finish(args.weights_dir)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ class UpscalerRecipe(Resumable):
 
     def step(self, batch: Tensor, cur_nimg: int) -> Scalars:
         """`batch`: uint8 (N, crop, crop, 3)."""
-        params = self.params
+        params, size = self.params, self.params.training.batch_size
         rival = self._rival if cur_nimg >= self.faithful_nimg else None
         if rival:
             set_lr(self._optimizer, rival.params.lr, cur_nimg - self.faithful_nimg, self._last)
@@ -73,8 +73,8 @@ class UpscalerRecipe(Resumable):
         loss.backward()
         self._optimizer.step()
         if rival:
-            scalars |= rival.step(found.detach(), truth, cur_nimg // len(batch))
-        update_ema(self.upscaler_ema, self.upscaler, len(batch), params.ema_kimg, cur_nimg + len(batch))
+            scalars |= rival.step(found.detach(), truth, cur_nimg // size)
+        update_ema(self.upscaler_ema, self.upscaler, size, params.ema_kimg, cur_nimg + size)
         return scalars
 
     @torch.no_grad()

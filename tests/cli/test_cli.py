@@ -3,16 +3,23 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import yaml
 
 from cli import edit
+from cli.gamma import SHOWN
 from cli.main import build_parser
 from cli.repro import stage_descriptions
 from genga.errors import GengaError, ParamsError
-from genga.params import load_params
+from genga.params import TrainFace, WatchCollapse, load_params
+from genga.registry import Registry
+from models.metrics.scores import Score
 
 REPO = Path(__file__).parents[2]
+GROWS = {"count", "width", "blocks", "resolution", "channel_base", "channel_max", "total_kimg", "remembered", "samples", "ema_kimg"}
 
 
 @pytest.fixture
@@ -43,6 +50,21 @@ def test_help_names_every_command_within_half_a_second() -> None:
 def test_the_laptop_profile_is_what_params_yaml_ships(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     edit.apply_profiles(["laptop"], dry_run=False)
     assert "already says so" in capsys.readouterr().out
+    assert yaml.safe_load((REPO / "profiles/laptop.yaml").read_text()) == yaml.safe_load((REPO / "params.yaml").read_text())  # every value
+
+
+def test_the_gpu_s_networks_and_sets_are_no_smaller_than_the_evening_s(here: Path) -> None:
+    def sizes(section: Any, name: str = "") -> dict[str, float]:
+        if not isinstance(section, dict):
+            return {name: section} if name.split(".")[-1] in GROWS and section is not None else {}
+        return {key: value for part, below in section.items() for key, value in sizes(below, f"{name}.{part}").items()}
+
+    found = {}
+    for profile in ("evening", "gpu"):
+        edit.apply_profiles([profile], dry_run=False)
+        found[profile] = sizes(yaml.safe_load(Path("params.yaml").read_text()))
+        edit.apply_profiles(["laptop"], dry_run=False)
+    assert {name for name, value in found["evening"].items() if found["gpu"][name] < value} == set()
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (REPO / "profiles").glob("*.yaml")))
@@ -51,6 +73,14 @@ def test_every_profile_gives_valid_params_and_laptop_leads_back(here: Path, name
     load_params()
     edit.apply_profiles(["laptop"], dry_run=False)
     assert load_params() == load_params(REPO / "params.yaml")
+
+
+def test_the_character_generator_grows_from_4_px_by_doubling_with_the_paper_s_discriminator(here: Path) -> None:
+    edit.apply_profiles(["character-generator"], dry_run=False)
+    stylegan2 = load_params().train_face["stylegan2"]
+    sides = [step.side for step in stylegan2.growth] + [stylegan2.model.resolution]
+    assert sides == [4 << level for level in range(len(sides))] and stylegan2.growth[-1].until_kimg < stylegan2.training.total_kimg
+    assert stylegan2.style is not None and stylegan2.style.residual
 
 
 def test_a_profile_prints_the_difference_and_keeps_comments(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,6 +151,21 @@ def test_a_length_of_training_that_is_none_is_refused(here: Path, kimg: str) -> 
     edit.apply_profiles(["began"], dry_run=False)
     with pytest.raises(ParamsError, match=f"--kimg {kimg} was found, expected more than 0"):
         args.do(args)
+
+
+def test_gamma_shows_each_one_s_numbers_and_keeps_its_trainings_in_the_registry(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def sweep(family: str, params: TrainFace, watch: WatchCollapse, gammas: list[float], *rest: Any) -> dict[str, Score]:
+        assert family == "began64" and params.training.total_kimg == 2.0 and rest[-1].uri == Registry().uri
+        return {f"{gamma:g}": Score(dict.fromkeys(SHOWN, gamma / 7), {}, np.zeros((1, 1, 3), np.uint8)) for gamma in gammas}
+
+    monkeypatch.setattr("cli.gamma.gamma_sweep", sweep)
+    monkeypatch.setattr("cli.gamma.judge_of_today", lambda params: None)
+    edit.apply_profiles(["began"], dry_run=False)
+    args = build_parser().parse_args(["gamma", "0.2", "0.9", "--family", "began64", "--kimg", "2"])
+    args.do(args)
+    assert "0.02857" in (said := capsys.readouterr().out) and "0.1286" in said
 
 
 def test_where_dvc_cannot_list_the_stages_its_own_message_is_shown(here: Path) -> None:

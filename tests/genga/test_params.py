@@ -37,6 +37,7 @@ def test_the_shipped_params_are_valid() -> None:
         ("train_face.stylegan2.training.batch_size", 6, "groups of 4 pictures.*it is 6"),
         ("transfer_tag.training.batch_size", 6, "groups of 4 pictures.*it is 6"),
         ("train_face.stylegan2.growth", [{"side": s, "until_kimg": 9.0, "fade_kimg": 0.0} for s in (16, 32)], "rising until_kimg"),
+        ("train_face.stylegan2.growth", [{"side": 2, "until_kimg": 9.0, "fade_kimg": 0.0}], r"growth\.0\.side: Input should be 4, 8, 16"),
         ("transfer_tag.family", "began64", "transfer_tag.family is began64, expected one of train_face: dcgan32, stylegan2"),
         ("train_face", {"a; b": None}, r"train_face\.a; b"),
     ],

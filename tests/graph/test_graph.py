@@ -20,6 +20,7 @@ import yaml
 from genga.families import ALWAYS
 from genga.params import load_params
 from genga.pictures import encode_png
+from genga.registry import Registry
 from genga.release import Release
 from genga.store import Store
 from labeling.tasks import label_regions, pose_regions
@@ -103,6 +104,18 @@ def test_every_network_that_the_graph_makes_is_evaluated(finished: Path) -> None
     made = {path.name for path in (finished / "weights").iterdir() if path.is_dir()}
     assert made == {*ALWAYS, *load_params(finished / "params.yaml").train_face}
     assert made == set(json.loads((finished / "reports" / "metrics.json").read_text()))
+
+
+def test_the_champion_s_run_in_mlflow_holds_its_pictures_its_report_and_what_the_machine_did(finished: Path) -> None:
+    registry = Registry(f"sqlite:///{finished}/mlflow.db", finished)
+    champion = registry.champion("stylegan2")
+    assert champion is not None
+    files = {file.path for file in registry.client.list_artifacts(champion.run_id)}
+    assert {"faces.png", "interpolation.png", "mixing.png", "collapse.json", "collapse.png", "card.json"} <= files
+    grids = {file.path for file in registry.client.list_artifacts(champion.run_id, "samples")}
+    assert grids == {f"samples/{path.name}" for path in (finished / "runs/stylegan2/samples").iterdir()} != set()
+    metrics = registry.client.get_run(champion.run_id).data.metrics
+    assert {"d_loss", "g_loss", "test/kid", "system/cpu_utilization_percentage"} <= metrics.keys()
 
 
 def test_each_stage_declares_exactly_the_params_that_it_reads(finished: Path) -> None:

@@ -119,6 +119,25 @@ def test_a_side_is_faded_in(faces: torch.Tensor) -> None:
     train(recipe, faces.repeat(1, 2, 2, 1), 4)
 
 
+@pytest.mark.parametrize("residual", [False, True])
+def test_growth_begins_at_4_px_and_doubles_up_to_the_model_s_resolution(residual: bool, faces: torch.Tensor) -> None:
+    growth = [{"side": 4, "until_kimg": 0.032, "fade_kimg": 0.016}, {"side": 8, "until_kimg": 0.064, "fade_kimg": 0.016}]
+    style = {"mixing": 0.9, "path_weight": 2.0, "path_interval": 1, "residual": residual}
+    warm_up = {"kimg": 0.016, "lr": 0.005, "kl_weight": 0.0001}
+    recipe = face_recipe(params_for("stylegan2", growth=growth, style=style, warm_up=warm_up, r2_gamma=1.0, r1_interval=1, augment=0.5))
+    sides: list[int] = []
+    recipe.D.trunk.register_forward_pre_hook(lambda _, inputs: sides.append(inputs[0].shape[2]))
+    for start, side in ((0, 4), (4, 8), (8, 16)):
+        sides.clear()
+        untrained = [weight.clone() for weight in recipe.G.ups[side.bit_length() - 2 :].parameters()]
+        train(recipe, faces, 4, start)
+        assert set(sides) == {side}
+        assert all(map(torch.equal, untrained, recipe.G.ups[side.bit_length() - 2 :].parameters()))
+        tiles = recipe.sample().reshape(8, 16, 8, 16, 3).swapaxes(1, 2).reshape(64, -1)
+        assert len(np.unique(tiles, axis=0)) > 60
+    assert all(weight.grad is not None for weight in recipe.G.ups.parameters())
+
+
 def test_mixed_styles_are_the_first_latent_s_up_to_a_layer_and_the_second_s_from_there_on() -> None:
     torch.manual_seed(0)
     one, other = torch.zeros(2, 3), torch.ones(2, 3)
@@ -227,9 +246,10 @@ def test_a_family_that_cannot_grow_is_refused() -> None:
         params_for("stylegan2", growth=[GROWTH])
 
 
-def test_augmentation_changes_what_is_seen_and_lets_gradients_through() -> None:
+@pytest.mark.parametrize("side", [4, 8, 16])
+def test_augmentation_changes_what_is_seen_and_lets_gradients_through(side: int) -> None:
     torch.manual_seed(0)
-    images = (torch.rand(16, 3, 16, 16) - 0.5).requires_grad_()
+    images = (torch.rand(16, 3, side, side) - 0.5).requires_grad_()
     assert augment(images, 0.0) is images
     seen = augment(images, 1.0)
     assert seen.shape == images.shape

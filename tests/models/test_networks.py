@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_models import BEGAN, DCGAN, STYLEGAN2
+from small_models import BEGAN, DCGAN, FASTGAN, STYLEGAN2
 from torch import Tensor
 
 from genga.tags import columns
@@ -19,7 +19,7 @@ from models.networks.upscaler import enlarge_bicubic
 SMALL: dict[str, dict[str, Any]] = {
     "began": BEGAN,
     "dcgan": DCGAN,
-    "fastgan": {"arch": "fastgan", "resolution": 64, "z_dim": 6, "channel_base": 512, "channel_max": 16},
+    "fastgan": FASTGAN,
     "pose": {"arch": "pose", "resolution": 32, "width": 8},
     "sketcher": {"arch": "sketcher", "resolution": 32, "z_dim": 4, "width": 8},
     "stick_unet": {"arch": "stick_unet", "resolution": 32, "z_dim": 4, "width": 8},

@@ -11,10 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from safetensors.numpy import load_file
-from small_models import BEGAN, DCGAN, PLAIN, STYLEGAN2
+from small_models import BEGAN, DCGAN, FASTGAN, PLAIN, STYLEGAN2
 
 from genga.params import TrainFace, WatchCollapse
+from genga.registry import Registry
 from genga.store import StoreWriter, picture_id
 
 REPO = Path(__file__).parents[2]
@@ -33,7 +35,8 @@ PARAMS: dict[str, Any] = PLAIN | {
     **{"g_lr": 0.002, "d_lr": 0.002, "beta1": 0.5, "beta2": 0.99, "r1_gamma": 1.0, "r1_interval": 3},
     **{"label_noise": 0.1, "augment": 0.5, "ema_kimg": 0.02},
 }
-# batch norm, dropout and lazy R1; minibatch stddev under R1, a warm-up, growth, noise, mixed styles, adaptive augmentation, tags; BEGAN's balance
+# batch norm, dropout and lazy R1; minibatch stddev under R1, a warm-up, growth, noise, mixed styles, adaptive augmentation, tags; BEGAN's balance;
+# batch norm and minibatch stddev at once
 FAMILIES: dict[str, dict[str, Any]] = {
     "dcgan": {"model": DCGAN},
     "stylegan2": {
@@ -43,12 +46,13 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "adapt": {"target": 0.6, "kimg": 0.1},
         "training": PARAMS["training"] | {"batch_size": 12, "total_kimg": 0.12},  # 6 a process: not whole groups of minibatch stddev
         "warm_up": {"kimg": 0.024, "lr": 0.005, "kl_weight": 0.0001},
-        "growth": [{"side": 16, "until_kimg": 0.048, "fade_kimg": 0.016}],
+        "growth": [{"side": 4, "until_kimg": 0.036, "fade_kimg": 0.012}, {"side": 16, "until_kimg": 0.06, "fade_kimg": 0.016}],
     },
     "began": {
         **{"model": BEGAN, "began": {"gamma": 0.5, "lambda_k": 0.01}},
         **{"r1_gamma": 0.0, "label_noise": 0.0, "augment": 0.0},
     },
+    "fastgan": {"model": FASTGAN, "g_lr": 0.0001, "d_lr": 0.0005},  # faster, it enlarges rounding; in float64 it is the same to 13 digits
 }
 WATCH = {"action": "flag", "every_kimg": 0.04, "samples": 16, "from_kimg": 9.0, "near_identical": 1.0, "coverage_kept": 0.0, "patience": 1}
 
@@ -57,8 +61,9 @@ WATCH = {"action": "flag", "every_kimg": 0.04, "samples": 16, "from_kimg": 9.0, 
 def faces_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pictures = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8).repeat(4, axis=1).repeat(4, axis=2)
     store_dir = tmp_path_factory.mktemp("faces") / "prepared"
-    with StoreWriter(store_dir, {"32": (32, 32, 3)}) as writer:
-        writer.append([{"id": picture_id(each), "split": "train", "licence": "CC0-1.0", "source": "drawn"} for each in pictures], **{"32": pictures})
+    with StoreWriter(store_dir, {"32": (32, 32, 3), "64": (64, 64, 3)}) as writer:
+        row = {"split": "train", "licence": "CC0-1.0", "source": "drawn", "width": 32, "height": 32}
+        writer.append([row | {"id": picture_id(each)} for each in pictures], **{"32": pictures, "64": pictures.repeat(2, axis=1).repeat(2, axis=2)})
     tags = {"id": np.repeat([picture_id(each) for each in pictures], 2), "column": ["glasses", "smile"] * 40, "probability": np.linspace(0, 1, 80)}
     (store_dir.parent / "tagged").mkdir()
     pq.write_table(pa.table(tags), store_dir.parent / "tagged" / "tags.parquet")
@@ -112,3 +117,35 @@ def test_torchrun_does_the_same(faces_dir: Path, tmp_path: Path) -> None:
 def test_a_batch_that_cannot_be_shared_is_refused(faces_dir: Path, tmp_path: Path) -> None:
     refused = train(faces_dir, tmp_path / "odd", "dcgan", devices=2, batch_size=5)
     assert refused.returncode != 0 and "a batch of 5 was found for 2 processes" in refused.stderr
+
+
+# wide enough for Muon; R1 twice in the contest
+UPSCALER: dict[str, Any] = {
+    "model": {"arch": "upscaler", "width": 32, "blocks": 1},
+    "training": PARAMS["training"],
+    **{"lr": 0.002, "ema_kimg": 0.02, "crop": 32},
+    "adversarial": {
+        **{"kimg": 0.04, "weight": 0.1, "lr": 0.001, "d_lr": 0.001, "r1_gamma": 1.0, "r1_interval": 2},
+        **{"channel_base": 256, "channel_max": 16},
+    },
+}
+
+
+def enlarge(faces_dir: Path, root: Path, *more: str) -> None:
+    """By the stage's own door, which is where MLflow is."""
+    root.mkdir()
+    (root / "params.yaml").write_text(yaml.safe_dump(yaml.safe_load((REPO / "params.yaml").read_text()) | {"train_upscaler": UPSCALER}))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)}
+    command = [sys.executable, "-m", "stages.train_upscaler", str(faces_dir), "runs", "weights", *more]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_two_processes_train_an_upscaler_as_one_does_and_the_first_alone_speaks_to_mlflow(faces_dir: Path, tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    enlarge(faces_dir, one)
+    enlarge(faces_dir, two, "--devices", "2")
+    assert ["r1" in line for line in losses(one)] == [False] * 6 + [True, False, True, False]
+    assert_alike(one, two)
+    assert len(Registry(f"sqlite:///{two}/mlflow.db", two).runs("upscaler")) == 1

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from one_batch import flat_faces, train
-from test_gan import MODELS, params_for
+from test_gan import MODELS, STYLE, params_for
 
 from models.precision import compile_pair
 from models.recipes.faces import face_recipe
@@ -18,3 +18,12 @@ def test_compiled_networks_take_the_same_steps_with_r1_among_them(arch: str) -> 
         assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-4)
     assert plain.state_dict()["G"].keys() == compiled.state_dict()["G"].keys()
     assert all(torch.allclose(a, b, atol=1e-3) for a, b in zip(plain.G_ema.parameters(), compiled.G_ema.parameters(), strict=True))
+
+
+def test_a_network_that_grows_from_4_px_stays_compiled() -> None:
+    growth = [{"side": 4, "until_kimg": 0.008, "fade_kimg": 0.016}, {"side": 8, "until_kimg": 0.024, "fade_kimg": 0.016}]
+    recipe = face_recipe(params_for("stylegan2", growth=growth, style=STYLE | {"residual": True}))
+    torch.compiler.reset()
+    compile_pair(recipe.G, recipe.D, "eager")
+    with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
+        train(recipe, flat_faces(), 6)

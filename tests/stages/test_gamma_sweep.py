@@ -11,6 +11,9 @@ from small_world import World, make_world
 
 from genga.errors import ParamsError
 from genga.params import TrainFace
+from genga.registry import Registry
+from genga.store import Store
+from models.metrics.scores import Score
 from stages.gamma_sweep import gamma_sweep
 from stages.judge import Judge
 
@@ -35,32 +38,49 @@ def judge_of(world: World) -> Judge:
     return Judge(world.params.evaluate, world.data, world.weights_dir / "tagger", world.weights_dir / "figure-pose")
 
 
+def sweep(world: World, gammas: list[float], out_dir: Path, **changes: Any) -> dict[str, Score]:
+    params = TrainFace.model_validate(PARAMS | changes)
+    return gamma_sweep("began32", params, world.params.watch_collapse, gammas, judge_of(world), world.data.faces_dir, out_dir, registry_of(out_dir))
+
+
+def registry_of(out_dir: Path) -> Registry:
+    return Registry(f"sqlite:///{out_dir}/mlflow.db", out_dir)
+
+
 def test_each_gamma_is_trained_once_judged_and_drawn(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    params, judge = TrainFace.model_validate(PARAMS), judge_of(world)
-    found = gamma_sweep("began32", params, world.params.watch_collapse, [0.9, 0.3, 0.9], judge, world.data.faces_dir, tmp_path)
-    assert list(found) == ["0.3", "0.9"] and all({"precision", "recall", "kid"} <= metrics.keys() for metrics in found.values())
-    assert json.loads((tmp_path / "sweep.json").read_text()) == found
+    scores = sweep(world, [0.9, 0.3, 0.9], tmp_path)
+    assert list(scores) == ["0.3", "0.9"] and all({"precision", "recall", "kid"} <= score.metrics.keys() for score in scores.values())
+    written = json.loads((tmp_path / "sweep.json").read_text())
+    assert written == {gamma: {"metrics": score.metrics, "protocol": score.protocol} for gamma, score in scores.items()}
+    assert written["0.3"]["protocol"]["data"] == Store(world.data.faces_dir).data_id
     assert json.loads((tmp_path / "0.9" / "card.json").read_text())["training"]["began"]["gamma"] == 0.9
     picture = cv2.imread(str(tmp_path / "sweep.png"))
     assert picture is not None and picture.shape[1] == 900 and picture.std() > 20
     assert cv2.imread(str(tmp_path / "collapse.png")).std() > 10
 
     monkeypatch.setattr("stages.gamma_sweep.train_face", lambda *_: pytest.fail("trained again"))
-    assert gamma_sweep("began32", params, world.params.watch_collapse, [0.3, 0.9], judge, world.data.faces_dir, tmp_path) == found
+    assert sweep(world, [0.3, 0.9], tmp_path).keys() == scores.keys()
+    assert json.loads((tmp_path / "sweep.json").read_text()) == written
+    runs = registry_of(tmp_path).runs("began32")
+    assert sorted(run["params"]["began.gamma"] for run in runs) == ["0.3", "0.9"]
+    for run in runs:
+        client = registry_of(tmp_path).client
+        assert {"faces.png", "interpolation.png", "collapse.json", "card.json", "samples"} <= {file.path for file in client.list_artifacts(run["id"])}
+        assert run["status"] == "FINISHED" and "g_loss" in run["metrics"]
 
     card = json.loads((tmp_path / "0.9" / "card.json").read_text())
     card["data"]["id"] = "that of other faces"
     (tmp_path / "0.9" / "card.json").write_text(json.dumps(card))
     with pytest.raises(pytest.fail.Exception, match="trained again"):
-        gamma_sweep("began32", params, world.params.watch_collapse, [0.9], judge, world.data.faces_dir, tmp_path)
+        sweep(world, [0.9], tmp_path)
 
 
 def test_other_families_have_no_gamma(world: World, tmp_path: Path) -> None:
     stylegan2 = world.params.train_face["stylegan2"]
-    with pytest.raises(ParamsError, match=r"stylegan2 in params\.yaml is stylegan2, expected began"):
-        gamma_sweep("stylegan2", stylegan2, world.params.watch_collapse, [0.5], judge_of(world), world.data.faces_dir, tmp_path)
+    with pytest.raises(ParamsError, match=r"began32 in params\.yaml is stylegan2, expected began"):
+        sweep(world, [0.5], tmp_path, **stylegan2.model_dump())
 
 
 def test_a_gamma_that_is_none_is_refused(world: World, tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match="gamma -1 was found, expected more than 0"):
-        gamma_sweep("began32", TrainFace.model_validate(PARAMS), world.params.watch_collapse, [-1.0], judge_of(world), world.data.faces_dir, tmp_path)
+        sweep(world, [-1.0], tmp_path)

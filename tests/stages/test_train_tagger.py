@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from faces_and_labels import write_faces, write_labels
 
+from bench import tagger_quality
 from genga.errors import DataError
 from genga.params import TrainTagger, load_params
 from genga.tags import columns, flags
@@ -59,6 +60,21 @@ def test_labels_that_came_along_are_learned_and_the_rest_comes_from_the_drawn_sa
     assert not tagger.training
     assert (tmp_path / "tagger" / "sheet.png").stat().st_size > 1000
     assert not (tmp_path / "runs-tagger" / "checkpoints").exists()
+
+
+def test_the_bench_trains_it_once_more_without_what_is_made_for_wrong_labels(
+    params: TrainTagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    faces = write_faces(tmp_path / "faces", 120, seed=0)
+    write_faces(tmp_path / "sample", 60, seed=1)
+    write_labels(tmp_path / "labels", [(f"came-as-{id_}", "hair_color", colour, "imported") for id_, colour in faces])
+    monkeypatch.setattr(tagger_quality, "lasting", lambda tagger, minutes: briefly(tagger))
+    whole = load_params(REPO / "params.yaml").model_copy(update={"train_tagger": params})
+    tagger_quality.measure("faces", whole, tmp_path, 1.0, {"hair_color/accuracy": 0.5}, plain=True)
+    ours, plain = (read_card(tmp_path / name) for name in ("tagger", "plain"))
+    assert plain["training"] == ours["training"] | {"label_smoothing": 0.0, "own_opinion": 0.0} != ours["training"]
+    both = [card["metrics"]["hair_color/accuracy"] for card in (ours, plain)]
+    assert f"faces: hair_color/accuracy {both[0]:.3f}, {both[1]:.3f} without label smoothing" in capsys.readouterr().out
 
 
 def test_hair_and_eyes_without_labels_start_from_what_their_colours_are_called(params: TrainTagger, tmp_path: Path) -> None:
