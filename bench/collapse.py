@@ -38,12 +38,13 @@ DRIVEN = {
     "fastgan64": FREE | {"d_lr": 0.02},
     "began64": {"began": {"gamma": 0.1, "lambda_k": 0.001}},
 }
-KIMG = {"dcgan32": 48.0, "stylegan2": 24.0, "fastgan64": 24.0, "began64": 24.0}
+PROFILES = {"began64": ("began",), "fastgan64": ("fastgan",)}
+KIMG = {"dcgan32": 48.0, "stylegan2": 24.0, "fastgan64": 8.0, "began64": 24.0}
 LOOKS = 24
 
 
 def at_side(family: str, kimg: float, changes: dict[str, Any]) -> TrainFace:
-    params: dict[str, Any] = with_profiles("began", "fastgan")["train_face"][family]
+    params: dict[str, Any] = with_profiles(*PROFILES.get(family, ()))["train_face"][family]
     params["model"]["resolution"] = SIDE
     params["growth"] = []
     params["training"] |= {"total_kimg": kimg, "log_kimg": kimg / LOOKS, "sample_kimg": kimg, "checkpoint_kimg": kimg}

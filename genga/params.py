@@ -442,6 +442,14 @@ class UpscalerParams(Section):
     blocks: int = Field(ge=1)
 
 
+class SRGANParams(Section):
+    """The third system's upscaler."""
+
+    arch: Literal["srgan"]
+    width: int = Field(ge=8)
+    blocks: int = Field(ge=1)
+
+
 class Sharpening(Section):
     """The end of an upscaler's training, against a discriminator; see models/recipes/upscaler.py."""
 
@@ -455,18 +463,35 @@ class Sharpening(Section):
     channel_max: int = Field(ge=8)
 
 
+class SRGANContest(Section):
+    """The end of the third system's training, against its discriminator; see models/recipes/srgan.py."""
+
+    kimg: float = Field(gt=0, description="the last of the training's total_kimg")
+    weight: float = Field(gt=0, description="of the discriminator's word beside the squared error")
+    d_lr: float = Field(gt=0)
+    d_width: int = Field(ge=8, description="the discriminator's channels at full size, doubled at each halving but the last")
+
+
 class TrainUpscaler(Section):
-    model: UpscalerParams
+    model: Annotated[UpscalerParams | SRGANParams, Field(discriminator="arch")]
     training: Training
     lr: float = Field(gt=0)
     ema_kimg: float = Field(ge=0)
     crop: int = Field(ge=32, multiple_of=4, description="side of the high-resolution training crops")
-    adversarial: Sharpening | None = Field(description="null: as near to the truth as can be; else sharper, and less near")
+    adversarial: Sharpening | None = Field(description="null: as near to the truth as can be; else sharper, and less near; null for srgan")
+    srgan: SRGANContest | None = Field(description="null for the upscaler")
 
     @model_validator(mode="after")
-    def sharpening_is_the_end(self) -> Self:
-        if self.adversarial and self.adversarial.kimg >= self.training.total_kimg:
-            raise ValueError("adversarial.kimg is the last part of training.total_kimg and must be less")
+    def each_has_its_own(self) -> Self:
+        if (self.srgan is None) == (self.model.arch == "srgan") or (self.srgan and self.adversarial):
+            raise ValueError("srgan has its contest in srgan and adversarial: null; the upscaler has srgan: null")
+        return self
+
+    @model_validator(mode="after")
+    def the_contest_is_the_end(self) -> Self:
+        for name, contest in (("adversarial", self.adversarial), ("srgan", self.srgan)):
+            if contest and contest.kimg >= self.training.total_kimg:
+                raise ValueError(f"{name}.kimg is the last part of training.total_kimg and must be less")
         return self
 
 

@@ -14,6 +14,8 @@ def kind_of(card: dict[str, Any]) -> Kind:
     arch = card["model"]["arch"]
     if arch == "stick_unet":
         return "sketcher"
+    if arch == "srgan":
+        return "upscaler"
     return arch if arch in ("tagger", "pose", "upscaler", "sketcher") else "face"
 
 

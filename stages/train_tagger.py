@@ -150,7 +150,7 @@ def _drawn_pool(params: TrainTagger, sample: Store, wanted: list[str]) -> Pool:
     if lacking:
         raise DataError(
             f"the faces have fewer than {params.min_labels} training labels for {', '.join(lacking)}, and the drawn sample in {sample.dir} does not "
-            "show it; label more of them, or lower train_tagger.min_labels in params.yaml"
+            "show them; label more faces with them, or lower train_tagger.min_labels in params.yaml"
         )
     held_out = params.drawn_held_out
     splits = np.array([split_of(picture, held_out, held_out) for picture in sample.column("id")])

@@ -26,6 +26,7 @@ from models.export import card_of, save_model
 from models.loop import Tracker, fingerprint_of, finish, fit
 from models.metrics.fidelity import psnr
 from models.networks.upscaler import SCALE, enlarge_bicubic
+from models.recipes.srgan import SRGANRecipe
 from models.recipes.upscaler import UpscalerRecipe, shrink
 
 SHOWN = 8
@@ -41,7 +42,7 @@ def train_upscaler(params: TrainUpscaler, prepared_dir: Path, run_dir: Path, wei
     held_out = np.concatenate([faces.indices(split) for split in ("test", "val")])
     judged = pictures[(held_out if len(held_out) else rows)[:JUDGED]]
 
-    recipe = UpscalerRecipe(params, judged[:SHOWN])
+    recipe = recipe_for(params, judged[:SHOWN])
     fingerprint = fingerprint_of(params, faces.data_id)
     fit(recipe, crops(params, pictures, rows), params.training, run_dir, what="train upscaler", fingerprint=fingerprint, tracker=tracker)
     if parallel.rank() != 0:
@@ -56,11 +57,15 @@ def train_upscaler(params: TrainUpscaler, prepared_dir: Path, run_dir: Path, wei
         kimg=params.training.total_kimg,
         metrics=_judge(recipe.upscaler_ema, judged),
         notes=[f"Learned to make {size} px pictures out of {size // SCALE} px ones."]
-        + ([INVENTED] if params.adversarial else [])
+        + ([INVENTED] if params.adversarial or params.srgan else [])
         + ([] if len(held_out) else ["Its PSNR was measured on pictures that it was trained on, because none were held out."]),
     )
     save_model(weights_dir, recipe.upscaler_ema, card, recipe.sample())
     finish(run_dir)
+
+
+def recipe_for(params: TrainUpscaler, shown: NDArray[np.uint8]) -> UpscalerRecipe | SRGANRecipe:
+    return SRGANRecipe(params, shown) if params.model.arch == "srgan" else UpscalerRecipe(params, shown)
 
 
 def truth_size(faces: Store, crop: int) -> int:

@@ -15,6 +15,7 @@ NETWORKS = {
     "fastgan": ("models.networks.fastgan", "Generator"),
     "pose": ("models.networks.pose", "PoseNet"),
     "sketcher": ("models.networks.sketcher", "Sketcher"),
+    "srgan": ("models.networks.srgan", "Generator"),
     "stick_unet": ("models.networks.stick_unet", "StickUNet"),
     "stylegan2": ("models.networks.stylegan2", "Generator"),
     "tagger": ("models.networks.tagger", "Tagger"),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genga.params import Sharpening, TrainUpscaler
@@ -31,6 +31,13 @@ from models.schedule import set_lr
 def shrink(truth: Tensor) -> Tensor:
     """(N, 3, 4h, 4w) -> (N, 3, h, w): the mean of each 4x4 block, rounded to the 256 levels of a picture file."""
     return F.avg_pool2d(truth, SCALE).add(1).mul(127.5).round().div(127.5).sub(1)
+
+
+def enlarged_rows(upscaler: nn.Module, shown: Tensor) -> NDArray[np.uint8]:
+    """Each row: pictures (N, 3, R, R) enlarged bicubically, the same by the network, the truth; two pictures to a row."""
+    small = shrink(shown)
+    rows = torch.stack([enlarge_bicubic(small), upscaler(small), shown], dim=1)
+    return grid(rows.flatten(0, 1), columns=6)
 
 
 class UpscalerRecipe(Resumable):
@@ -79,10 +86,7 @@ class UpscalerRecipe(Resumable):
 
     @torch.no_grad()
     def sample(self) -> NDArray[np.uint8]:
-        """Each row: pictures enlarged bicubically, the same by the network, the truth."""
-        small = shrink(self._shown)
-        rows = torch.stack([enlarge_bicubic(small), self.upscaler_ema(small), self._shown], dim=1)
-        return grid(rows.flatten(0, 1), columns=6)
+        return enlarged_rows(self.upscaler_ema, self._shown)
 
     def _parts(self) -> dict[str, Any]:
         parts = {"upscaler": self.upscaler, "upscaler_ema": self.upscaler_ema, "optimizer": self._optimizer}

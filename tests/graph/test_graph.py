@@ -39,7 +39,7 @@ def definitions(project: Path) -> dict[str, dict[str, object]]:
 
 
 def stages_run(output: str) -> set[str]:
-    return set(re.findall(r"^\[\d+/\d+, [\d:]+\] ([\w@-]+):", output, flags=re.M))
+    return set(re.findall(r"^\[\d+(?:/\d+)?, [\d:]+\] ([\w@-]+):", output, flags=re.M))
 
 
 def changed_stages(project: Path, shell: Shell) -> set[str]:

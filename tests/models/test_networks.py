@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_models import BEGAN, DCGAN, FASTGAN, STYLEGAN2
+from small_models import BEGAN, DCGAN, FASTGAN, SRGAN, STYLEGAN2
 from torch import Tensor
 
 from genga.tags import columns
@@ -22,6 +22,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "fastgan": FASTGAN,
     "pose": {"arch": "pose", "resolution": 32, "width": 8},
     "sketcher": {"arch": "sketcher", "resolution": 32, "z_dim": 4, "width": 8},
+    "srgan": SRGAN,
     "stick_unet": {"arch": "stick_unet", "resolution": 32, "z_dim": 4, "width": 8},
     "stylegan2": STYLEGAN2,
     "tagger": {"arch": "tagger", "resolution": 32, "width": 8, "dropout": 0.1, "mirrored": False},

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from safetensors.numpy import load_file
-from small_models import BEGAN, DCGAN, FASTGAN, PLAIN, STYLEGAN2
+from small_models import BEGAN, DCGAN, FASTGAN, PLAIN, SRGAN, STYLEGAN2
 
 from genga.params import TrainFace, WatchCollapse
 from genga.registry import Registry
@@ -91,7 +91,7 @@ def losses(root: Path) -> list[dict[str, float]]:
 def assert_alike(one: Path, two: Path) -> None:
     for ours, theirs in zip(losses(one), losses(two), strict=True):
         assert ours == pytest.approx(theirs, rel=2e-3, abs=2e-4)
-    first = losses(one)[0].keys() & {"d_loss", "g_loss", "l1", "d_real"}
+    first = losses(one)[0].keys() & {"d_loss", "g_loss", "l1", "mse", "d_real"}
     assert first and {name: losses(one)[0][name] for name in first} == pytest.approx({name: losses(two)[0][name] for name in first}, rel=1e-5)
     ours, theirs = (load_file(root / "weights" / "weights.safetensors") for root in (one, two))
     for name, weight in ours.items():
@@ -119,22 +119,26 @@ def test_a_batch_that_cannot_be_shared_is_refused(faces_dir: Path, tmp_path: Pat
     assert refused.returncode != 0 and "a batch of 5 was found for 2 processes" in refused.stderr
 
 
-# wide enough for Muon; R1 twice in the contest
-UPSCALER: dict[str, Any] = {
-    "model": {"arch": "upscaler", "width": 32, "blocks": 1},
-    "training": PARAMS["training"],
-    **{"lr": 0.002, "ema_kimg": 0.02, "crop": 32},
-    "adversarial": {
-        **{"kimg": 0.04, "weight": 0.1, "lr": 0.001, "d_lr": 0.001, "r1_gamma": 1.0, "r1_interval": 2},
-        **{"channel_base": 256, "channel_max": 16},
+# wide enough for Muon, R1 twice in the contest; batch norm in both networks
+ENLARGING: dict[str, Any] = {"training": PARAMS["training"], "ema_kimg": 0.02, "crop": 32, "adversarial": None, "srgan": None}
+UPSCALERS: dict[str, dict[str, Any]] = {
+    "upscaler": {
+        **{"model": {"arch": "upscaler", "width": 32, "blocks": 1}, "lr": 0.002},
+        "adversarial": {
+            **{"kimg": 0.04, "weight": 0.1, "lr": 0.001, "d_lr": 0.001, "r1_gamma": 1.0, "r1_interval": 2},
+            **{"channel_base": 256, "channel_max": 16},
+        },
     },
+    "srgan": {"model": SRGAN, "lr": 0.0002, "srgan": {"kimg": 0.04, "weight": 0.1, "d_lr": 0.0002, "d_width": 8}},
 }
 
 
-def enlarge(faces_dir: Path, root: Path, *more: str) -> None:
+def enlarge(faces_dir: Path, root: Path, arch: str, *more: str) -> None:
     """By the stage's own door, which is where MLflow is."""
     root.mkdir()
-    (root / "params.yaml").write_text(yaml.safe_dump(yaml.safe_load((REPO / "params.yaml").read_text()) | {"train_upscaler": UPSCALER}))
+    (root / "params.yaml").write_text(
+        yaml.safe_dump(yaml.safe_load((REPO / "params.yaml").read_text()) | {"train_upscaler": ENLARGING | UPSCALERS[arch]})
+    )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)}
     command = [sys.executable, "-m", "stages.train_upscaler", str(faces_dir), "runs", "weights", *more]
@@ -142,10 +146,12 @@ def enlarge(faces_dir: Path, root: Path, *more: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_two_processes_train_an_upscaler_as_one_does_and_the_first_alone_speaks_to_mlflow(faces_dir: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("arch", UPSCALERS)
+def test_two_processes_train_an_upscaler_as_one_does_and_the_first_alone_speaks_to_mlflow(faces_dir: Path, tmp_path: Path, arch: str) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    enlarge(faces_dir, one)
-    enlarge(faces_dir, two, "--devices", "2")
-    assert ["r1" in line for line in losses(one)] == [False] * 6 + [True, False, True, False]
+    enlarge(faces_dir, one, arch)
+    enlarge(faces_dir, two, arch, "--devices", "2")
+    assert ["fooled" in line for line in losses(one)] == [False] * 5 + [True] * 5
+    assert ["r1" in line for line in losses(one)] == [arch == "upscaler" and at in (6, 8) for at in range(10)]
     assert_alike(one, two)
     assert len(Registry(f"sqlite:///{two}/mlflow.db", two).runs("upscaler")) == 1

@@ -17,6 +17,7 @@ PARAMS: dict[str, Any] = {
     "ema_kimg": 0.02,
     "crop": 32,
     "adversarial": None,
+    "srgan": None,
 }
 CONTEST = {"kimg": 0.2, "weight": 0.1, "lr": 0.003, "d_lr": 0.002, "r1_gamma": 1.0, "r1_interval": 4, "channel_base": 256, "channel_max": 16}
 

@@ -155,7 +155,7 @@ def test_tags_that_nothing_shows_stop_the_training(params: TrainTagger, tmp_path
     write_faces(tmp_path / "faces", 30, seed=0)
     write_faces(tmp_path / "sample", 1, seed=1)
     write_labels(tmp_path / "labels", [])
-    with pytest.raises(DataError, match=r"have labels for .* label some or draw"):
+    with pytest.raises(DataError, match=r"fewer than 10 training labels for hair_color.*does not show them; label more"):
         train(briefly(params), _without_truth(tmp_path))
 
 

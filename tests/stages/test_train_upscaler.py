@@ -9,6 +9,7 @@ from genga.errors import DataError
 from genga.params import TrainUpscaler
 from genga.store import Store, StoreWriter, picture_id
 from models.export import load_model
+from models.recipes.srgan import SRGANRecipe
 from models.recipes.upscaler import UpscalerRecipe
 from stages.train_upscaler import train_upscaler, truth_size
 
@@ -19,8 +20,13 @@ PARAMS: dict[str, Any] = {
     "ema_kimg": 0.05,
     "crop": 32,
     "adversarial": None,
+    "srgan": None,
 }
 CONTEST = {"kimg": 0.8, "weight": 0.01, "lr": 0.001, "d_lr": 0.001, "r1_gamma": 1.0, "r1_interval": 4, "channel_base": 256, "channel_max": 16}
+SRGAN: dict[str, Any] = {
+    **{"model": {"arch": "srgan", "width": 8, "blocks": 1}, "ema_kimg": 0.0},
+    "srgan": {"kimg": 0.8, "weight": 0.001, "d_lr": 0.001, "d_width": 8},
+}
 
 
 def store_of_discs(root: Path, native: int, splits: tuple[str, ...] = ("train", "train", "train", "test")) -> Path:
@@ -71,23 +77,28 @@ def test_without_held_out_pictures_the_card_says_so(tmp_path: Path) -> None:
     assert "none were held out" in load_model(tmp_path / "weights")[1]["notes"][1]
 
 
-def test_a_training_stopped_in_its_contest_goes_on_and_ends_in_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("recipe_class", "own"), [(UpscalerRecipe, {"adversarial": CONTEST}), (SRGANRecipe, SRGAN)])
+def test_a_training_stopped_in_its_contest_goes_on_and_ends_in_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe_class: Any, own: dict[str, Any]
+) -> None:
     prepared = store_of_discs(tmp_path, 64)
-    params = TrainUpscaler.model_validate(PARAMS | {"adversarial": CONTEST})
+    params = TrainUpscaler.model_validate(PARAMS | own)
     train_upscaler(params, prepared, tmp_path / "runs", tmp_path / "weights")
-    step, seen = UpscalerRecipe.step, []
+    step, seen = recipe_class.step, []
 
-    def stopped(recipe: UpscalerRecipe, batch: torch.Tensor, cur_nimg: int) -> Any:
+    def stopped(recipe: Any, batch: torch.Tensor, cur_nimg: int) -> Any:
         seen.append(cur_nimg)
         if len(seen) == 171:  # of 200
             raise KeyboardInterrupt
         return step(recipe, batch, cur_nimg)
 
-    monkeypatch.setattr(UpscalerRecipe, "step", stopped)
+    monkeypatch.setattr(recipe_class, "step", stopped)
     with pytest.raises(KeyboardInterrupt):
         train_upscaler(params, prepared, tmp_path / "other-runs", tmp_path / "other-weights")
     train_upscaler(params, prepared, tmp_path / "other-runs", tmp_path / "other-weights")
     assert seen[171] == 1200  # the last checkpoint
     for name in ("weights.safetensors", "card.json", "sheet.png"):
         assert (tmp_path / "weights" / name).read_bytes() == (tmp_path / "other-weights" / name).read_bytes()
-    assert "invented" in load_model(tmp_path / "weights")[1]["notes"][1]
+    _, card = load_model(tmp_path / "weights")
+    assert card["model"] == params.model.model_dump()
+    assert "invented" in card["notes"][1]
