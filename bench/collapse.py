@@ -39,7 +39,7 @@ DRIVEN = {
     "began64": {"began": {"gamma": 0.1, "lambda_k": 0.001}},
 }
 PROFILES = {"began64": ("began",), "fastgan64": ("fastgan",)}
-KIMG = {"dcgan32": 48.0, "stylegan2": 24.0, "fastgan64": 8.0, "began64": 24.0}
+KIMG = {"dcgan32": 48.0, "stylegan2": 24.0, "fastgan64": 6.0, "began64": 10.0}
 LOOKS = 24
 
 
