@@ -36,6 +36,7 @@ from models.targets import UNKNOWN, names, value_names
 from serve.engine import check_tagger
 from serve.reading import fit_square
 from serve.schemas import PICTURE_LIMITS
+from stages.archives import utf8_name
 
 Format = Literal["csv", "json", "txt"]
 Existing = Literal["keep", "append", "overwrite"]
@@ -178,7 +179,7 @@ def tag(
         todo = [path for path in paths if _name(folder, path) not in before]
         tagged, unread = _read_all(tagger, folder, todo)
         write_whole(path, {"csv": as_csv, "json": as_json}[form](before, tagged))
-        place = _utf8(str(path))
+        place = utf8_name(str(path))
     kept = len(paths) - len(todo)
     print(f"{len(tagged)} pictures tagged by {tagger.version}, {place}; {kept} had tags and keep them; {unread} could not be read")
 
@@ -210,12 +211,7 @@ def _face(path: Path, side: int) -> NDArray[np.uint8] | None:
 
 
 def _name(folder: Path, path: Path) -> str:
-    return _utf8(path.relative_to(folder).as_posix())
-
-
-def _utf8(name: str) -> str:
-    """A name that UTF-8 can hold: stray bytes of old file systems are escaped, as the import escapes them (stages/archives.py)."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+    return utf8_name(path.relative_to(folder).as_posix())
 
 
 def _check_writable(path: Path) -> None:

@@ -34,6 +34,7 @@ STICKS = tuple(
 LIMBS = {"arm": ((J["l_elbow"], J["l_wrist"]), (J["r_elbow"], J["r_wrist"])), "leg": ((J["l_knee"], J["l_ankle"]), (J["r_knee"], J["r_ankle"]))}
 MIRRORED = tuple(J[{"l": "r", "r": "l"}[name[0]] + name[1:]] if name[1] == "_" else J[name] for name in JOINTS)
 
+OWN = "own"  # kind and style of a figure that the user drew
 Reference = Literal["bbox", "torso", "head"]
 
 

@@ -102,7 +102,7 @@ def connect(home: Home) -> Any:
 
 def is_known(home: Home) -> bool:
     """Whether there is a Label Studio to ask, though it may not answer."""
-    return "LABEL_STUDIO_URL" in os.environ or home.account.is_file()
+    return bool(os.environ.get("LABEL_STUDIO_URL")) or home.account.is_file()
 
 
 def url_of(home: Home) -> str:

@@ -54,7 +54,7 @@ def list_folder(folder: Path) -> list[Member]:
     paths = []
     for parent, folders, names in os.walk(folder, onerror=_refuse):
         paths += [Path(parent) / name for name in (*names, *(name for name in folders if Path(parent, name).is_symlink()))]
-    members = [Member(_plain(path.relative_to(folder).as_posix()), _size(path), partial(_read_file, path)) for path in paths]
+    members = [Member(utf8_name(path.relative_to(folder).as_posix()), _size(path), partial(_read_file, path)) for path in paths]
     return sorted(members, key=lambda member: member.name)
 
 
@@ -78,7 +78,7 @@ def _refuse(error: OSError) -> None:
     raise DataError(f"the folder {error.filename} cannot be read ({error.strerror}); allow it or take it out") from error
 
 
-def _plain(name: str) -> str:
+def utf8_name(name: str) -> str:
     """A name that UTF-8 can hold: stray bytes of old file systems are escaped."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
@@ -131,7 +131,7 @@ def _list_zip(path: Path, limits: ArchiveLimits) -> list[Member]:
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise DataError(f"{path} holds {info.filename!r}, a link or device; nothing was read, pack plain files only")
     _check_size(path, sum(info.file_size for info in infos), limits)
-    return [Member(_plain(info.filename), info.file_size, partial(_read_zipped, archive, mapped, info)) for info in infos if not info.is_dir()]
+    return [Member(utf8_name(info.filename), info.file_size, partial(_read_zipped, archive, mapped, info)) for info in infos if not info.is_dir()]
 
 
 def _read_zipped(archive: zipfile.ZipFile, mapped: Mapped, info: zipfile.ZipInfo) -> bytes:
@@ -167,7 +167,7 @@ def _list_tar(path: Path, limits: ArchiveLimits) -> list[Member]:
                 raise DataError(f"{path} holds {info.name!r}, a link or device; nothing was read, pack plain files only")
             infos.append(info)
     unpacked = _unpacked_tar(path, limits)
-    return [Member(_plain(info.name), info.size, partial(_read_slice, unpacked, info)) for info in infos if info.isreg()]
+    return [Member(utf8_name(info.name), info.size, partial(_read_slice, unpacked, info)) for info in infos if info.isreg()]
 
 
 def _within_limits(archive: tarfile.TarFile, path: Path, limits: ArchiveLimits) -> Iterator[tarfile.TarInfo]:

@@ -36,7 +36,7 @@ from genga.errors import DataError
 from genga.params import DrawFigures, load_params
 from genga.pictures import Limits, decode
 from genga.progress import progress
-from genga.skeleton import J, reference_length, to_vector
+from genga.skeleton import OWN, J, reference_length, to_vector
 from genga.splits import split_of
 from genga.store import StoreWriter, picture_id
 from stages.own_figures import Own, labeled_poses, on_paper, read_own, read_placed, write_rejected
@@ -51,7 +51,6 @@ Figure = tuple[About, list[Array]]  # what the manifest says, and its pictures
 Draw = Callable[[DrawFigures, Asked], Figure]
 BY_GENGA = "drawn by Genga"
 TERMS = {"source": BY_GENGA, "licence": "CC0-1.0"}
-OWN = "own"  # kind and style of the user's own drawings
 STICK, MANNEQUIN, POSE = range(3)
 
 

@@ -17,7 +17,7 @@ from genga.door import run
 from genga.errors import DataError
 from genga.params import TrainSketcher, load_params
 from genga.registry import Registry
-from genga.skeleton import from_vector
+from genga.skeleton import OWN, from_vector
 from genga.store import Store
 from models.batches import Sampler
 from models.export import card_of, save_model
@@ -28,7 +28,6 @@ from models.recipes.sketcher import SketcherRecipe
 from models.recipes.stick_gan import StickGanRecipe
 
 SHOWN = 16
-OWN = "own"  # kind of the user's own drawings
 BENT = "Its sketches are drawings that it learned from, bent to the pose that is asked for: the terms of these drawings are theirs too."
 
 

@@ -52,6 +52,8 @@ def test_corrections_are_taken_whatever_label_studio_does(tmp_path: Path, monkey
         pull(tmp_path, home)
     (tmp_path / "review.jsonl").write_text(line(labels={"hair_color": "red"}))
     assert pull(tmp_path, home).revision == 1  # none is known
+    monkeypatch.setenv("LABEL_STUDIO_URL", "")
+    assert not pull(tmp_path, home).is_new
     monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", "x")
     (tmp_path / "review.jsonl").write_text(line(labels={"hair_color": "blue"}))

@@ -1,9 +1,8 @@
-"""One small batch of faces, and steps of a recipe on it."""
+"""One small batch of pictures, and steps of a recipe on it."""
 
 import torch
 
-from models.loop import seed_step
-from models.recipes.gan import GanRecipe
+from models.loop import Resumable, seed_step
 
 
 def flat_faces() -> torch.Tensor:
@@ -12,9 +11,15 @@ def flat_faces() -> torch.Tensor:
     return torch.randint(0, 256, (8, 1, 1, 3), dtype=torch.uint8).expand(8, 16, 16, 3).contiguous()
 
 
-def train(recipe: GanRecipe, faces: torch.Tensor, steps: int, start: int = 0) -> list[dict[str, float]]:
+def train(recipe: Resumable, pictures: torch.Tensor, steps: int, start: int = 0) -> list[dict[str, float]]:
+    """Steps from the `start`-th on, each of all the pictures."""
+    return train_between(recipe, pictures, start * len(pictures), (start + steps) * len(pictures))
+
+
+def train_between(recipe: Resumable, pictures: torch.Tensor, start: int, stop: int) -> list[dict[str, float]]:
+    """From `start` to `stop` pictures seen."""
     heard = []
-    for step in range(start, start + steps):
-        seed_step(0, step * 8)
-        heard.append(recipe.step(faces, step * 8))
+    for cur_nimg in range(start, stop, len(pictures)):
+        seed_step(0, cur_nimg)
+        heard.append(recipe.step(pictures, cur_nimg))
     return heard

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from one_batch import train_between as train
 from pydantic import ValidationError
 from small_models import SRGAN
 from torch import nn
@@ -13,7 +14,6 @@ from torch import nn
 from genga.params import SRGANParams, TrainUpscaler
 from models.batches import to_signed, to_uint8
 from models.kinds import kind_of, try_once
-from models.loop import seed_step
 from models.networks import build
 from models.networks.srgan import Discriminator, Generator
 from models.recipes.srgan import SRGANRecipe
@@ -50,14 +50,6 @@ def awake() -> Generator:
 
 def params_for(**changed: Any) -> TrainUpscaler:
     return TrainUpscaler.model_validate(PARAMS | changed)
-
-
-def train(recipe: SRGANRecipe, pictures: torch.Tensor, start: int, stop: int) -> list[dict[str, float]]:
-    heard = []
-    for cur_nimg in range(start, stop, 4):
-        seed_step(0, cur_nimg)
-        heard.append(recipe.step(pictures, cur_nimg))
-    return heard
 
 
 # --- the networks

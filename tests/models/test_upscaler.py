@@ -4,10 +4,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from one_batch import train_between as train
 
 from genga.params import TrainUpscaler
 from models.batches import to_signed
-from models.loop import seed_step
 from models.recipes.upscaler import UpscalerRecipe, shrink
 
 PARAMS: dict[str, Any] = {
@@ -42,14 +42,6 @@ def test_making_small_is_the_mean_of_each_block_in_steps_of_a_picture_file(discs
 
 def params_for(**contest: float) -> TrainUpscaler:
     return TrainUpscaler.model_validate(PARAMS | {"adversarial": CONTEST | contest})
-
-
-def train(recipe: UpscalerRecipe, discs: torch.Tensor, start: int, stop: int) -> list[dict[str, float]]:
-    heard = []
-    for cur_nimg in range(start, stop, 4):
-        seed_step(0, cur_nimg)
-        heard.append(recipe.step(discs, cur_nimg))
-    return heard
 
 
 def test_training_beats_bicubic_on_a_fixed_batch(discs: torch.Tensor) -> None:

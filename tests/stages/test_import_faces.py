@@ -26,7 +26,7 @@ from genga.errors import DataError, PictureError
 from genga.params import ArchiveSource, FolderSource, ImportFaces, SampleSource
 from genga.pictures import Limits, decode, encode_png
 from genga.store import Store, StoreWriter, picture_id
-from stages.archives import ArchiveLimits, list_archive
+from stages.archives import ArchiveLimits, list_archive, list_folder
 from stages.import_faces import import_faces
 
 LIMITS = Limits(10**7, 10**7, 1)
@@ -371,6 +371,19 @@ def test_a_file_that_cannot_be_read_is_a_row(tmp_path: Path) -> None:
     (source / "elsewhere").symlink_to(tmp_path)
     store = imported(tmp_path, source, max_rejected=0.8)
     assert rejected(store) == {"broken.jpg": "unreadable", "pipe.jpg": "not a file", "elsewhere": "not a file"}
+
+
+def test_a_folder_that_may_not_be_entered_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, scandir = folder_of(tmp_path / "f", {"a.jpg": jpeg(1), "closed/b.jpg": jpeg(2)}), os.scandir
+
+    def guarded(path: Any) -> Any:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    with pytest.raises(DataError, match=r"closed cannot be read \(Permission denied\); allow it or take it out"):
+        list_folder(source)
 
 
 # --- labels
