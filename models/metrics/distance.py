@@ -101,9 +101,11 @@ def near_identical(real: Features, made: Features) -> float:
     """Share of made pictures that lie closer to another made one than 99 of 100 real ones to another real one.
 
     About 0.01 in a set as varied as the real one; near 1 where a generator has collapsed. Real pictures that are there twice count once: they do
-    not say how alike two can be.
+    not say how alike two can be. 0 where there is only one.
     """
     _, first = np.unique(real.round(3), axis=0, return_index=True)
+    if len(first) < 2:
+        return 0.0
     closest_real, closest_made = (_closest(features) for features in (real[first], made))
     return float((closest_made < np.quantile(closest_real, 0.01)).mean())
 

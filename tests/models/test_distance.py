@@ -64,6 +64,7 @@ def test_a_collapsed_set_shows_in_recall_and_in_near_identical_samples(normal: n
     assert near_identical(normal, healthy) < 0.05
     assert near_identical(normal, collapsed) == 1
     assert near_identical(np.concatenate([normal, normal[:50]]), collapsed) == 1  # pictures that are there twice
+    assert near_identical(np.ones((5, 8)), collapsed) == 0
     assert min(precision_recall(normal, healthy)) > 0.75
     precision, recall = precision_recall(normal, collapsed)
     assert precision == 1 and recall < 0.1
