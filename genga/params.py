@@ -177,6 +177,7 @@ class Sticks(Section):
     size: int = Field(ge=32)
     head_ratio: Annotated[tuple[HeadRatio, HeadRatio], AfterValidator(ordered)]
     fill: Fill
+    palette: str | None = Field(description="of PALETTES in drawing/stick.py: a colour for each limb; null: gray")
 
 
 Degrees = Annotated[float, Field(ge=-180, le=180)]

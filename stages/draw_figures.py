@@ -3,7 +3,7 @@
 reads   poses/                     pose files and motion (drawing/pose_files.py, drawing/bvh.py); may hold none
         own-figures/               drawings with Label Studio exports of their joints (stages/own_figures.py); may hold none
         data/labels/poses.parquet  joints that people placed on these drawings in Label Studio
-writes  data/figures/sticks/       store: gray, as people draw them; then the user's own
+writes  data/figures/sticks/       store: gray, or each limb in its colour, as people draw them; then the user's own
         data/figures/mannequins/   store: thresholded and blurred projections of a posed 3D body, and line art of the same; then the user's own
         data/figures/rejected.csv  which of the user's own drawings are not in, and why
 Figure n is drawn from (seed, n) and the pose files alone, so neither the number of processes nor the number of figures changes it.
@@ -29,7 +29,7 @@ from drawing.mannequin import sample_body as sample_figure
 from drawing.mannequin import sample_camera as sample_view
 from drawing.pool import Asked, FilePose, FoundBodies, PosePool, found_bodies, pose_id, read_poses, vary_flat
 from drawing.poses import Camera, look, place, sample_body, sample_camera
-from drawing.stick import STYLES, draw_stick, sample_style, slide
+from drawing.stick import PALETTES, STYLES, draw_stick, draw_stick_rgb, sample_style, slide
 from drawing.stick import visible as drawn
 from genga.door import run
 from genga.errors import DataError
@@ -56,6 +56,7 @@ STICK, MANNEQUIN, POSE = range(3)
 
 def draw_figures(params: DrawFigures, poses_path: Path, own_path: Path, out_dir: Path, labels_path: Path | None = None) -> None:
     check_styles(params.held_out_styles)
+    check_palette(params.sticks.palette)
     partial_dir = out_dir.with_name(out_dir.name + ".partial")
     shutil.rmtree(partial_dir, ignore_errors=True)
     own = read_own(params.own, own_path, read_placed(labels_path) if labels_path else {})
@@ -64,7 +65,7 @@ def draw_figures(params: DrawFigures, poses_path: Path, own_path: Path, out_dir:
 
     picked = picks(params, pool, STICK, params.sticks.count)
     asked = [pool.ask(idx, pick) for idx, pick in enumerate(picked)]
-    write(params, partial_dir / "sticks", stick, asked, own.sticks, [params.sticks.size])
+    write(params, partial_dir / "sticks", stick, asked, own.sticks, [params.sticks.size], coloured=params.sticks.palette is not None)
 
     picked = picks(params, pool, MANNEQUIN, params.mannequins.count)
     bodies = lifted(params, pool, {pick[0] for pick in picked if pick})
@@ -76,10 +77,12 @@ def draw_figures(params: DrawFigures, poses_path: Path, own_path: Path, out_dir:
     partial_dir.rename(out_dir)
 
 
-def write(params: DrawFigures, store_dir: Path, draw: Draw, asked: Sequence[Asked], own: Sequence[Own], sizes: Sequence[int]) -> None:
-    own_chunks = ([own_figure(params, one, sizes) for one in own[start : start + CHUNK]] for start in range(0, len(own), CHUNK))
+def write(
+    params: DrawFigures, store_dir: Path, draw: Draw, asked: Sequence[Asked], own: Sequence[Own], sizes: Sequence[int], *, coloured: bool = False
+) -> None:
+    own_chunks = ([own_figure(params, one, sizes, coloured) for one in own[start : start + CHUNK]] for start in range(0, len(own), CHUNK))
     with (
-        StoreWriter(store_dir, {str(size): (size, size) for size in sizes}) as writer,
+        StoreWriter(store_dir, {str(size): (size, size, 3) if coloured else (size, size) for size in sizes}) as writer,
         progress(what=f"draw {store_dir.name}", total=len(asked) + len(own), unit="figures") as bar,
     ):
         for chunk in chain(in_order(partial(draw, params), asked), own_chunks):
@@ -124,6 +127,11 @@ def check_styles(held_out: Sequence[str]) -> None:
             raise DataError(f"every one of {', '.join(names)} is held out, expected some to train on; shorten draw_figures.held_out_styles")
 
 
+def check_palette(name: str | None) -> None:
+    if name is not None and name not in PALETTES:
+        raise DataError(f"palette {name!r} is none, expected null or one of {', '.join(PALETTES)}; correct draw_figures.sticks.palette")
+
+
 def styles_for(split: str, names: Sequence[str], held_out: Sequence[str]) -> list[str]:
     """Those of `names` in which figures of a split may be drawn."""
     held = [name for name in names if any(fnmatchcase(name, pattern) for pattern in held_out)]
@@ -160,7 +168,8 @@ def stick(params: DrawFigures, asked: Asked) -> Figure:
     low, high = (edge(np.vstack([seen, seen[J["head"]] + reach]), axis=0) for edge, reach in ((np.min, -head), (np.max, head)))
     placement = place(low, high, params.sticks.fill, rng)
     pose = slide(seen * placement.zoom + placement.shift, style, rng)
-    picture = draw_stick(pose, params.sticks.size, style, rng)
+    palette = params.sticks.palette
+    picture = draw_stick_rgb(pose, params.sticks.size, style, PALETTES[palette], rng) if palette else draw_stick(pose, params.sticks.size, style, rng)
     return {**about, "pose": to_vector(pose).tolist(), "style": style.name, "visible": drawn(pose, style)}, [picture]
 
 
@@ -195,14 +204,15 @@ def mannequin(params: DrawFigures, asked: Asked) -> Figure:
     return about, [projection(figure, buffers, settings.threshold, settings.blur_sigma), line_art(figure, settings.line_art, buffers)]
 
 
-def own_figure(params: DrawFigures, drawing: Own, sizes: Sequence[int]) -> Figure:
+def own_figure(params: DrawFigures, drawing: Own, sizes: Sequence[int], coloured: bool) -> Figure:
     own = params.own
     picture = decode(drawing.path.read_bytes(), Limits(own.max_picture_bytes, own.max_picture_pixels, own.min_side))
     papers = [on_paper(picture, drawing.placed.pose, size) for size in sizes]
     pose = papers[0][1]
     id_ = pose_id(pose)
     about = {"pose_id": id_, "split": split_of(id_, params.val, params.test), "kind": OWN, "source": own.source, "licence": own.licence}
-    return {**about, "pose": to_vector(pose).tolist(), "style": OWN, "visible": drawing.placed.visible}, [paper for paper, _ in papers]
+    pictures = [np.dstack([paper] * 3) if coloured else paper for paper, _ in papers]
+    return {**about, "pose": to_vector(pose).tolist(), "style": OWN, "visible": drawing.placed.visible}, pictures
 
 
 def main() -> None:

@@ -90,13 +90,14 @@ def notes_of(kind: Kind, rows: dict[str, NDArray[np.int64]]) -> list[str]:
 
 
 def drawings_of(figures: Store, rows: NDArray[np.int64], side: int) -> Drawings:
-    """Every way in which these figures are drawn, one after the other, shrunk by area."""
+    """Every way in which these figures are drawn, one after the other, shrunk by area, gray."""
     if len(rows) == 0:
         raise DataError(f"no figures to learn from in {figures.dir}; raise draw_figures.{figures.dir.name}.count in params.yaml")
     pictures = np.empty((len(figures.sizes) * len(rows), side, side), np.uint8)
     for images, drawn in zip(map(figures.images, figures.sizes), np.split(pictures, len(figures.sizes)), strict=True):
         for at, row in enumerate(rows):
-            drawn[at] = images[row] if images.shape[1] == side else cv2.resize(images[row], (side, side), interpolation=cv2.INTER_AREA)
+            gray = images[row] if images.ndim == 3 else cv2.cvtColor(images[row], cv2.COLOR_RGB2GRAY)
+            drawn[at] = gray if len(gray) == side else cv2.resize(gray, (side, side), interpolation=cv2.INTER_AREA)
     poses = from_vector(figures.column("pose"))[rows].astype(np.float32)
     return Drawings(pictures, np.concatenate([poses] * len(figures.sizes)))
 

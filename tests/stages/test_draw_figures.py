@@ -22,6 +22,7 @@ from genga.store import Store, picture_id
 from stages.draw_figures import draw_figures, mannequin, stick, styles_for
 from stages.own_figures import WAITS
 from stages.threads import num_cores
+from stages.train_pose import drawings_of
 
 REPO = Path(__file__).parents[2]
 HELD_OUT = ["brush", "mouse", "spiky-*"]
@@ -111,6 +112,23 @@ def test_without_held_out_styles_every_split_may_have_all() -> None:
 def test_held_out_styles_that_cannot_be_stop(empty: Path, tmp_path: Path, names: list[str], said: str) -> None:
     with pytest.raises(DataError, match=said):
         draw_figures(params_with(held_out_styles=names), empty, empty, tmp_path / "figures")
+
+
+def test_limbs_have_their_colours_on_request(figures: Path, empty: Path, tmp_path: Path, in_one_process: None) -> None:
+    own = write_drawings(tmp_path / "own")
+    draw_figures(params_with(sticks={"palette": "limbs"}, mannequins={"count": 1}), empty, own, tmp_path / "figures")
+    gray, coloured = Store(figures / "sticks"), Store(tmp_path / "figures" / "sticks")
+    assert coloured.images(64).shape == (73, 64, 64, 3)
+    assert np.array_equal(coloured.column("pose")[:70], gray.column("pose"))
+    hues = [np.ptp(picture.astype(int), axis=2).max() for picture in coloured.images(64)]
+    assert min(hues[:70]) > 60 and hues[70:] == [0, 0, 0]  # people's own drawings are gray
+    read = drawings_of(coloured, np.arange(70), 64).pictures.astype(int)
+    assert np.abs(read - gray.images(64)).mean() < 12  # the same lines
+
+
+def test_a_palette_that_is_none_stops(empty: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="palette 'lims' is none, expected null or one of sides, limbs, blue pen"):
+        draw_figures(params_with(sticks={"palette": "lims"}), empty, empty, tmp_path / "figures")
 
 
 def test_ink_lies_at_the_visible_joints_of_the_manifest(figures: Path) -> None:
