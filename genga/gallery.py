@@ -33,6 +33,7 @@ FLAT = 1e-9  # of the picture's side: a radius below it is none
 UNIT = 2.0**-24  # float32 rounds by at most this share
 SAMPLE = 16  # one figure of so many says how near the nearest ones are at least
 CHUNK = 2**17
+UNEVEN = 0.3  # with weights that lie so far apart the first test lets too many figures pass
 
 _EYE = np.eye(len(JOINTS))
 _MIDDLE = _EYE[[joint for joint, other in enumerate(MIRRORED) if joint == other]]
@@ -81,7 +82,7 @@ class Gallery:
         if 0 < count < len(self) // SAMPLE:
             look = Look(asked[0], weights[0], mirroring=len(asked) == 2)
             if (t2 := self._scan.bound(look, count)) > 0:
-                return self._scan.within(look, t2)
+                return self._scan.within(look, t2, count)
         return np.arange(len(self))
 
 
@@ -116,7 +117,7 @@ class Look:
             apart = np.abs(weights - np.sort(weights)[len(JOINTS) // 2])
             nu = weights - apart.sum() * apart
             self.weights = _basis(weights, weights)
-            self.nu = [_basis(each, each) for each in (nu, nu[list(MIRRORED)])[: len(self.sides)]]
+            self.nu = [_basis(each, each) for each in (nu, nu[list(MIRRORED)])[: len(self.sides)] if apart.sum() < UNEVEN]
 
 
 class Scan:
@@ -128,7 +129,8 @@ class Scan:
 
     so where cos is t > 0 or more, n >= 0 and n^2 >= t^2 r^2. As sum_j g_j = 0, c = sum_j (w_j - m) g_j for any m, the median of w here, and
     with D = sum_j |w_j - m| Cauchy and Schwarz give r^2 >= sum_j nu_j |g_j|^2, nu_j = w_j - D |w_j - m|: a first test without c.
-    What passes it, few figures where most joints are as sure, is tested with r^2 itself. t comes from the `count` best of a sample.
+    What passes it, few figures where most joints are as sure, is tested with r^2 itself; where D is UNEVEN or more, all are at once. t comes
+    from the `count` best of a sample, then from those of what passed.
 
     These inner products have factors whose norms are at most 1 and o = sqrt(max w) (n, c, sum_j w_j |g_j|^2) or 2 o (nu). One of k products
     of rounded numbers, summed in any order, is wrong by at most (k + 2) u of its absolute sum (Higham 2002, section 3.1), u = 2^-24. So
@@ -149,12 +151,10 @@ class Scan:
     def bound(self, look: Look, count: int) -> float:
         """A t^2 that the cos^2 of `count` figures of the sample reaches at least."""
         columns = slice(0, len(self._order) // SAMPLE)
-        sides = zip(self._n(look, columns), self._r2(look, columns), strict=True)
-        least = [(n * np.abs(n) - look.slack) / (np.maximum(r2, 0) + look.slack) for n, r2 in sides]
-        return float(np.partition(reduce(np.maximum, least), -count)[-count])
+        return _reached(self._n(look, columns), self._r2(look, columns), look, count)
 
-    def within(self, look: Look, t2: float) -> Array:
-        """All rows whose cos is t > 0 or more, in order, and a few more."""
+    def within(self, look: Look, t2: float, count: int) -> Array:
+        """All rows whose cos is t > 0 or more and among the `count` best, in order, and a few more."""
         found = []
         for start in range(0, len(self._order), CHUNK):
             columns = slice(start, start + CHUNK)
@@ -162,9 +162,13 @@ class Scan:
             if look.equal:
                 passed = np.flatnonzero(reduce(np.maximum, sides) >= max(t2 * EVEN[0] - look.slack, 0) ** 0.5)
             else:
-                first = [n * np.abs(n) - nu for n, nu in zip(sides, self._nu(look, columns, t2), strict=True)]
+                least = [t2 * r2 for r2 in (self._nu if look.nu else self._r2)(look, columns)]
+                first = [n * np.abs(n) - low for n, low in zip(sides, least, strict=True)]
                 passed = np.flatnonzero(reduce(np.maximum, first) >= -look.slack)
-                second = [n[passed] ** 2 - t2 * r2 for n, r2 in zip(sides, self._r2(look, start + passed), strict=True)]
+                sides, r2s = [n[passed] for n in sides], self._r2(look, start + passed)
+                if len(passed) >= count:
+                    t2 = max(t2, _reached(sides, r2s, look, count))
+                second = [n * np.abs(n) - t2 * r2 for n, r2 in zip(sides, r2s, strict=True)]
                 passed = passed[reduce(np.maximum, second) >= -look.slack]
             found.append(start + passed)
         return np.sort(self._order[np.concatenate(found)])
@@ -175,23 +179,27 @@ class Scan:
         even, odd = look.even @ self._even[:, columns], look.odd @ self._odd[:, columns]
         return [side(even, odd) for side in look.sides]
 
-    def _nu(self, look: Look, columns: slice, t2: float) -> list[Array]:
-        """t^2 sum_j nu_j |g_j|^2."""
-        return [np.float32(t2) * nu @ self._sizes[:, columns] for nu in look.nu]
+    def _nu(self, look: Look, columns: slice) -> list[Array]:
+        """sum_j nu_j |g_j|^2, at most r^2."""
+        return [nu @ self._sizes[:, columns] for nu in look.nu]
 
     def _r2(self, look: Look, columns: Array | slice) -> list[Array]:
         if look.equal:
             return [np.full(1, EVEN[0], dtype=np.float32)] * len(look.sides)
-        (even_sums, even_differences), (odd_sums, odd_differences), (size_sums, size_differences) = (
-            np.split(rows[:, columns], [len(SUMS)]) for rows in (self._even, self._odd, self._sizes)
-        )
-        sums, differences = np.split(look.weights, [len(SUMS)])
+        even, odd, size, both = self._even[:, columns], self._odd[:, columns], self._sizes[:, columns], len(SUMS)
+        sums, differences = look.weights[:both], look.weights[both:]
         x, y, sizes = (
-            (differences @ even_differences, sums @ odd_sums),
-            (sums @ even_sums, differences @ odd_differences),
-            (sums @ size_sums, differences @ size_differences),
+            (differences @ even[both:], sums @ odd[:both]),
+            (sums @ even[:both], differences @ odd[both:]),
+            (sums @ size[:both], differences @ size[both:]),
         )
         return [side(*sizes) - side(*x) ** 2 - side(*y) ** 2 for side in look.sides]
+
+
+def _reached(sides: list[Array], r2s: list[Array], look: Look, count: int) -> float:
+    """A t^2 that the cos^2 of `count` of these figures reaches at least."""
+    least = [(n * np.abs(n) - look.slack) / (np.maximum(r2, 0) + look.slack) for n, r2 in zip(sides, r2s, strict=True)]
+    return float(np.partition(reduce(np.maximum, least), -count)[-count])
 
 
 def _basis(of_sums: Array, of_differences: Array) -> Array:
