@@ -126,7 +126,7 @@ def _contrast(picture: Picture) -> tuple[Ink, Sheet]:
     """The share of the paper's brightness that each pixel lacks; its noise, and what lies around the sheet, are 0."""
     gray = picture if picture.ndim == 2 else np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
     sheet = _sheet(gray)
-    if sheet is None and _is_light_on_dark(gray):
+    if sheet is None and is_light_on_dark(gray):
         picture = np.asarray(cv2.bitwise_not(picture), np.uint8)
     # coloured pens are dark in one channel at least
     shade = picture if picture.ndim == 2 else picture.min(axis=2)
@@ -154,7 +154,7 @@ def _plain(soft: Picture) -> int | None:
     return round(middle) if high - low <= PLAIN and np.count_nonzero(near) > 0.4 * soft.size else None
 
 
-def _is_light_on_dark(gray: Picture) -> bool:
+def is_light_on_dark(gray: Picture) -> bool:
     """Against what most of the neighbourhood is made of."""
     soft = _soft(_fit(gray, COARSE_SIDE))
     plain = _plain(soft)

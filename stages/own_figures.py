@@ -25,6 +25,7 @@ from genga.pictures import Limits, decode
 from genga.skeleton import JOINTS
 from genga.store import picture_id
 from labeling.keypoints import read_poses, settle_pose
+from models.ink import is_light_on_dark
 from stages.threads import in_order
 
 Array = NDArray[Any]
@@ -187,8 +188,11 @@ def write_rejected(path: Path, rejected: Sequence[Rejected]) -> None:
 
 
 def on_paper(picture: Array, pose: Array, size: int) -> tuple[Array, Array]:
-    """RGB (H, W, 3) -> gray (size, size), whole and with its aspect, in the middle of white paper; and where its joints are then."""
+    """RGB (H, W, 3) -> gray (size, size), whole and with its aspect, in the middle of white paper; and where its joints are then. Light lines on
+    dark paper become dark ones on white."""
     gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    if is_light_on_dark(gray):
+        gray = cv2.bitwise_not(gray)
     scale = size / max(gray.shape)
     height, width = (max(1, round(side * scale)) for side in gray.shape)
     smaller = cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)

@@ -264,6 +264,14 @@ def test_a_wide_drawing_lies_in_the_middle_of_square_paper() -> None:
     np.testing.assert_allclose(pose, [[0, 0.25], [1, 0.75], [0.5, 0.5]])
 
 
+def test_chalk_on_a_board_becomes_ink_on_paper() -> None:
+    picture, pose = sketch(200, 300, 5)
+    paper, joints = on_paper(picture, pose, 128)
+    board, same = on_paper(255 - picture, pose, 128)
+    assert np.array_equal(board, paper) and np.array_equal(same, joints)
+    assert paper[0, 0] == board[64, 2] == 255
+
+
 def test_poses_of_an_export_keep_the_aspect_of_their_pictures(own: Path) -> None:
     change(own, "2/annotations/0/result/4/value/x", 101)
     found = labeled_poses(own / "project-1.json")
