@@ -14,7 +14,8 @@ class Optimizer(Protocol):
 
 
 def set_lr(optimizer: Optimizer, lr: float, cur_nimg: int, training: Training) -> None:
-    done = (cur_nimg + training.batch_size) / (training.total_kimg * 1000)
+    """That of the middle of the step, so that none is 0."""
+    done = (cur_nimg + training.batch_size / 2) / (training.total_kimg * 1000)
     factor = done / WARM_UP if done < WARM_UP else (1 + math.cos(math.pi * min(1.0, (done - WARM_UP) / (1 - WARM_UP)))) / 2
     for group in optimizer.param_groups:
         group["lr"] = lr * factor
