@@ -5,7 +5,8 @@ Every step: the length of both networks' gradients. Every `every_kimg`: samples 
 the samples' standard deviation where that of real pictures is 1. All of it goes where the losses go, into stats.jsonl and MLflow, and draws no random
 numbers: the training is the same without.
 
-The alarm: `patience` looks in a row at which too many samples are nearly another one, or coverage has fallen too far below the best so far.
+The alarm: `patience` looks in a row at which too many samples are nearly another one and their spread no longer grows (a generator that is still
+leaving the one face it began with is young), or coverage has fallen too far below the best so far.
 It is written down, and where params say so the training stops there; run again with `action: flag`, it goes on from its last checkpoint.
 """
 
@@ -41,7 +42,7 @@ class Watched:
         self._recipe, self._params, self._what = recipe, params, what
         self._sampling = Sampling(params.samples, 0, BATCH)
         self._real = Reference.of(colours(pictures, CELLS))
-        self._best_coverage, self._bad_looks = 0.0, 0
+        self._best_coverage, self._best_spread, self._bad_looks = 0.0, 0.0, 0
         self.alarm = ""
 
     def fit(self, batch_at: Callable[[int], Any], run_dir: Path, *, what: str, fingerprint: str, tracker: Tracker | None) -> None:
@@ -74,11 +75,11 @@ class Watched:
 
     def _judge(self, seen: Scalars, kimg: float) -> None:
         params, why = self._params, ""
-        if seen["near_identical"] > params.near_identical:
+        if seen["near_identical"] > params.near_identical and seen["spread"] <= self._best_spread:
             why = f"{seen['near_identical']:.0%} of the samples are nearly another one"
         elif seen["coverage"] < params.coverage_kept * self._best_coverage:
             why = f"coverage fell from {self._best_coverage:.2f} to {seen['coverage']:.2f}"
-        self._best_coverage = max(self._best_coverage, seen["coverage"])
+        self._best_coverage, self._best_spread = max(self._best_coverage, seen["coverage"]), max(self._best_spread, seen["spread"])
         self._bad_looks = self._bad_looks + 1 if why and kimg >= params.from_kimg + self._recipe.warm_up_kimg else 0
         if self._bad_looks >= params.patience and not self.alarm:
             self.alarm = f"at {kimg:g} kimg: {why}"
@@ -92,11 +93,11 @@ class Watched:
         return self._recipe.sample()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"recipe": self._recipe.state_dict(), "watch": [self._best_coverage, self._bad_looks, self.alarm]}
+        return {"recipe": self._recipe.state_dict(), "watch": [self._best_coverage, self._best_spread, self._bad_looks, self.alarm]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._recipe.load_state_dict(state["recipe"])
-        self._best_coverage, self._bad_looks, self.alarm = state["watch"]
+        self._best_coverage, self._best_spread, self._bad_looks, self.alarm = state["watch"]
 
 
 def diversity(real: Features, made: Features) -> Scalars:
