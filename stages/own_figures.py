@@ -190,9 +190,9 @@ def write_rejected(path: Path, rejected: Sequence[Rejected]) -> None:
 def on_paper(picture: Array, pose: Array, size: int) -> tuple[Array, Array]:
     """RGB (H, W, 3) -> gray (size, size), whole and with its aspect, in the middle of white paper; and where its joints are then. Light lines on
     dark paper become dark ones on white."""
-    gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    gray = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
     if is_light_on_dark(gray):
-        gray = cv2.bitwise_not(gray)
+        gray = 255 - gray
     scale = size / max(gray.shape)
     height, width = (max(1, round(side * scale)) for side in gray.shape)
     smaller = cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)

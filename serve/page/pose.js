@@ -171,6 +171,7 @@ export class PoseTool {
     if (!this.#timeline[way]()) return;
     this.#showState();
     this.#askSketches();
+    if (this.#timeline.now.unread) this.#readStrokes();
   }
 
   #startAgain() {
