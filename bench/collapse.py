@@ -36,13 +36,16 @@ FREE: dict[str, Any] = {"r1_gamma": 0.0, "r2_gamma": 0.0, "label_noise": 0.0, "a
 DRIVEN = {
     "dcgan32": FREE | {"d_lr": 0.01},
     "stylegan2": FREE | {"d_lr": 0.03},
+    "began64": FREE | {"d_lr": 0.004},
+    "fastgan64": FREE | {"d_lr": 0.02},
 }
-KIMG = {"dcgan32": 48.0, "stylegan2": 24.0}
+KIMG = {"dcgan32": 48.0, "stylegan2": 24.0, "began64": 32.0, "fastgan64": 24.0}
+PROFILES = {"began64": ["began"], "fastgan64": ["fastgan"]}  # of families that the default does not train
 LOOKS = 24
 
 
 def at_side(family: str, kimg: float, changes: dict[str, Any]) -> TrainFace:
-    params: dict[str, Any] = with_profiles()["train_face"][family]
+    params: dict[str, Any] = with_profiles(*PROFILES.get(family, []))["train_face"][family]
     params["model"]["resolution"] = SIDE
     params["growth"] = []
     params["training"] |= {"total_kimg": kimg, "log_kimg": kimg / LOOKS, "sample_kimg": kimg, "checkpoint_kimg": kimg}

@@ -5,8 +5,8 @@ Every step: the length of both networks' gradients. Every `every_kimg`: samples 
 the samples' standard deviation where that of real pictures is 1. All of it goes where the losses go, into stats.jsonl and MLflow, and draws no random
 numbers: the training is the same without.
 
-The alarm: `patience` looks in a row at which too many samples are nearly another one and their spread no longer grows (a generator that is still
-leaving the one face it began with is young), or coverage has fallen too far below the best so far.
+The alarm: `patience` looks in a row at which too many samples are nearly another one, their spread is small and no longer grows (a generator that
+is still leaving the one face it began with is young), or coverage has fallen too far below the best so far.
 It is written down, and where params say so the training stops there; run again with `action: flag`, it goes on from its last checkpoint.
 """
 
@@ -32,6 +32,7 @@ from models.recipes.gan import Batch, GanRecipe
 
 BATCH = 64
 CELLS = 8
+GROWS = 0.01  # what spread gains from look to look while a generator is young
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class Watched:
 
     def _judge(self, seen: Scalars, kimg: float) -> None:
         params, why = self._params, ""
-        if seen["near_identical"] > params.near_identical and seen["spread"] <= self._best_spread:
+        if seen["near_identical"] > params.near_identical and seen["spread"] <= min(params.spread, self._best_spread + GROWS):
             why = f"{seen['near_identical']:.0%} of the samples are nearly another one"
         elif seen["coverage"] < params.coverage_kept * self._best_coverage:
             why = f"coverage fell from {self._best_coverage:.2f} to {seen['coverage']:.2f}"

@@ -54,7 +54,16 @@ FAMILIES: dict[str, dict[str, Any]] = {
     },
     "fastgan": {"model": FASTGAN, "g_lr": 0.0001, "d_lr": 0.0005},  # faster, it enlarges rounding; in float64 it is the same to 13 digits
 }
-WATCH = {"action": "flag", "every_kimg": 0.04, "samples": 16, "from_kimg": 9.0, "near_identical": 1.0, "coverage_kept": 0.0, "patience": 1}
+WATCH = {
+    "action": "flag",
+    "every_kimg": 0.04,
+    "samples": 16,
+    "from_kimg": 9.0,
+    "near_identical": 1.0,
+    "spread": 0.5,
+    "coverage_kept": 0.0,
+    "patience": 1,
+}
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,7 @@ PARAMS: dict[str, Any] = {
     "ema_kimg": 0.1,
 }
 WATCH = WatchCollapse.model_validate(
-    {"action": "flag", "every_kimg": 0.1, "samples": 32, "from_kimg": 0.0, "near_identical": 1.0, "coverage_kept": 0.0, "patience": 2}
+    {"action": "flag", "every_kimg": 0.1, "samples": 32, "from_kimg": 0.0, "near_identical": 1.0, "spread": 0.5, "coverage_kept": 0.0, "patience": 2}
 )
 COMMAND = """
 import logging, sys

@@ -105,7 +105,7 @@ def test_the_appended_layers_learn_the_tag_and_the_base_stays(tmp_path: Path, fa
     base = build(BASE)
     save_model(tmp_path / "base", base, {"family": "dcgan32", "model": BASE})
     tagged_dir = tagged(tmp_path, faces.column("id"), third(0.0, 1.0))
-    watch = WatchCollapse(action="flag", every_kimg=0.2, samples=16, from_kimg=0.0, near_identical=1.0, coverage_kept=0.0, patience=1)
+    watch = WatchCollapse(action="flag", every_kimg=0.2, samples=16, from_kimg=0.0, near_identical=1.0, spread=0.5, coverage_kept=0.0, patience=1)
     transfer_tag(params(), watch, tmp_path / "base", faces.dir, tagged_dir, tmp_path / "runs", tmp_path / "weights")
     G, card = load_model(tmp_path / "weights")
     z = torch.randn(16, 6)

@@ -1,0 +1,101 @@
+"""Promise: after as many minutes of training on the same pictures each family draws closer to real faces as Genga ships it than in the settings of
+the system, or paper, that it comes from.
+
+    python -m bench.originals [--minutes 5] [--only FAMILY ...] [--sheet sheet.png] [--keep FOLDER]       default: all of SETTINGS, 45 minutes
+
+Pictures are those of ../shared/data/faces64.zip, of faces96.zip where a family draws larger ones, at the family's side; HELD_OUT of them are kept for
+the comparison. Extractors, samples and the planning of a training's length are those of bench/face_quality.py; --keep as there. Distances are those
+of pictures brought to 64 px, held-out ones by way of the family's side too.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from bench.face_quality import HELD_OUT, SHOWN, Judge, Made, Ours, Pictures, learn_tags, learn_turns, print_scores, read_pictures, samples, train
+from bench.peers import SIDE
+from bench.real_faces import REAL
+from bench.real_poses import with_profiles
+from genga.door import run
+from genga.params import TrainFace
+from genga.pictures import encode_png
+from models.export import grid
+
+# family: profiles of Genga's settings, and of the original's
+SETTINGS = {
+    "dcgan32": ([], ["image-development"]),
+    "dcgan96": (["dcgan-96"], ["dcgan-faces-tags"]),
+    "began64": (["began"], ["began-paper"]),
+    "stylegan2": ([], ["character-generator"]),
+}
+JUDGING = 1.5  # minutes that each extractor learns
+
+
+def settings(family: str, profiles: list[str]) -> TrainFace:
+    return TrainFace.model_validate(with_profiles(*profiles)["train_face"][family])
+
+
+def at_side(pictures: Pictures, side: int) -> Pictures:
+    if pictures.shape[1] == side:
+        return pictures
+    how = cv2.INTER_AREA if side < pictures.shape[1] else cv2.INTER_CUBIC
+    return np.stack([cv2.resize(picture, (side, side), interpolation=how) for picture in pictures]).astype(np.uint8)
+
+
+def compared(family: str, minutes: float, judged: dict[str, torch.nn.Module], root: Path) -> Pictures:
+    """Prints the distances of both; gives rows of real pictures and of theirs."""
+    both = dict(zip(("Genga's", "the original's"), (settings(family, profiles) for profiles in SETTINGS[family]), strict=True))
+    side = both["Genga's"].model.resolution
+    source = REAL if side > SIDE else REAL.with_name("faces64.zip")
+    pictures = at_side(np.random.default_rng(0).permutation(read_pictures(source)), side)
+    held_out, real = pictures[:HELD_OUT], pictures[HELD_OUT:]
+    judge = Judge(judged, at_side(held_out, SIDE))
+    scores, rows = {}, [at_side(held_out[:SHOWN], SIDE)]
+    for whose, params in both.items():
+        path = root / "samples" / f"{family}-{whose.replace(' ', '-')}.npz"
+        if not path.is_file():
+            torch.manual_seed(0)
+            training = Ours(params, torch.from_numpy(real), minutes)
+            kimg = train(training, real, minutes, signed=False)
+            Made(samples(training), kimg).keep(path)
+        made = Made.kept(path)
+        scores[whose] = judge.score(at_side(made.pictures, SIDE))
+        rows.append(at_side(made.pictures[:SHOWN], SIDE))
+        print_scores(f"{family}, {whose} settings, {made.kimg:.1f} kimg", scores[whose])
+    for extractor in judged:
+        for distance in ("fd", "kid"):
+            ours, theirs = (scores[whose][extractor][distance] for whose in both)
+            print(
+                f"originals: {family}: {distance} by {extractor} {ours / theirs:.2f} of that with the original's settings, promised < 1", flush=True
+            )
+    return np.concatenate(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--only", nargs="+", choices=SETTINGS, default=[*SETTINGS])
+    parser.add_argument("--sheet", type=Path, default=Path("bench-out/originals.png"))
+    parser.add_argument("--keep", type=Path, help="a later call with as many minutes goes on from what lies there")
+    args = parser.parse_args()
+    if not REAL.is_file():
+        print(f"originals: skipped, there is no {REAL} to learn from")
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch)
+        if args.keep:
+            root = args.keep / f"{args.minutes:g}-minutes"
+            root.mkdir(parents=True, exist_ok=True)
+        judged = {"tags": learn_tags(JUDGING, root), "turns": learn_turns(read_pictures(REAL.with_name("faces64.zip")), JUDGING, root)}
+        rows = [compared(family, args.minutes, judged, root) for family in args.only]
+    args.sheet.parent.mkdir(parents=True, exist_ok=True)
+    args.sheet.write_bytes(encode_png(grid(np.concatenate(rows), columns=SHOWN)))
+    print(f"originals: {args.sheet}: three rows a family, {', '.join(args.only)}: held-out pictures, Genga's settings, the original's")
+
+
+if __name__ == "__main__":
+    run(main)
