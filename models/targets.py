@@ -4,6 +4,7 @@ A group's values are numbered as in genga/tags.yaml; a flag is 0 (no) or 1 (yes)
 """
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from genga.errors import DataError
 from genga.store import Store
 from genga.tags import ORIGINS, Labels, check, flags, groups
+
+log = logging.getLogger(__name__)
 
 UNKNOWN = -1
 
@@ -50,12 +53,16 @@ class Labelled:
 
 
 def read_labels(labels_dir: Path, store: Store) -> Labelled:
-    """The labels of a store's pictures, by `id` or by `imported_id`. Where several speak about one tag, the most trusted origin wins."""
+    """The labels of a store's pictures, by what they or their cut-out are called. Where several speak about one tag, the most trusted origin
+    wins. What is said of a picture with several faces is said of none of them."""
     table = _read_table(labels_dir / "tags.parquet")
-    rows = {picture: row for name in ("imported_id", "id") if name in store.manifest.column_names for row, picture in enumerate(store.column(name))}
+    rows = {picture: row for name in ("crop_id", "id") if name in store.manifest.column_names for row, picture in enumerate(store.column(name))}
     columns = {name: column for column, name in enumerate(names())}
     targets = np.full((len(store), len(columns)), UNKNOWN, np.int64)
     origins = np.full_like(targets, UNKNOWN)
+    several = set(store.column("imported_id")) - rows.keys() if "imported_id" in store.manifest.column_names else set()
+    if unclear := several.intersection(table["id"].to_pylist()):
+        log.warning("labels of %d pictures with several faces are left out: nobody says which face they mean", len(unclear))
     for picture, name, value, origin in zip(*(table[key].to_pylist() for key in ("id", "name", "value", "origin")), strict=True):
         row = rows.get(picture)
         if row is None:

@@ -6,7 +6,8 @@
 With `crop`, every face that the cascade finds becomes a picture of its own, with its margin. Without it the whole picture is the face: its
 largest centred square is taken, since bars along the sides would be drawn again by every model. Shrinking averages, enlarging is bicubic.
 Of equal and nearly equal faces the first by name stays; its manifest row names the others. A bad picture goes, and with it what nearly equals
-it. All faces of one picture go to one split.
+it. All faces of one picture go to one split. A picture's only face has the picture's id, so that what people say of either counts for both; each
+of several has one of its own. `crop_id` is what a face was cut out as.
 """
 
 import argparse
@@ -46,6 +47,7 @@ NO_LIMITS = Limits(sys.maxsize, sys.maxsize, 1)
 
 class Face(NamedTuple):
     id: str
+    crop_id: str
     side: int
     crop: Box | None
     hash: np.uint64
@@ -85,9 +87,9 @@ def _faces_of(row_idx: int, *, imported: Store, ids: Sequence[str], sizes: Seque
         box = square_around(Box(0, 0, width, height), 0, width, height)
         if width == height:
             return [_face(picture, sizes, None, ids[row_idx])]
-        return [_face(_cut(picture, box), sizes, box, None)]
+        return [_face(_cut(picture, box), sizes, box, ids[row_idx])]
     boxes = [square_around(box, margin, width, height) for box in finder.find(picture)]
-    return [_face(_cut(picture, box), sizes, box, None) for box in boxes]
+    return [_face(_cut(picture, box), sizes, box, ids[row_idx] if len(boxes) == 1 else None) for box in boxes]
 
 
 def _cut(picture: Array, box: Box) -> Array:
@@ -97,7 +99,8 @@ def _cut(picture: Array, box: Box) -> Array:
 def _face(square: Array, sizes: Sequence[int], crop: Box | None, id_: str | None) -> Face:
     thumbnail = resize(square, THUMBNAIL)
     arrays = {str(size): resize(square, size) for size in sizes}
-    return Face(id_ or picture_id(square), square.shape[0], crop, difference_hash(thumbnail), thumbnail, arrays)
+    crop_id = picture_id(square) if crop or id_ is None else id_
+    return Face(id_ or crop_id, crop_id, square.shape[0], crop, difference_hash(thumbnail), thumbnail, arrays)
 
 
 def resize(square: Array, size: int) -> Array:
@@ -127,7 +130,7 @@ def _write_faces(
         if not faces:
             rejected.append((picture["name"], "no face found"))
         for face in faces:
-            place = places.get(face.id)
+            place = places.get(face.crop_id)
             if place is None:
                 place = kept.find(face.hash, face.thumbnail)
             if place is not None:
@@ -135,11 +138,11 @@ def _write_faces(
                 copies[place] += [picture["name"], *picture["duplicates"]]
                 continue
             kept.keep(face.hash, face.thumbnail)
-            places[face.id] = len(rows)
+            places[face.crop_id] = len(rows)
             names.append(picture["name"])
             copies.append(list(picture["duplicates"]))
             rows.append(_row(face, picture, split_of(picture["id"], params.val, params.test)))
-            if face.id in bad:
+            if not bad.isdisjoint((face.id, face.crop_id, picture["id"])):
                 rejected.append((picture["name"], "bad picture, as people say"))
                 continue
             waiting.append((rows[-1], face))
@@ -155,7 +158,16 @@ def _write_faces(
 def _row(face: Face, picture: dict[str, Any], split: str) -> dict[str, Any]:
     crop = None if face.crop is None else json.dumps(face.crop)
     terms = {"source": picture["source"], "licence": picture["licence"]}
-    return {"id": face.id, "imported_id": picture["id"], **terms, "width": face.side, "height": face.side, "split": split, "crop": crop}
+    return {
+        "id": face.id,
+        "crop_id": face.crop_id,
+        "imported_id": picture["id"],
+        **terms,
+        "width": face.side,
+        "height": face.side,
+        "split": split,
+        "crop": crop,
+    }
 
 
 def _append(writer: StoreWriter, waiting: list[tuple[dict[str, Any], Face]]) -> None:

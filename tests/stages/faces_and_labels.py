@@ -23,7 +23,14 @@ def write_faces(store_dir: Path, count: int, seed: int, size: int = 32) -> list[
     pictures = np.stack([np.clip(rng.normal(COLOURS[colour], 30, (size, size, 3)), 0, 255) for colour in hair]).astype(np.uint8)
     ids = [picture_id(picture) for picture in pictures]
     rows = [
-        {"id": id_, "imported_id": f"came-as-{id_}", "split": SPLITS[face_idx % len(SPLITS)], "labels": json.dumps(truth(colour, face_idx)), **TERMS}
+        {
+            "id": id_,
+            "imported_id": id_,
+            "crop_id": f"cut-out-as-{id_}",
+            "split": SPLITS[face_idx % len(SPLITS)],
+            "labels": json.dumps(truth(colour, face_idx)),
+            **TERMS,
+        }
         for face_idx, (id_, colour) in enumerate(zip(ids, hair, strict=True))
     ]
     with StoreWriter(store_dir, {str(size): (size, size, 3)}) as writer:

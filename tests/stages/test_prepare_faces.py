@@ -110,7 +110,8 @@ def test_of_an_oblong_picture_the_centred_square_is_taken(tmp_path: Path, height
     x0, y0, x1, y1 = box
     square = np.ascontiguousarray(whole[y0:y1, x0:x1])
     assert json.loads(store.column("crop")[0]) == box
-    assert (store.column("id"), store.column("imported_id")) == ([picture_id(square)], [picture_id(whole)])
+    assert store.column("id") == store.column("imported_id") == [picture_id(whole)]  # what people say of the picture is said of its face
+    assert store.column("crop_id") == [picture_id(square)]
     np.testing.assert_array_equal(store.images(32)[0], cv2.resize(square, (32, 32), interpolation=cv2.INTER_AREA))
 
 
@@ -178,6 +179,14 @@ def test_what_people_call_a_bad_picture_goes_with_its_near_duplicates(tmp_path: 
     assert store.column("id") == [picture_id(picture(2))]
     np.testing.assert_array_equal(store.images(64)[0], cv2.resize(picture(2), (64, 64), interpolation=cv2.INTER_AREA))
     assert rejected(store) == [("a.png", "bad picture, as people say"), ("b.jpg", "near duplicate of a.png")]
+
+
+@pytest.mark.parametrize("name_of", [lambda whole: whole, lambda whole: np.ascontiguousarray(whole[:, 12:108])], ids=["picture", "face"])
+def test_of_an_oblong_picture_the_whole_or_its_face_may_be_called_bad(tmp_path: Path, name_of: Callable[[np.ndarray], np.ndarray]) -> None:
+    whole = picture(1, 96, 120)
+    files = {"a.png": encode_png(whole), "b.png": encode_png(picture(2))}
+    prepare_faces(params(), imported(tmp_path, files), bad(tmp_path, picture_id(name_of(whole))), tmp_path / "prepared")
+    assert Store(tmp_path / "prepared").column("id") == [picture_id(picture(2))]
 
 
 # --- near duplicates

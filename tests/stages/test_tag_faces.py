@@ -64,7 +64,7 @@ def test_what_people_said_stands_then_what_came_along_then_the_model(world: Path
         [
             (ids[0], "hair_color", "pink", "imported"),
             (ids[0], "hair_color", "blue", "human"),
-            (f"came-as-{ids[1]}", "hair_color", "green", "imported"),
+            (f"cut-out-as-{ids[1]}", "hair_color", "green", "imported"),
             (ids[2], "glasses", "false", "human"),
             ("another picture", "hair_color", "red", "human"),
         ],

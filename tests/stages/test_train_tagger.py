@@ -46,7 +46,7 @@ def train(params: TrainTagger, root: Path, out: str = "tagger") -> Path:
 def test_labels_that_came_along_are_learned_and_the_rest_comes_from_the_drawn_sample(params: TrainTagger, tmp_path: Path) -> None:
     faces = write_faces(tmp_path / "faces", 120, seed=0)
     write_faces(tmp_path / "sample", 60, seed=1)
-    write_labels(tmp_path / "labels", [(f"came-as-{id_}", "hair_color", colour, "imported") for id_, colour in faces])
+    write_labels(tmp_path / "labels", [(f"cut-out-as-{id_}", "hair_color", colour, "imported") for id_, colour in faces])
     card = read_card(train(params, tmp_path))
     assert card["metrics"]["hair_color/accuracy"] > 0.9
     assert card["learned_from"] == dict.fromkeys(names(), "drawn") | {"hair_color": "imported"}
@@ -67,7 +67,7 @@ def test_the_bench_trains_it_once_more_without_what_is_made_for_wrong_labels(
 ) -> None:
     faces = write_faces(tmp_path / "faces", 120, seed=0)
     write_faces(tmp_path / "sample", 60, seed=1)
-    write_labels(tmp_path / "labels", [(f"came-as-{id_}", "hair_color", colour, "imported") for id_, colour in faces])
+    write_labels(tmp_path / "labels", [(f"cut-out-as-{id_}", "hair_color", colour, "imported") for id_, colour in faces])
     monkeypatch.setattr(tagger_quality, "lasting", lambda tagger, minutes: briefly(tagger))
     whole = load_params(REPO / "params.yaml").model_copy(update={"train_tagger": params})
     tagger_quality.measure("faces", whole, tmp_path, 1.0, {"hair_color/accuracy": 0.5}, plain=True)
@@ -92,7 +92,7 @@ def test_the_surest_mistakes_are_shown_and_listed_by_the_ids_that_labels_have(pa
     write_faces(tmp_path / "sample", 60, seed=1)
     wrong, _ = faces[5]  # of the test split, and blue
     told = dict(faces) | {wrong: "green"}
-    write_labels(tmp_path / "labels", [(f"came-as-{id_}", "hair_color", colour, "imported") for id_, colour in told.items()])
+    write_labels(tmp_path / "labels", [(f"cut-out-as-{id_}", "hair_color", colour, "imported") for id_, colour in told.items()])
     out = train(params, tmp_path)
     (doubt,) = [each for each in json.loads((out / "doubtful.json").read_text())["pictures"] if each["id"] == wrong]
     assert doubt["label"] == told[wrong] and doubt["guess"] == dict(faces)[wrong]
