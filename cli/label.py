@@ -43,8 +43,9 @@ def add_label_commands(commands: Any) -> None:
     action = actions.add_parser(
         "push",
         help="put pictures into Label Studio, with the models' guess",
-        description="Puts pictures into Label Studio: drawings of own-figures/ for poses, prepared faces for tags. A picture that is there is not "
-        "put there twice; where nobody has labeled yet, a newer model's guess replaces the older one. Run it as often as you like.",
+        description="Puts pictures into Label Studio: for poses the drawings of own-figures/ whose joints no export there tells, for tags the "
+        "prepared faces. A picture that is there is not put there twice; where nobody has labeled yet, a newer model's guess replaces the older "
+        "one. Run it as often as you like.",
     )
     _kinds(action)
     action.add_argument("--limit", type=int, metavar="N", help="at most N pictures of each kind (default: all)")
@@ -102,7 +103,8 @@ def add_label_commands(commands: Any) -> None:
     action = actions.add_parser(
         "export",
         help="write what was pulled as Label Studio JSON, COCO keypoints or CVAT XML",
-        description="Writes every answer in annotations/ into one file: Label Studio's JSON and CVAT's XML hold joints and tags, COCO joints only.",
+        description="Writes every answer in annotations/ into one file: Label Studio's JSON and CVAT's XML hold joints and tags, COCO joints only. "
+        "Times, stars and bad pictures stand in Label Studio's JSON alone; what another format cannot hold is said.",
     )
     action.add_argument("format", choices=("label-studio", "coco", "cvat"))
     action.add_argument("file", type=Path, metavar="FILE")
@@ -162,11 +164,15 @@ def _push(args: argparse.Namespace, choose: Any, *, queue: bool, guess: bool) ->
     from labeling.pictures import entries, labeled
     from labeling.projects import ensure_project
     from labeling.push import push, unanswered
+    from stages.own_figures import exported
 
     params, home = load_params(), Home(HOME)
+    own = params.draw_figures.own
     url, engine = url_of(home), open_engine(RELEASE)
     for kind in _chosen(args):
         done = labeled(kind.name, ANNOTATIONS)
+        if kind.name == "poses":
+            done |= exported(own, Path(own.path))
         found = [entry for entry in entries(kind.name, params, FIGURES, FACES) if entry.id not in done]
         with one_sentence(url):
             client = connect(home)
@@ -211,6 +217,8 @@ def import_(args: argparse.Namespace) -> None:
     from labeling.pictures import known_names
 
     found = import_labels(args.file, args.format, ANNOTATIONS, known_names(load_params(), IMPORTED))
+    for problem in found.problems:
+        print(f"kept out: {problem.task}  {problem.reason}")
     print(f"labels of {found.pictures} pictures are written to {found.path}; `genga repro` reads them")
     if found.unknown:
         more = " ..." if len(found.unknown) > SHOWN else ""
@@ -219,12 +227,13 @@ def import_(args: argparse.Namespace) -> None:
 
 def export(args: argparse.Namespace) -> None:
     from labeling.exports import read_annotations
-    from labeling.formats import WRITERS, labeled_of
+    from labeling.formats import WRITERS, labeled_of, lost
 
     found = labeled_of(read_annotations(ANNOTATIONS).annotations)
     with _writing(args.file):
         args.file.write_text(WRITERS[args.format](found), encoding="utf-8")
-    print(f"{len(found)} answers written to {args.file}")
+    dropped = f"; {args.format} cannot hold {', '.join(left)}" if (left := lost(found, args.format)) else ""
+    print(f"{len(found)} answers written to {args.file}{dropped}")
 
 
 @contextmanager

@@ -14,6 +14,8 @@ import json
 import logging
 import os
 import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -169,8 +171,8 @@ def tag(
         todo = [path for path in paths if existing != "keep" or not path.with_suffix(".txt").exists()]
         sidecars = _sidecars(folder, todo)
         tagged, unread = _read_all(tagger, folder, todo)
-        for each in tagged:
-            write_sidecar(sidecars[each.file], each.tags if underscores else [_spaced(word) for word in each.tags], existing)
+        spoken = ((each, each.tags if underscores else [_spaced(word) for word in each.tags]) for each in tagged)
+        tagged = [each for each, tags in spoken if write_sidecar(sidecars[each.file], tags, existing)]
         place = "beside each"
     else:
         path = out or folder / f"tags.{form}"
@@ -180,7 +182,7 @@ def tag(
         tagged, unread = _read_all(tagger, folder, todo)
         write_whole(path, {"csv": as_csv, "json": as_json}[form](before, tagged))
         place = utf8_name(str(path))
-    kept = len(paths) - len(todo)
+    kept = len(paths) - len(tagged) - unread
     print(f"{len(tagged)} pictures tagged by {tagger.version}, {place}; {kept} had tags and keep them; {unread} could not be read")
 
 
@@ -236,13 +238,18 @@ def _spaced(word: str) -> str:
     return word.replace("_", " ")
 
 
-def write_sidecar(path: Path, tags: Sequence[str], existing: Existing) -> None:
-    """Own tags stay first and as they are written; a tag counts as there with spaces or underscores alike."""
-    own = path.read_text(encoding="utf-8", errors="surrogateescape").rstrip().rstrip(",") if existing == "append" and path.exists() else ""
-    there = {_plain(word) for word in own.split(",")}
-    parts = [own] if own else []
+def write_sidecar(path: Path, tags: Sequence[str], existing: Existing) -> bool:
+    """Own tags stay first and as they are written; a tag counts as there with spaces or underscores alike. False where the file is left alone."""
+    standing = path.read_bytes() if existing == "append" and path.exists() else b""
+    if standing.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        log.warning("%s is written in UTF-16 and stays as it is; save it as UTF-8 to have tags added", path)
+        return False
+    own = standing.decode(errors="surrogateescape").rstrip().rstrip(",")
+    there = {_plain(word) for word in own.removeprefix("\ufeff").split(",")}
+    parts = [own] if any(there) else []
     text = ", ".join([*parts, *(word for word in tags if _plain(word) not in there)])
     write_whole(path, (text + "\n").encode(errors="surrogateescape"))
+    return True
 
 
 def _standing(path: Path, form: Format, existing: Existing) -> dict[str, Any]:
@@ -256,9 +263,20 @@ def _standing(path: Path, form: Format, existing: Existing) -> dict[str, Any]:
         if form == "json":
             return {str(file): entry for file, entry in dict(json.loads(text)).items()}
         rows = list(csv.DictReader(io.StringIO(text)))
+        _check_kept(path, rows)
         return {row["file"]: {name: value or "" for name, value in row.items() if name} for row in rows}
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is no {form} file with the files' names ({error!r}); give another --out, or --overwrite to replace it") from error
+
+
+def _check_kept(path: Path, rows: Sequence[Mapping[Any, Any]]) -> None:
+    """One row of a file, each cell under a name: only that can be written again."""
+    num_rows = Counter(row["file"] for row in rows)
+    for row in rows:
+        if num_rows[row["file"]] > 1:
+            raise DataError(f"{path} has {num_rows[row['file']]} rows of {row['file']}, expected one; make them one, then append")
+        if row.get("") or any(row.get(None, ())):
+            raise DataError(f"{path} has more cells than names of columns in the row of {row['file']}; name these columns, then append")
 
 
 def as_csv(before: Mapping[str, Mapping[str, str]], tagged: Iterable[Tagged]) -> bytes:

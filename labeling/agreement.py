@@ -1,8 +1,8 @@
 """What several people said about the same picture: how far they agree, what they differ on, and which value then counts.
 
-The rule, in this order: a reviewer's word (Label Studio's star, "ground truth") counts over all others. Of one person the newest answer counts.
-Of several people the majority does; for joints the median, where more than half placed the joint within the tolerance of it. Where they tie,
-`labels.ties` of params.yaml says: the newest answer, or none.
+The rule, in this order: a reviewer's word (Label Studio's star, "ground truth") counts over all others, also over newer ones of
+that person. Of one person the newest answer counts. Of several people the majority does; for joints the median, where more than half placed the
+joint within the tolerance of it. Where they tie, `labels.ties` of params.yaml says: the newest answer, or none.
 """
 
 import csv
@@ -35,7 +35,7 @@ class Key(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """One person's newest. `value`: a word, yes or no, a pose (11, 2), or the set of hidden joints."""
+    """One person's that counts. `value`: a word, yes or no, a pose (11, 2), or the set of hidden joints."""
 
     annotator: str
     at: str
@@ -54,13 +54,13 @@ class Settled(NamedTuple):
 
 
 def answers_of(annotations: Iterable[Annotation]) -> dict[Key, list[Answer]]:
-    """Question -> each person's newest answer, the oldest of these first."""
+    """Question -> of each person the answer that counts, the newest last; those with a star after all others."""
     return _newest(annotations, lambda said: dict(said.labels) | ({} if said.pose is None else {POSE: said.pose, HIDDEN: said.hidden}))
 
 
 def _newest(annotations: Iterable[Annotation], given: Callable[[Annotation], Mapping[str, Any]]) -> dict[Key, list[Answer]]:
     by_person: dict[Key, dict[str, Answer]] = defaultdict(dict)
-    for said in sorted(annotations, key=lambda said: said.at):
+    for said in sorted(annotations, key=lambda said: (said.decides, said.at)):
         for name, value in given(said).items():
             of_key = by_person[Key(said.picture_id, name)]
             of_key.pop(said.annotator, None)
@@ -92,7 +92,9 @@ def _compare(name: str, values: Sequence[Any], tolerance: float) -> tuple[str, A
         middle, fault = settle_pose(values, tolerance)
         return fault, middle
     if name == HIDDEN:
-        return "", frozenset(joint for joint in JOINTS if 2 * sum(joint in value for value in values) > len(values))
+        numbers = {joint: sum(joint in value for value in values) for joint in JOINTS}
+        dispute = ", ".join(f"{number} of {len(values)} say {joint}" for joint, number in numbers.items() if 0 < number < len(values))
+        return dispute, frozenset(joint for joint, number in numbers.items() if 2 * number > len(values))
     (value, count), *others = Counter(values).most_common()
     if not others:
         return "", value
@@ -205,6 +207,8 @@ def compare(annotations: Sequence[Annotation], params: LabelFaces) -> Agreement:
 
 
 def _shown(name: str, value: Any) -> str:
+    if name == HIDDEN:
+        return ", ".join(joint for joint in JOINTS if joint in value) or "no joint"
     return "nothing" if value is None else "a pose" if name == POSE else word(value)
 
 

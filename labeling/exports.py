@@ -2,7 +2,8 @@
 
 A task names its picture by id: {"data": {"image": <where Label Studio finds it>, "id": <sha256 of the decoded picture>}}.
 A one-of group is a `choices` region whose from_name is the group. Yes/no tags are one region `flags` with those that are ticked; what
-`data.asks` names and nobody ticked is a no. (In older exports each flag is a question of its own, answered yes or no.)
+`data.asks` names and nobody ticked is a no, also where all groups were left open. (In older exports each flag is a question of its own, answered
+yes or no.) An answer that says nothing at all is listed.
 A joint is a `keypointlabels` region, see labeling/keypoints.py; whether one sees it is the choice `sight` with the keypoint's id.
 "unsure" and "bad picture" (`verdict`) keep an answer out of the labels: it is listed instead. A bad picture is also kept out of training.
 """
@@ -77,7 +78,7 @@ def _task(number: int, row: Mapping[str, Any]) -> JsonObject:
     pose = row.get("pose")
     regions = label_regions(labels) + ([] if pose is None else pose_regions(from_vector(pose), row["width"], row["height"]))
     data = {"image": row["name"], "id": row["id"], "asks": [flag for flag in tags.flags() if flag in labels]}
-    return {"id": number, "data": data, "annotations": [{"id": number, "result": regions}]}
+    return {"id": number, "data": data, "annotations": [{"id": number, "result": regions}] if regions else []}
 
 
 def read_annotations(annotations_dir: Path) -> Exports:
@@ -104,9 +105,11 @@ def _read_task(task: JsonObject, where: str, exports: Exports) -> None:
             continue
         with named(where):
             said = read_result(annotation["result"], data.get("asks") or [])
-        if said.fault:
-            exports.problems.append(Problem(where, picture_id, said.fault))
-        if said.labels or said.pose is not None or said.bad:
+        answered = said.labels or said.pose is not None or said.bad
+        if said.fault or not answered:
+            nothing = "nothing was answered" if "asks" in data else pose_fault([])
+            exports.problems.append(Problem(where, picture_id, said.fault or nothing))
+        if answered:
             who, at, decides = annotator(annotation), time_of(annotation), bool(annotation.get("ground_truth"))
             exports.annotations.append(Annotation(picture_id, where, who, at, said.labels, said.pose, said.hidden, decides, said.size, said.bad))
 
@@ -130,7 +133,7 @@ def read_result(result: Sequence[JsonObject], asks: Sequence[str] = ()) -> Said:
     if verdicts := verdicts_of(result):
         return Said({}, None, frozenset(), verdict_fault(verdicts), bad=BAD in verdicts)
     asked = [region for region in choices if region["from_name"] not in (SIGHT, VERDICT)]
-    labels = _no_where_not_ticked(asks) if asked else {}
+    labels = _no_where_not_ticked(asks) if asked or not points else {}
     for region in asked:
         labels |= _read_choices(region["from_name"], region["value"]["choices"])
     if not points:

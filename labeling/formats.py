@@ -9,6 +9,7 @@ attribute `hidden`, and tags as image tags: a group with the attribute `value`, 
 import json
 import re
 import xml.etree.ElementTree as ET
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,10 +25,10 @@ from genga.skeleton import JOINTS, STICKS
 from genga.tags import Labels
 from genga.whole import write_whole
 from labeling.agreement import word
-from labeling.exports import Annotation, read_result
-from labeling.keypoints import JsonObject, Pose, named, picture_of, read_tasks, where_of
+from labeling.exports import Annotation, read_exports, read_result
+from labeling.keypoints import BAD, JsonObject, Pose, Problem, annotator, named, picture_of, read_tasks, where_of
 from labeling.names import find_pictures
-from labeling.tasks import label_regions, pose_regions, sight_regions
+from labeling.tasks import label_regions, pose_regions, sight_regions, verdict_region
 
 SHA256 = re.compile("[0-9a-f]{64}")
 TIMES = re.compile(r',\s*"updated_at": "[^"]*"')
@@ -42,7 +43,8 @@ CATEGORY = {
 
 @dataclass(frozen=True)
 class Labeled:
-    """`size`: the picture's width and height; a pose (11, 2) is in shares of it. `at`: when it was said, where that is known."""
+    """`size`: the picture's width and height; a pose (11, 2) is in shares of it. `by`: "" where nobody is named. `at`: when it was said, where
+    that is known. `decides` and `bad`: as in labeling/exports.py."""
 
     picture: str
     by: str
@@ -51,10 +53,22 @@ class Labeled:
     pose: Pose | None
     hidden: frozenset[str] = frozenset()
     at: str = ""
+    decides: bool = False
+    bad: bool = False
 
 
 def labeled_of(annotations: Sequence[Annotation]) -> list[Labeled]:
-    return [Labeled(said.picture_id, said.annotator, said.size, said.labels, said.pose, said.hidden) for said in annotations if not said.bad]
+    return [
+        Labeled(said.picture_id, said.annotator, said.size, said.labels, said.pose, said.hidden, said.at, said.decides, said.bad)
+        for said in annotations
+    ]
+
+
+def _untimed(found: Sequence[Labeled]) -> list[Labeled]:
+    """For formats that tell no times and no stars: what counts more comes later, and of one person's poses of a picture only the last stays."""
+    found = sorted(found, key=lambda said: (said.decides, said.at))
+    last = {(said.picture, said.by): said for said in found if said.pose is not None}
+    return [said if said.pose is None or said is last[said.picture, said.by] else replace(said, pose=None, hidden=frozenset()) for said in found]
 
 
 # --- Label Studio
@@ -67,14 +81,15 @@ def to_label_studio(found: Sequence[Labeled]) -> str:
 
 def _task(number: int, said: Labeled) -> JsonObject:
     points = [] if said.pose is None else pose_regions(said.pose, *said.size)
-    result = [*points, *sight_regions(said.hidden, points), *label_regions(said.labels)]
+    result = [*points, *sight_regions(said.hidden, points), *label_regions(said.labels), *([verdict_region(BAD)] if said.bad else [])]
     data = {
         "image": said.picture if PurePosixPath(said.picture).suffix else f"{said.picture}.png",
         "id": said.picture,
         "asks": [flag for flag in tags.flags() if flag in said.labels],
     }
     annotation = {"id": number, "completed_by": {"email": said.by}, "result": result, "was_cancelled": False}
-    return {"id": number, "data": data, "annotations": [annotation | ({"updated_at": said.at} if said.at else {})]}
+    known = ({"updated_at": said.at} if said.at else {}) | ({"ground_truth": True} if said.decides else {})
+    return {"id": number, "data": data, "annotations": [annotation | known]}
 
 
 # --- COCO keypoints
@@ -82,7 +97,7 @@ def _task(number: int, said: Labeled) -> JsonObject:
 
 def to_coco(found: Sequence[Labeled]) -> str:
     """Poses only; joints in pixels of the picture."""
-    posed = [said for said in found if said.pose is not None]
+    posed = [said for said in _untimed(found) if said.pose is not None]
     images: dict[str, JsonObject] = {}
     for said in posed:
         images.setdefault(said.picture, {"id": len(images) + 1, "file_name": f"{said.picture}.png", "width": said.size[0], "height": said.size[1]})
@@ -110,7 +125,8 @@ def from_coco(text: str) -> list[Labeled]:
     orders = {category["id"]: category["keypoints"] for category in document["categories"] if set(JOINTS) <= set(category.get("keypoints", []))}
     if not orders:
         raise DataError(f"no category has the joints {', '.join(JOINTS)}; pose files with other joints go into poses/")
-    return [_from_coco(annotation, images, orders[annotation["category_id"]]) for annotation in document["annotations"]]
+    figures = [annotation for annotation in document["annotations"] if annotation["category_id"] in orders]
+    return [_from_coco(figure, images, orders[figure["category_id"]]) for figure in figures]
 
 
 def _from_coco(annotation: JsonObject, images: Mapping[Any, JsonObject], order: Sequence[str]) -> Labeled:
@@ -124,7 +140,7 @@ def _from_coco(annotation: JsonObject, images: Mapping[Any, JsonObject], order: 
         )
     pose = np.array([points[joint][:2] for joint in JOINTS]) / size
     hidden = frozenset(joint for joint in JOINTS if points[joint][2] == 1)
-    return Labeled(_picture(image["file_name"]), str(annotation.get("annotator", "coco")), size, {}, pose, hidden)
+    return Labeled(_picture(image["file_name"]), str(annotation.get("annotator") or ""), size, {}, pose, hidden)
 
 
 # --- CVAT
@@ -133,7 +149,7 @@ def _from_coco(annotation: JsonObject, images: Mapping[Any, JsonObject], order: 
 def to_cvat(found: Sequence[Labeled]) -> str:
     root = ET.Element("annotations")
     ET.SubElement(root, "version").text = "1.1"
-    for number, said in enumerate(found):
+    for number, said in enumerate(said for said in _untimed(found) if said.labels or said.pose is not None):
         width, height = map(str, said.size)
         image = ET.SubElement(
             root, "image", {"id": str(number), "name": f"{said.picture}.png", "width": width, "height": height, "annotator": said.by}
@@ -168,7 +184,7 @@ def _from_cvat(image: ET.Element) -> Labeled:
         placed = {element.attrib["label"]: [float(value) for value in element.attrib["points"].split(",")] for element in points}
         pose = np.array([placed[joint] for joint in JOINTS]) / size
         hidden = frozenset(element.attrib["label"] for element in points if element.get("occluded") == "1")
-    return Labeled(_picture(image.attrib["name"]), image.get("annotator", "cvat"), size, tags.check(labels), pose, hidden)
+    return Labeled(_picture(image.attrib["name"]), image.get("annotator", ""), size, tags.check(labels), pose, hidden)
 
 
 def _cvat_value(tag: ET.Element) -> str | bool:
@@ -189,23 +205,47 @@ WRITERS: dict[str, Callable[[Sequence[Labeled]], str]] = {"label-studio": to_lab
 READERS: dict[str, Callable[[str], list[Labeled]]] = {"coco": from_coco, "cvat": from_cvat}
 
 
+def lost(found: Sequence[Labeled], form: str) -> list[str]:
+    """What of these answers the format cannot hold, in words."""
+    if form == "label-studio":
+        return []
+    counts = {
+        "answers' tags": sum(bool(said.labels) for said in found) if form == "coco" else 0,
+        "older poses": sum(said.pose is not None for said in found) - sum(said.pose is not None for said in _untimed(found)),
+        "bad pictures": sum(said.bad for said in found),
+        "stars": sum(said.decides for said in found),
+        "times": sum(bool(said.at) for said in found),
+    }
+    return [f"{count} {what}" for what, count in counts.items() if count]
+
+
 def read_labeled(path: Path, form: str) -> list[Labeled]:
     """DataError where the file is not of this form."""
     try:
-        return READERS[form](path.read_text(encoding="utf-8"))
+        found = READERS[form](path.read_text(encoding="utf-8"))
+        _check_once(found)
+        return found
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     except (OSError, ValueError, KeyError, TypeError, IndexError, ET.ParseError) as error:
         raise DataError(f"{path} is no {form} file that we read ({error!r}); export it again") from error
 
 
+def _check_once(found: Sequence[Labeled]) -> None:
+    for (picture, by), count in Counter((said.picture, said.by) for said in found if said.pose is not None).items():
+        if count > 1:
+            raise DataError(f"{picture} has {count} figures{f' by {by}' if by else ''}, expected one of each annotator; take the others away")
+
+
 @dataclass(frozen=True)
 class Imported:
-    """`pictures`: how many are labeled in `path`; `unknown`: names in the file that mean no picture here, or several."""
+    """`pictures`: how many are labeled in `path`; `unknown`: names in the file that mean no picture here, or several; `problems`: answers in `path`
+    that are kept out of the labels."""
 
     path: Path
     pictures: int
     unknown: list[str]
+    problems: list[Problem]
 
 
 def import_labels(path: Path, form: str, annotations_dir: Path, known: Sequence[tuple[str, str]]) -> Imported:
@@ -227,18 +267,19 @@ def import_labels(path: Path, form: str, annotations_dir: Path, known: Sequence[
         write_whole(out, text)
     elif TIMES.sub("", out.read_text(encoding="utf-8")) != TIMES.sub("", text):
         raise DataError(f"{out} holds other labels of a file of the same name; rename {path.name} to add to them, or take {out.name} away first")
-    return Imported(out, len(set(ids.values())), unknown)
+    return Imported(out, len(set(ids.values())), unknown, read_exports([out]).problems)
 
 
 def _said_when_written(path: Path, form: str) -> list[JsonObject]:
     """Such a file does not tell when its labels were said."""
     found = read_labeled(path, form)
     at = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="milliseconds")
-    return [_task(number, replace(said, at=at)) for number, said in enumerate(found, start=1)]
+    return [_task(number, replace(said, at=at, by=_person(said.by, path))) for number, said in enumerate(found, start=1)]
 
 
 def _answered(path: Path) -> list[JsonObject]:
-    """The tasks of a Label Studio export that somebody answered, each checked. `data.id` becomes the picture's name where it is no sha256."""
+    """The tasks of a Label Studio export that somebody answered, each checked. `data.id` becomes the picture's name where it is no sha256, and people
+    are named apart from those of other files."""
     tasks = []
     for task in read_tasks(path):
         with named(where_of(task, path)):
@@ -246,5 +287,18 @@ def _answered(path: Path) -> list[JsonObject]:
             for result in answers:
                 read_result(result)
             if answers:
-                tasks.append(task | {"data": task["data"] | {"id": _picture(picture_of(task.get("data")))}})
+                signed = [_signed(annotation, path) for annotation in task["annotations"]]
+                tasks.append(task | {"data": task["data"] | {"id": _picture(picture_of(task.get("data")))}, "annotations": signed})
     return tasks
+
+
+def _signed(annotation: JsonObject, path: Path) -> JsonObject:
+    by = annotator(annotation)
+    return annotation if by == (person := _person(by, path)) else annotation | {"completed_by": {"email": person}}
+
+
+def _person(by: str, path: Path) -> str:
+    """A number means somebody else in another installation; a file that names nobody stands for one person."""
+    if by in ("", "None"):
+        return path.stem
+    return f"{path.stem}:{by}" if by.isdecimal() else by

@@ -21,6 +21,7 @@ from labeling.exports import Annotation, read_annotations
 from labeling.projects import KindName
 
 Picture = NDArray[np.uint8]
+OWN_FOLDERS = ("figures", "sticks")  # what stages/own_figures.py takes
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,13 @@ def _own(params: OwnFigures) -> list[tuple[str, Entry]]:
     """Each by its name in the folder. Those that cannot be read are left to the stage draw_figures, which lists them."""
     folder, limits = Path(params.path), Limits(params.max_picture_bytes, params.max_picture_pixels, params.min_side)
     found = []
-    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()):
+    for path in sorted(path for name in OWN_FOLDERS for path in (folder / name).rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()):
+        name = path.relative_to(folder)
+        if any(part.startswith(".") for part in name.parts):
+            continue
         read = partial(_decoded, path, limits)
         try:
-            found.append((path.relative_to(folder).as_posix(), Entry(picture_id(read()), read)))
+            found.append((name.as_posix(), Entry(picture_id(read()), read)))
         except PictureError:
             continue
     return found

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 CHUNK = 200  # tasks in one request
 PAGE = 1000
 WITH_ANSWERS = {"filter": "filter:tasks:total_annotations", "operator": "greater", "type": "Number", "value": 0}
+DELETED = "a deleted account"
 KEPT = ("id", "result", "was_cancelled", "ground_truth", "created_at", "updated_at", "lead_time", "parent_prediction")
 
 Seen = dict[str, str]  # task id -> its time of change
@@ -150,8 +151,9 @@ def _kept(task: JsonObject, project: Project, emails: Mapping[int, str]) -> Json
 
 def _signed(annotation: JsonObject, emails: Mapping[int, str]) -> JsonObject:
     who = annotation["completed_by"]
-    number = int(who["id"] if isinstance(who, dict) else who)
-    return {name: annotation.get(name) for name in KEPT} | {"completed_by": {"id": number, "email": emails.get(number)}}
+    told = who["id"] if isinstance(who, dict) else who
+    signed = {"id": None, "email": DELETED} if told is None else {"id": (number := int(told)), "email": emails.get(number)}
+    return {name: annotation.get(name) for name in KEPT} | {"completed_by": signed}
 
 
 def _keep(annotations_dir: Path, revisions_dir: Path, snapshots: Mapping[str, str], changes: Sequence[int]) -> Pulled:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from genga import tags
 from genga.skeleton import JOINTS, STICKS
 from genga.tags import Labels
-from labeling.keypoints import SIGHT, JsonObject
+from labeling.keypoints import SIGHT, VERDICT, JsonObject
 
 FLAGS = "flags"  # the question that holds every yes/no tag
 KEYPOINT_WIDTH = 0.8  # percent of the picture's width
@@ -39,16 +39,19 @@ Guess = PoseGuess | TagGuess
 
 
 def prediction(guess: Guess, width: int, height: int, model_version: str) -> JsonObject:
-    """`score` is that of the least sure region."""
-    regions = pose_regions(guess.pose, width, height, guess.confidence) if isinstance(guess, PoseGuess) else tag_regions(guess)
+    """`score` is that of the least sure region. A joint outside the picture comes to its edge, since it could not be dragged back."""
+    if isinstance(guess, PoseGuess):
+        pose = np.clip(guess.pose, 0, 1)
+        regions, sticks = pose_regions(pose, width, height, guess.confidence), [stick_region(pose, width, height)]
+    else:
+        regions, sticks = tag_regions(guess), []
     scores = [region["score"] for region in regions if "score" in region]
-    sticks = [stick_region(guess.pose, width, height)] if isinstance(guess, PoseGuess) else []
     return {"model_version": model_version, "score": min(scores, default=0.0), "result": [*regions, *sticks]}
 
 
 def pose_regions(pose: NDArray[np.float64], width: int, height: int, scores: NDArray[np.float64] | None = None) -> list[JsonObject]:
-    """One keypoint for each joint; a joint outside the picture comes to its edge, since it could not be dragged back."""
-    percent = (np.clip(pose, 0, 1) * 100).tolist()
+    """One keypoint for each joint."""
+    percent = (pose * 100).tolist()
     regions = [
         _on_picture(joint, "joints", "keypointlabels", {"x": x, "y": y, "width": KEYPOINT_WIDTH, "keypointlabels": [joint]}, width, height)
         for joint, (x, y) in zip(JOINTS, percent, strict=True)
@@ -74,7 +77,7 @@ def _place(region: JsonObject) -> JsonObject:
 
 def stick_region(pose: NDArray[np.float64], width: int, height: int) -> JsonObject:
     """The guess's sticks: lines under the joints that cannot be moved, a region that nobody reads back."""
-    percent = (np.clip(pose, 0, 1) * 100).tolist()
+    percent = (pose * 100).tolist()
     before = {end: start for start, end in STICKS}
     vertices = [
         {"id": JOINTS[joint], "prevPointId": JOINTS[before[joint]] if joint in before else None, "x": percent[joint][0], "y": percent[joint][1],
@@ -106,6 +109,10 @@ def label_regions(labels: Labels) -> list[JsonObject]:
     known = [flag for flag in tags.flags() if flag in labels]
     groups = [_choices(group, [str(labels[group])]) for group in tags.groups() if group in labels]
     return [*groups, *([_choices(FLAGS, [flag for flag in known if labels[flag]])] if known else [])]
+
+
+def verdict_region(verdict: str) -> JsonObject:
+    return _choices(VERDICT, [verdict])
 
 
 def _choices(name: str, values: list[str]) -> JsonObject:

@@ -71,6 +71,16 @@ class Opened(NamedTuple):
     height: int
 
 
+class Folder(NamedTuple):
+    """`names`: of what lies there as a drawing; `first`: the first of equal pictures by their id; `poses` and `faults`: what the exports say."""
+
+    names: list[str]
+    first: dict[str, Opened]
+    rejected: list[Rejected]
+    poses: dict[str, Placed]
+    faults: dict[str, str]
+
+
 def labeled_poses(path: Path) -> PoseFile:
     """The poses of a Label Studio export, in pixels of the pictures, whatever these are."""
     exports = read_poses([path])
@@ -90,18 +100,9 @@ def read_own(params: OwnFigures, path: Path, placed: Mapping[str, Placed] | None
     """Every drawing with one pose on which people agree. `placed`: picture id -> what was settled in Label Studio, which counts more."""
     if not path.is_dir():
         raise DataError(f"no folder at {path}, expected one with sticks/ and figures/; correct draw_figures.own.path in params.yaml")
-    files = sorted(file for file in path.rglob("*") if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts))
-    names = [file.relative_to(path).as_posix() for file in files if file.suffix.lower() not in SIDE_SUFFIXES]
-    limits = Limits(params.max_picture_bytes, params.max_picture_pixels, params.min_side)
-    outcomes = list(in_order(partial(_open, path, limits=limits), names))
-    opened = [outcome for outcome in outcomes if isinstance(outcome, Opened)]
-    rejected = [outcome for outcome in outcomes if isinstance(outcome, Rejected)]
-    first = {picture.id: picture for picture in reversed(opened)}
-    rejected += [Rejected(name, f"duplicate of {first[id_].name}", counts=False) for name, id_, *_ in opened if first[id_].name != name]
-    exports = [file for file in files if file.suffix.lower() == ".json"]
-    poses, faults = _poses(params, exports, opened, first)
+    names, first, rejected, poses, faults = _read(params, path)
     poses |= {picture.name: placed[picture.id] for picture in first.values() if placed and picture.id in placed}
-    if opened and faults and not poses and faults.keys().isdisjoint(names):
+    if first and faults and not poses and faults.keys().isdisjoint(names):
         raise DataError(
             f"none of the {len(faults)} pictures that exports in {path} name is a drawing there ({min(faults)}: {faults[min(faults)]}), "
             "expected file names or sha256; give the drawings these names, or take the exports away"
@@ -113,6 +114,25 @@ def read_own(params: OwnFigures, path: Path, placed: Mapping[str, Placed] | None
     _check(params, path, len(taken), rejected)
     sticks, figures = ([Own(path / name, poses[name]) for name in taken if name.startswith(kind)] for kind in KINDS)
     return OwnSet(sticks, figures, sorted(rejected))
+
+
+def exported(params: OwnFigures, path: Path) -> set[str]:
+    """Ids of the drawings whose joints an export in the folder tells: people need not place them again."""
+    found = _read(params, path)
+    return {id_ for id_, picture in found.first.items() if picture.name in found.poses}
+
+
+def _read(params: OwnFigures, path: Path) -> Folder:
+    files = sorted(file for file in path.rglob("*") if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts))
+    names = [file.relative_to(path).as_posix() for file in files if file.suffix.lower() not in SIDE_SUFFIXES]
+    limits = Limits(params.max_picture_bytes, params.max_picture_pixels, params.min_side)
+    outcomes = list(in_order(partial(_open, path, limits=limits), names))
+    opened = [outcome for outcome in outcomes if isinstance(outcome, Opened)]
+    rejected = [outcome for outcome in outcomes if isinstance(outcome, Rejected)]
+    first = {picture.id: picture for picture in reversed(opened)}
+    rejected += [Rejected(name, f"duplicate of {first[id_].name}", counts=False) for name, id_, *_ in opened if first[id_].name != name]
+    exports = [file for file in files if file.suffix.lower() == ".json"]
+    return Folder(names, first, rejected, *_poses(params, exports, opened, first))
 
 
 def _open(path: Path, name: str, limits: Limits) -> Opened | Rejected:

@@ -19,9 +19,10 @@ from drawing.mannequin import LOOKS, line_art, sample_mannequin
 from genga.door import run
 from genga.errors import GengaError
 from genga.params import load_params
+from genga.pictures import encode_png
 from genga.store import StoreWriter, picture_id
 from labeling import account, projects, push
-from labeling.exports import read_exports
+from labeling.exports import read_exports, write_tasks
 from labeling.formats import Labeled, from_coco, to_coco, to_label_studio
 from labeling.ordering import uncertainty
 from labeling.pictures import Entry
@@ -86,6 +87,7 @@ def test_answers_are_compared_exported_and_pulled_without_a_server(tmp_path: Pat
     assert len((tmp_path / "d.csv").read_text().splitlines()) == 2
     label("export", "coco", "out.json")
     assert len(from_coco((tmp_path / "out.json").read_text())) == 2
+    assert capsys.readouterr().out == "2 answers written to out.json; coco cannot hold 2 answers' tags\n"
     line = {"id": "b" * 64, "at": "2026-01-01", "by": "cat", "width": 9, "height": 9, "labels": {"glasses": True}}
     (tmp_path / "annotations" / "review.jsonl").write_text(json.dumps(line) + "\n")
     label("pull", "--offline")
@@ -107,6 +109,9 @@ def test_an_import_finds_pictures_by_their_names_and_says_which_it_does_not(tmp_
     ]
     (read,) = read_exports([tmp_path / "annotations" / "coco-x.json"]).annotations
     assert read.picture_id == "a" * 64
+    (tmp_path / "z.json").write_text(to_coco([replace(said, pose=said.pose - 1)]))
+    label("import", "coco", "z.json")
+    assert capsys.readouterr().out.startswith("kept out: coco-z.json task 1  head, neck, ")
     (tmp_path / "y.json").write_text(to_coco([replace(said, picture="gone")]))
     with pytest.raises(SystemExit) as ended:
         label("import", "coco", "y.json")
@@ -164,6 +169,28 @@ def test_figures_are_queued_once_for_each_pose_that_the_deployed_networks_read(t
     queue = [entry.id for entry in order("poses", unlabeled, engine, tmp_path, 6)]
     assert queue[:2] == ["blank", "empty"]
     assert sorted(queue[2:]) == ["first", "second", "third"]
+
+
+def test_drawings_whose_joints_lie_beside_them_are_not_pushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    (tmp_path / "own-figures" / "figures").mkdir(parents=True)
+    for number, picture in enumerate(drawn):
+        (tmp_path / "own-figures" / "figures" / f"{number}.png").write_bytes(encode_png(picture))
+    pose = np.random.default_rng(0).uniform(0.1, 0.9, (11, 2))
+    write_tasks(tmp_path / "own-figures" / "x.json", [{"id": None, "name": "0.png", "width": 64, "height": 64, "pose": pose.ravel()}])
+    told: list[str] = []
+
+    def pushed(_client: Any, _project: Project, _home: Any, chosen: Sequence[Entry], *_: Any, queue: bool) -> Pushed:
+        told.extend(entry.id for entry in chosen)
+        return Pushed(len(chosen), 0, 0)
+
+    monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr(account, "connect", lambda _: None)
+    monkeypatch.setattr(projects, "ensure_project", lambda _client, url, kind, *_: Project(1, kind, url))
+    monkeypatch.setattr(push, "present", lambda *_: {})
+    monkeypatch.setattr(push, "push", pushed)
+    label("push", "--only", "poses", "--no-guess")
+    assert told == [picture_id(drawn[1])]
 
 
 def test_doubtful_faces_go_to_the_front_of_the_queue_without_a_guess_and_answered_ones_stay_out(

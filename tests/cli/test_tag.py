@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import re
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import torch
 
 from cli.main import build_parser
 from cli.tag import column_of, parse_thresholds, words
+from genga.door import run
 from genga.errors import DataError, ReleaseError
 from genga.params import load_params
 from genga.pictures import decode
@@ -133,6 +136,39 @@ def test_a_table_gains_the_pictures_that_it_lacks_and_keeps_the_rest(here: Path)
     assert found["b.jpg"]["version"] == "tagger/7" and found["b.jpg"]["mood"] == ""
     genga_tag("--overwrite")
     assert "my own words" not in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("file,tags\na.png,smile\na.png,my own\n", r"tags\.csv has 2 rows of a\.png, expected one"),
+        ("file,tags\nb.jpg,one,a note\n", r"tags\.csv has more cells than names of columns in the row of b\.jpg"),
+        (",file,tags\n7,b.jpg,one\n", r"tags\.csv has more cells than names of columns in the row of b\.jpg"),
+    ],
+)
+def test_a_table_that_an_append_would_shorten_is_left_alone(here: Path, text: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = here / "faces" / "tags.csv"
+    path.write_text(text)
+    with pytest.raises(SystemExit) as ended:
+        run(lambda: genga_tag("--append"))
+    assert ended.value.code == 2 and re.search(sentence, capsys.readouterr().err)
+    assert path.read_text() == text
+
+
+def test_tags_after_a_byte_order_mark_are_not_doubled_and_utf_16_is_left_alone(
+    here: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    marked, empty, wide = here / "faces" / "a.txt", here / "faces" / "b.txt", here / "faces" / "more" / "c.txt"
+    marked.write_bytes("glasses, 1girl".encode("utf-8-sig"))
+    empty.write_bytes(BOM_UTF8)
+    wide.write_bytes(before := "glasses, 1girl\r\n".encode("utf-16"))
+    genga_tag("--format", "txt", "--append", "--threshold", "0")
+    words_ = marked.read_text(encoding="utf-8-sig").strip().split(", ")
+    assert words_[:2] == ["glasses", "1girl"] and words_.count("glasses") == 1 and len(words_) > 2
+    assert not empty.read_text(encoding="utf-8-sig").startswith(",")
+    assert wide.read_bytes() == before
+    assert "c.txt is written in UTF-16" in caplog.text
+    assert "2 pictures tagged" in (said := capsys.readouterr().out) and "1 had tags and keep them; 0 could not" in said
 
 
 def test_a_damaged_table_is_not_replaced_by_an_append(here: Path) -> None:

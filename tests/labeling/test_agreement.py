@@ -1,5 +1,6 @@
 """How far people agree, and what counts where they do not."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from genga.params import LabelFaces
-from labeling.agreement import Answer, compare, kappa, oks, settle, write_disagreements
+from labeling.agreement import Answer, Key, answers_of, bad_pictures, compare, kappa, oks, settle, write_disagreements
 from labeling.exports import Annotation
 
 POSE = np.random.default_rng(0).uniform(0.1, 0.9, (11, 2))
@@ -55,6 +56,22 @@ def test_a_reviewer_counts_over_the_majority_and_the_majority_over_the_newest() 
 def test_most_people_say_which_joints_are_hidden() -> None:
     answers = [answer("ann", frozenset({"hip", "head"})), answer("ben", frozenset({"hip"})), answer("cat", frozenset())]
     assert settle("hidden", answers, 0.1, "newest").value == frozenset({"hip"})
+
+
+def test_what_people_differ_on_being_hidden_is_listed() -> None:
+    pose = Annotation("a", "task a", "ann", "1", {}, POSE, frozenset({"hip", "head"}))
+    (row,) = compare([pose, replace(pose, annotator="ben", hidden=frozenset({"hip"}))], SECTION).disagreements
+    assert (row.name, row.dispute, row.counts) == ("hidden", "1 of 2 say head", "hip")
+    (row,) = compare([pose, replace(pose, annotator="ben", hidden=frozenset())], SECTION).disagreements
+    assert (row.dispute, row.counts) == ("1 of 2 say head, 1 of 2 say hip", "no joint")
+
+
+def test_a_star_counts_over_a_newer_answer_of_the_same_person() -> None:
+    starred = replace(said("ann", "a", "1", hair_color="blue"), decides=True)
+    answers = answers_of([said("ann", "a", "2", hair_color="red", glasses=True), starred])
+    assert [(answer.value, answer.decides) for answer in answers[Key("a", "hair_color")]] == [("blue", True)]
+    assert [(answer.value, answer.decides) for answer in answers[Key("a", "glasses")]] == [(True, False)]
+    assert bad_pictures([starred, Annotation("a", "task a", "ann", "2", {}, None, bad=True)], SECTION) == []
 
 
 def test_every_disagreement_is_listed_with_what_counts(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from genga.skeleton import JOINTS
 from labeling.configs import poses_config, tags_config
 from labeling.exports import read_exports, write_tasks
 from labeling.keypoints import Problem
+from labeling.tasks import stick_region
 
 POSE = np.random.default_rng(0).uniform(0.05, 0.95, (11, 2))
 
@@ -120,11 +121,22 @@ def test_flags_are_yes_or_no_and_what_was_not_asked_is_unknown(tmp_path: Path) -
     assert annotation.labels == {"glasses": True, "smile": False}
 
 
-def test_skipped_tasks_predictions_and_empty_annotations_are_no_answers(tmp_path: Path) -> None:
+def test_skipped_tasks_and_predictions_are_no_answers(tmp_path: Path) -> None:
     skipped = task("a", [choice("glasses", "yes")])
     skipped["annotations"][0]["was_cancelled"] = True
-    exports = read_exports([written(tmp_path, [skipped, task("b"), task("c", [])])])
+    exports = read_exports([written(tmp_path, [skipped, task("b")])])
     assert (exports.annotations, exports.problems) == ([], [])
+
+
+def test_an_empty_answer_is_listed_and_one_of_empty_boxes_is_a_no(tmp_path: Path) -> None:
+    image = {"image": "a.png"}
+    sticks = stick_region(POSE, 600, 300)
+    tasks = [task("a", []), task("b", [sticks]), task("c", [], data=image | {"id": "c", "asks": []})]
+    exports = read_exports([written(tmp_path, [*tasks, task("d", [], data=image | {"id": "d", "asks": ["glasses", "smile"]})])])
+    missing = f"{', '.join(JOINTS)} missing"
+    reasons = {"a": missing, "b": missing, "c": "nothing was answered"}
+    assert exports.problems == [Problem("project-1.json task 7", id_, reason) for id_, reason in reasons.items()]
+    assert [(said.picture_id, said.labels) for said in exports.annotations] == [("d", {"glasses": False, "smile": False})]
 
 
 @pytest.mark.parametrize(

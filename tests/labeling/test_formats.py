@@ -11,9 +11,10 @@ import pytest
 
 from genga.errors import DataError
 from genga.skeleton import JOINTS
-from labeling.agreement import Key, answers_of
+from labeling.agreement import NEWEST, Key, answers_of, settle
 from labeling.exports import read_annotations, read_exports
-from labeling.formats import READERS, WRITERS, Labeled, import_labels, labeled_of
+from labeling.formats import READERS, WRITERS, Labeled, import_labels, labeled_of, lost
+from labeling.keypoints import Problem
 
 RNG = np.random.default_rng(0)
 POSED = [
@@ -66,6 +67,88 @@ def test_an_import_lands_among_the_annotations(tmp_path: Path, form: str) -> Non
     out = import_labels(tmp_path / "in", form, tmp_path / "annotations", []).path
     assert out.name == f"{form}-in.json"
     same(labeled_of(read_exports([out]).annotations), POSED)
+
+
+@pytest.mark.parametrize("form", ["coco", "cvat"])
+def test_a_pose_that_leaves_its_picture_is_listed_and_kept_out(tmp_path: Path, form: str) -> None:
+    assert POSED[0].pose is not None
+    outside = POSED[0].pose.copy()
+    outside[4] = (-0.3, 0.5)
+    (tmp_path / "in").write_text(WRITERS[form]([replace(POSED[0], pose=outside), POSED[1]]))
+    (tmp_path / "annotations").mkdir()
+    done = import_labels(tmp_path / "in", form, tmp_path / "annotations", [])
+    assert done.problems == [Problem(f"{form}-in.json task 1", "a" * 64, "l_wrist outside the picture")]
+    same(labeled_of(read_exports([done.path]).annotations), POSED[1:])
+
+
+@pytest.mark.parametrize("form", ["coco", "cvat"])
+def test_two_figures_of_one_person_on_one_picture_are_refused(tmp_path: Path, form: str) -> None:
+    (tmp_path / "in").write_text(WRITERS[form]([*POSED, replace(POSED[1], by="benjamin")]).replace("benjamin", "ben"))
+    with pytest.raises(DataError, match=rf"in: {'a' * 64} has 2 figures by ben, expected one of each annotator; take the others away"):
+        import_labels(tmp_path / "in", form, tmp_path, [])
+
+
+def test_coco_annotations_of_other_categories_are_passed_over() -> None:
+    document = json.loads(WRITERS["coco"](POSED))
+    document["categories"].append({"id": 2, "name": "hat"})
+    document["annotations"].append({"id": 9, "image_id": 1, "category_id": 2, "bbox": [1, 2, 3, 4]})
+    same(READERS["coco"](json.dumps(document)), POSED)
+
+
+def test_what_label_studios_json_tells_settles_the_same_when_it_comes_back(tmp_path: Path) -> None:
+    red, blue = ({"hair_color": colour} for colour in ("red", "blue"))
+    said = [
+        replace(TAGGED[0], picture="1" * 64, labels=red, at="2026-01-05"),
+        replace(TAGGED[0], picture="1" * 64, labels=blue, by="ben", at="2026-01-01"),
+        replace(TAGGED[0], picture="2" * 64, labels=red, at="2026-01-01", decides=True),
+        replace(TAGGED[0], picture="2" * 64, labels=blue, by="ben", at="2026-01-02"),
+        replace(TAGGED[0], picture="2" * 64, labels=blue, by="cat", at="2026-01-03"),
+        replace(TAGGED[0], picture="3" * 64, labels={}, at="2026-01-01", bad=True),
+    ]
+    (tmp_path / "x.json").write_text(WRITERS["label-studio"](said))
+    (tmp_path / "annotations").mkdir()
+    found = read_exports([import_labels(tmp_path / "x.json", "label-studio", tmp_path / "annotations", []).path]).annotations
+    settled = {key.picture_id[0]: settle(key.name, given, 0.1, "newest") for key, given in answers_of(found).items()}
+    assert {picture: (each.value, each.rule) for picture, each in settled.items()} == {"1": ("red", NEWEST), "2": ("red", "a reviewer decided")}
+    assert [(each.at, each.decides, each.bad) for each in labeled_of(found)] == [(each.at, each.decides, each.bad) for each in said]
+
+
+def test_what_coco_and_cvat_cannot_hold_is_counted() -> None:
+    newest = replace(POSED[0], at="2", labels={"glasses": True})
+    said = [newest, replace(newest, at="1", pose=POSED[1].pose), replace(TAGGED[0], labels={}, bad=True), replace(POSED[1], decides=True)]
+    assert lost(said, "label-studio") == []
+    assert lost(said, "cvat") == ["1 older poses", "1 bad pictures", "1 stars", "2 times"]
+    assert lost(said, "coco") == ["2 answers' tags", *lost(said, "cvat")]
+    same(READERS["coco"](WRITERS["coco"](said)), [replace(newest, labels={}), POSED[1]])
+    same(READERS["cvat"](WRITERS["cvat"](said)), [replace(newest, pose=None, hidden=frozenset()), newest, POSED[1]])
+
+
+@pytest.mark.parametrize("form", ["coco", "cvat", "label-studio"])
+@pytest.mark.parametrize(("by", "expected"), [("", "{}"), ("1", "{}:1"), ("ann@example.com", "ann@example.com")])
+def test_people_without_a_name_are_those_of_their_file(tmp_path: Path, form: str, by: str, expected: str) -> None:
+    (tmp_path / "annotations").mkdir()
+    for stem in ("north", "south"):
+        path = tmp_path / f"{stem}.{form}"
+        path.write_text(WRITERS[form]([replace(POSED[0], by=by)]))
+        out = import_labels(path, form, tmp_path / "annotations", []).path
+        before = out.read_bytes()
+        import_labels(path, form, tmp_path / "annotations", [])
+        assert out.read_bytes() == before
+    found = [each.annotator for each in read_annotations(tmp_path / "annotations").annotations]
+    assert found == [expected.format(stem) for stem in ("north", "south")]
+
+
+@pytest.mark.parametrize(
+    ("who", "expected"), [({}, "x"), ({"completed_by": None}, "x"), ({"completed_by": 3}, "x:3"), ({"completed_by": {"id": 3, "email": None}}, "x:3")]
+)
+def test_numbers_of_label_studios_people_are_those_of_their_file(tmp_path: Path, who: dict[str, Any], expected: str) -> None:
+    (task,) = json.loads(WRITERS["label-studio"](TAGGED))
+    del task["annotations"][0]["completed_by"]
+    task["annotations"][0] |= who
+    (tmp_path / "x.json").write_text(json.dumps([task]))
+    (tmp_path / "annotations").mkdir()
+    (read,) = read_exports([import_labels(tmp_path / "x.json", "label-studio", tmp_path / "annotations", []).path]).annotations
+    assert read.annotator == expected
 
 
 def named(*names: str) -> list[Labeled]:

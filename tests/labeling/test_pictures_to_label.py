@@ -45,6 +45,9 @@ def test_imported_pictures_their_copies_and_own_drawings_have_names(tmp_path: Pa
         (tmp_path / "own-figures" / name).parent.mkdir(parents=True)
         (tmp_path / "own-figures" / name).write_bytes(encode_png(drawn))
     (tmp_path / "own-figures" / "figures" / "broken.png").write_bytes(b"no picture")
+    for number, folder in enumerate(("old", "figures/.thumbs", ".trash/figures")):  # nobody takes drawings from there
+        (tmp_path / "own-figures" / folder).mkdir(parents=True)
+        (tmp_path / "own-figures" / folder / "other.png").write_bytes(encode_png(drawn - np.uint8(number + 1)))
     own = picture_id(drawn)
     assert known_names(params, tmp_path / "imported") == [
         *(("a/1.jpg", "A"), ("2.jpg", "B"), ("copy/2.jpg", "B")),

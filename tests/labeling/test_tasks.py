@@ -37,11 +37,13 @@ def test_the_sticks_join_the_joints_and_cannot_be_moved() -> None:
     assert [vertices[joint]["x"] for joint in JOINTS] == pytest.approx(100 * POSE[:, 0])
 
 
-def test_a_joint_outside_the_picture_is_brought_to_its_edge() -> None:
+def test_a_guessed_joint_outside_the_picture_is_brought_to_its_edge() -> None:
     pose = POSE.copy()
     pose[0] = [-0.2, 1.3]
-    head = pose_regions(pose, 200, 100)[0]["value"]
-    assert (head["x"], head["y"]) == (0, 100)
+    *joints, sticks = prediction(PoseGuess(pose, CONFIDENCE), 200, 100, "stick-pose/1")["result"]
+    assert (joints[0]["value"]["x"], joints[0]["value"]["y"]) == (0, 100)
+    assert (sticks["value"]["vertices"][0]["x"], sticks["value"]["vertices"][0]["y"]) == (0, 100)
+    assert read_result(pose_regions(pose, 200, 100)).fault == "head outside the picture"  # what a person said is not moved
 
 
 def test_hidden_joints_read_back() -> None:
@@ -59,8 +61,10 @@ def test_accepted_tags_read_back_with_a_no_for_every_empty_box() -> None:
     assert predicted["score"] == pytest.approx(0.7)
 
 
-def test_an_empty_answer_is_no_answer() -> None:
-    assert read_result([], tags.flags()).labels == {}
+def test_an_answer_in_which_all_is_left_open_is_a_no_for_every_empty_box() -> None:
+    """The screen says: a box that stays empty is a no, a group is left open where nothing fits."""
+    assert read_result([], tags.flags()).labels == dict.fromkeys(tags.flags(), False)
+    assert read_result([]).labels == {}
 
 
 @pytest.mark.parametrize("verdict", ["unsure", "bad picture"])

@@ -16,7 +16,7 @@ from genga.pictures import encode_png
 from genga.skeleton import JOINTS
 from genga.store import picture_id
 from labeling.exports import write_tasks
-from stages.own_figures import WAITS, labeled_poses, on_paper, read_own, read_placed
+from stages.own_figures import WAITS, exported, labeled_poses, on_paper, read_own, read_placed
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml").draw_figures.own
 
@@ -86,6 +86,15 @@ def test_every_labeled_drawing_is_taken_by_its_folder(own: Path) -> None:
     assert found.rejected == []
     for number, one in enumerate([*found.sticks, *found.figures]):
         np.testing.assert_allclose(one.placed.pose, sketch(9, 9, number)[1], atol=1e-9)
+
+
+def test_drawings_whose_joints_an_export_tells_are_those_that_are_taken(own: Path, tmp_path: Path) -> None:
+    write_waiting(own, 2)
+    change(own, "0/annotations/0/result/4/value/x", 101)
+    sizes = ((200, 300), (90, 60), (400, 600), (400, 600))
+    taken = {picture_id(sketch(*size, number)[0]) for number, size in enumerate(sizes, start=1)}
+    assert exported(params_with(max_rejected=0.0), own) == taken  # that stops the stage alone
+    assert exported(PARAMS, tmp_path / "none") == set()
 
 
 def test_a_folder_of_notes_holds_no_drawings(tmp_path: Path) -> None:
