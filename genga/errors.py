@@ -3,6 +3,10 @@
 The command line prints the sentence and exits with 2; the server answers with the status given here.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class GengaError(Exception):
     """Something outside the code is wrong, and a person can put it right."""
@@ -52,3 +56,14 @@ class ReleaseError(GengaError):
 
 class RegistryError(GengaError):
     """The registry has no such family, version or alias."""
+
+
+@contextmanager
+def said_when_full(path: Path) -> Iterator[None]:
+    """Nothing is lost by a write that fails: the last checkpoint stands."""
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} could not be written ({error}); make room there and run the same command again: it goes on from its last checkpoint"
+        ) from error

@@ -424,6 +424,21 @@ class TrainFace(Adversarial):
             raise ValueError("growth must list rising until_kimg: each side is learned after the one before")
         return self
 
+    @model_validator(mode="after")
+    def there_is_time_for_the_contest_at_full_size(self) -> Self:
+        total_kimg, last = self.training.total_kimg, self.growth[-1] if self.growth else None
+        if self.warm_up and self.warm_up.kimg >= total_kimg:
+            raise ValueError(
+                f"the warm-up lasts {self.warm_up.kimg:g} kimg, expected less than training.total_kimg, which is {total_kimg:g}; "
+                "raise training.total_kimg, or lower warm_up.kimg"
+            )
+        if last and last.until_kimg + last.fade_kimg >= total_kimg:
+            raise ValueError(
+                f"the model's resolution is faded in at {last.until_kimg + last.fade_kimg:g} kimg, expected less than training.total_kimg, "
+                f"which is {total_kimg:g}; raise training.total_kimg, or lower growth's last until_kimg and fade_kimg"
+            )
+        return self
+
 
 class WatchCollapse(Section):
     """When a training of a face generator counts as collapsing, and what follows; see models/recipes/watched.py."""
@@ -617,6 +632,16 @@ class Params(Section):
     def transfer_has_a_base(self) -> Self:
         if self.transfer_tag.family not in self.train_face:
             raise ValueError(f"transfer_tag.family is {self.transfer_tag.family}, expected one of train_face: {', '.join(sorted(self.train_face))}")
+        return self
+
+    @model_validator(mode="after")
+    def sketches_are_learned_from_line_art(self) -> Self:
+        side, mannequins = self.train_sketcher.model.resolution, self.draw_figures.mannequins
+        if side == mannequins.size:
+            raise ValueError(
+                f"train_sketcher.model.resolution is {side}, the size of draw_figures.mannequins' projections, "
+                f"expected that of their line art, {mannequins.line_art}; make line_art and the resolution the same"
+            )
         return self
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from genga.errors import CheckpointError
+from genga.errors import CheckpointError, said_when_full
 from genga.params import Section
 from genga.pictures import encode_png
 from genga.store import Store
@@ -51,16 +51,17 @@ def card_of(
 def save_model(out_dir: Path, module: nn.Module, card: Card, sheet: NDArray[np.uint8] | None = None) -> None:
     """The same module and card give the same bytes. `sheet`: HWC, what the family makes, at a glance."""
     partial_dir = out_dir.with_name(out_dir.name + ".partial")
-    shutil.rmtree(partial_dir, ignore_errors=True)
-    partial_dir.mkdir(parents=True)
     weights = safetensors.torch.save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in module.state_dict().items()})
-    (partial_dir / "weights.safetensors").write_bytes(weights)
     whole_card = {**card, "weights_sha256": hashlib.sha256(weights).hexdigest()}
-    (partial_dir / "card.json").write_text(json.dumps(whole_card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    if sheet is not None:
-        (partial_dir / "sheet.png").write_bytes(encode_png(sheet))
-    shutil.rmtree(out_dir, ignore_errors=True)
-    partial_dir.rename(out_dir)
+    shutil.rmtree(partial_dir, ignore_errors=True)
+    with said_when_full(out_dir):
+        partial_dir.mkdir(parents=True)
+        (partial_dir / "weights.safetensors").write_bytes(weights)
+        (partial_dir / "card.json").write_text(json.dumps(whole_card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        if sheet is not None:
+            (partial_dir / "sheet.png").write_bytes(encode_png(sheet))
+        shutil.rmtree(out_dir, ignore_errors=True)
+        partial_dir.rename(out_dir)
 
 
 def read_card(model_dir: Path) -> Card:

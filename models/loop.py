@@ -15,8 +15,7 @@ import math
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genga.errors import CheckpointError, ParamsError
+from genga.errors import ParamsError, said_when_full
 from genga.params import Section, Training
 from genga.pictures import encode_png
 from genga.progress import progress
@@ -160,16 +159,18 @@ class Journal:
 
     def start(self) -> None:
         shutil.rmtree(self._samples_dir, ignore_errors=True)
-        self._samples_dir.mkdir(parents=True)
-        self._stats_path.write_bytes(b"")
+        with said_when_full(self._stats_path):
+            self._samples_dir.mkdir(parents=True)
+            self._stats_path.write_bytes(b"")
         if self._tracker:
             self._tracker.afresh()
 
     def resume(self, state: dict[str, Any]) -> None:
         """Lines that were written after the checkpoint go: they come again."""
         self._lines, self._sums = state["lines"], {name: (total, count) for name, (total, count) in state["sums"].items()}
-        self._samples_dir.mkdir(parents=True, exist_ok=True)
-        self._stats_path.write_text("".join(self._lines))
+        with said_when_full(self._stats_path):
+            self._samples_dir.mkdir(parents=True, exist_ok=True)
+            self._stats_path.write_text("".join(self._lines))
 
     def state_dict(self) -> dict[str, Any]:
         return {"lines": self._lines, "sums": self._sums}
@@ -233,17 +234,6 @@ class Checkpoints:
             return int(cur_nimg), _unflatten(header["state"], safetensors.torch.load(data))
         shutil.rmtree(self._dir, ignore_errors=True)
         return None
-
-
-@contextmanager
-def said_when_full(path: Path) -> Iterator[None]:
-    """Nothing is lost by a write that fails: the last checkpoint stands."""
-    try:
-        yield
-    except OSError as error:
-        raise CheckpointError(
-            f"{path} could not be written ({error}); make room there and run the same command again: it goes on from its last checkpoint"
-        ) from error
 
 
 def _write_whole(path: Path, data: bytes) -> None:

@@ -40,9 +40,15 @@ def size() -> int:
 def together(devices: int | None) -> Iterator[None]:
     """Starts the other processes, each of which runs this same command; under torchrun they are there already. None: as many as torchrun says."""
     global _fabric
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    devices = devices or local
-    nodes = int(os.environ.get("WORLD_SIZE", "1")) // local if "TORCHELASTIC_RUN_ID" in os.environ else 1
+    started = "TORCHELASTIC_RUN_ID" in os.environ
+    local, processes = (int(os.environ[name]) if started else 1 for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
+    devices, nodes = local if devices is None else devices, processes // local
+    if devices < 1:
+        raise ParamsError(f"--devices {devices} was found, expected 1 or more; give another number or leave it out")
+    if started and devices != local:
+        raise ParamsError(f"--devices {devices} was found, expected {local}, which torchrun started; leave it out, or change --nproc-per-node")
+    if torch.cuda.is_available() and devices > (gpus := torch.cuda.device_count()):
+        raise ParamsError(f"{devices} processes were asked for, expected at most {gpus}, a GPU for each; change --devices or --nproc-per-node")
     if devices * nodes == 1:
         yield
         return

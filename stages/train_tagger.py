@@ -85,7 +85,10 @@ def train_tagger(
     if params.weak_labels and drawn_only:
         own, weak = _with_weak_labels(own, drawn_only, params.min_labels)
         learned_from |= dict.fromkeys(weak, "weak")
-    pools = [own, _drawn_pool(params, Store(sample_dir), drawn_only)] if drawn_only else [own]
+    pools = [own]
+    if drawn_only:
+        sample = Store(sample_dir)
+        pools = _kept_apart([own, _drawn_pool(params, sample, drawn_only)], [faces.column("imported_id"), sample.column("id")])
     shown = _shown(own)
 
     weights = value_weights(np.concatenate([pool.targets_of("train") for pool in pools]), params.balance)
@@ -155,6 +158,13 @@ def _drawn_pool(params: TrainTagger, sample: Store, wanted: list[str]) -> Pool:
     held_out = params.drawn_held_out
     splits = np.array([split_of(picture, held_out, held_out) for picture in sample.column("id")])
     return Pool(pictures, targets, {split: np.flatnonzero(splits == split) for split in SPLITS})
+
+
+def _kept_apart(pools: list[Pool], ids: list[list[str]]) -> list[Pool]:
+    """The faces may be drawn ones themselves: what one pool holds out, none is trained on. `ids`: of each pool's pictures."""
+    held_out = {of[row] for pool, of in zip(pools, ids, strict=True) for split in ("val", "test") for row in pool.rows[split]}
+    train = [np.array([row for row in pool.rows["train"] if of[row] not in held_out], np.int64) for pool, of in zip(pools, ids, strict=True)]
+    return [replace(pool, rows=pool.rows | {"train": rows}) for pool, rows in zip(pools, train, strict=True)]
 
 
 def _content_hash(pools: list[Pool]) -> str:

@@ -21,7 +21,7 @@ from genga.params import TrainUpscaler, load_params
 from genga.registry import Registry
 from genga.store import Store
 from models import parallel
-from models.batches import Sampler, to_signed, to_uint8
+from models.batches import Pictures, Sampler, to_signed, to_uint8
 from models.export import card_of, save_model
 from models.loop import Tracker, fingerprint_of, finish, fit
 from models.metrics.fidelity import psnr
@@ -38,7 +38,7 @@ INVENTED = "It learned to look sharp as well as to be near the truth, so some of
 def train_upscaler(params: TrainUpscaler, prepared_dir: Path, run_dir: Path, weights_dir: Path, tracker: Tracker | None = None) -> None:
     faces = Store(prepared_dir)
     size = truth_size(faces, params.crop)
-    pictures, rows = faces.images(size), faces.indices("train")
+    pictures, rows = faces.images(size), Pictures(faces, size, faces.indices("train")).rows
     held_out = np.concatenate([faces.indices(split) for split in ("test", "val")])
     judged = pictures[(held_out if len(held_out) else rows)[:JUDGED]]
 

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from genga.documents import write_json
+from genga.errors import CheckpointError, said_when_full
 from genga.params import WatchCollapse
 from genga.pictures import encode_png
 from models.metrics.plots import pixels_of
@@ -30,17 +31,26 @@ DPI, INCHES = 90, (9.0, 5.6)
 
 
 def read_curve(run_dir: Path) -> Curve:
-    return [json.loads(line) for line in (run_dir / "stats.jsonl").read_text().splitlines()]
+    """Without the last line where a full disk or a kill cut it off."""
+    *lines, _ = (run_dir / "stats.jsonl").read_text().split("\n")
+    return [json.loads(line) for line in lines]
 
 
 def write_report(run_dir: Path, rule: WatchCollapse, why: str) -> list[Path]:
-    """`why`: the alarm in words, empty where there was none. Gives what it wrote."""
+    """`why`: the alarm in words, empty where there was none. Gives what it wrote: both or neither."""
+    paths = [run_dir / "collapse.json", run_dir / "collapse.png"]
     curve = read_curve(run_dir)
     wanted = {"kimg", "alarm", *(name for names in PANELS.values() for name in names)}
     lines: list[dict[str, Any]] = [{name: value for name, value in line.items() if name in wanted} for line in curve]
-    write_json(run_dir / "collapse.json", {"rule": rule.model_dump(), "alarm": why, "curve": lines})
-    (run_dir / "collapse.png").write_bytes(encode_png(drawn({"": curve})))
-    return [run_dir / "collapse.json", run_dir / "collapse.png"]
+    try:
+        with said_when_full(run_dir):
+            write_json(paths[0], {"rule": rule.model_dump(), "alarm": why, "curve": lines})
+            paths[1].write_bytes(encode_png(drawn({"": curve})))
+    except CheckpointError:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        raise
+    return paths
 
 
 def drawn(curves: Mapping[str, Curve]) -> NDArray[np.uint8]:

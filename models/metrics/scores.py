@@ -123,7 +123,7 @@ def score_sketcher(sketcher: Any, reader: nn.Module, poses: Array, truth: Pictur
     for of, pictures in (("", drawn), ("_of_truth", truth)):
         found, _ = read_poses(reader, fitted(pictures, reader))
         metrics[f"pck_0.1{of}"] = pose_metrics(found, poses, limbs_may_swap=False)["pck_0.1"]
-    protocol = {"poses": len(poses), "seed": sampling.seed, "reference_length": "longer side of the pose's box"}
+    protocol = {"poses": len(poses), "seed": sampling.seed, "side": truth.shape[1], "reference_length": "longer side of the pose's box"}
     return Score(metrics, protocol, _sketch_sheet(poses, drawn, again, truth))
 
 

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from genga.errors import CollapseError
+from genga.errors import CheckpointError, CollapseError
 from genga.params import WatchCollapse
 from models import parallel
 from models.loop import Scalars, Tracker, crosses, fit
@@ -50,11 +50,19 @@ class Watched:
         """The training, and the collapse report however it ends."""
         try:
             fit(self, batch_at, self._recipe.params.training, run_dir, what=what, fingerprint=fingerprint, tracker=tracker)
-        finally:
-            if parallel.rank() == 0 and (run_dir / "stats.jsonl").is_file():
-                for path in write_report(run_dir, self._params, self.alarm):
-                    if tracker:
-                        tracker.file(path)
+        except BaseException:
+            try:
+                self._report(run_dir, tracker)
+            except CheckpointError as error:  # what ended the training is said instead
+                log.warning("%s", error)
+            raise
+        self._report(run_dir, tracker)
+
+    def _report(self, run_dir: Path, tracker: Tracker | None) -> None:
+        if parallel.rank() == 0 and (run_dir / "stats.jsonl").is_file():
+            for path in write_report(run_dir, self._params, self.alarm):
+                if tracker:
+                    tracker.file(path)
 
     def step(self, batch: Batch, cur_nimg: int) -> Scalars:
         if self.alarm and self._params.action == "stop":

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from genga.errors import ParamsError
-from genga.params import Section, load_params
+from genga.params import Section, load_params, parse_params
 
 
 def changed(tmp_path: Path, keys: str, value: object) -> Path:
@@ -38,6 +38,8 @@ def test_the_shipped_params_are_valid() -> None:
         ("transfer_tag.training.batch_size", 6, "groups of 4 pictures.*it is 6"),
         ("train_face.stylegan2.growth", [{"side": s, "until_kimg": 9.0, "fade_kimg": 0.0} for s in (16, 32)], "rising until_kimg"),
         ("train_face.stylegan2.growth", [{"side": 2, "until_kimg": 9.0, "fade_kimg": 0.0}], r"growth\.0\.side: Input should be 4, 8, 16"),
+        ("train_face.stylegan2.training.total_kimg", 12.0, r"the warm-up lasts 12 kimg, expected less than .*which is 12; raise"),
+        ("train_face.stylegan2.training.total_kimg", 20.0, r"resolution is faded in at 20 kimg, expected less than .*which is 20; raise"),
         ("transfer_tag.family", "began64", "transfer_tag.family is began64, expected one of train_face: dcgan32, stylegan2"),
         ("train_face", {"a; b": None}, r"train_face\.a; b"),
     ],
@@ -45,6 +47,13 @@ def test_the_shipped_params_are_valid() -> None:
 def test_a_wrong_key_or_value_stops_and_is_named(tmp_path: Path, keys: str, value: object, said: str) -> None:
     with pytest.raises(ParamsError, match=said):
         load_params(changed(tmp_path, keys, value))
+
+
+def test_a_sketcher_of_the_projections_size_is_refused(tmp_path: Path) -> None:
+    document = yaml.safe_load(Path("params.yaml").read_text())
+    document["draw_figures"]["mannequins"]["size"] = document["train_sketcher"]["model"]["resolution"] = 256
+    with pytest.raises(ParamsError, match=r"resolution is 256, the size of .* projections, expected that of their line art, 128; make"):
+        parse_params(document, "params.yaml")
 
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:

@@ -36,6 +36,16 @@ def test_saving_replaces_what_was_there(model_dir: Path) -> None:
     assert sorted(path.name for path in model_dir.iterdir()) == ["card.json", "weights.safetensors"]
 
 
+def test_no_room_for_a_model_is_told_and_leaves_the_one_before(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(CheckpointError, match=r"upscaler could not be written .*No space left on device.*make room there"):
+        save_model(model_dir, build(MODEL), {"model": MODEL})
+    assert load_model(model_dir)[1]["family"] == "upscaler"
+
+
 def test_one_flipped_bit_in_the_weights_is_refused(model_dir: Path) -> None:
     path = model_dir / "weights.safetensors"
     data = bytearray(path.read_bytes())

@@ -3,6 +3,7 @@
 import json
 import logging
 import resource
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,18 @@ def test_a_disk_that_is_really_full_loses_nothing_and_leaves_no_half_file(tmp_pa
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert checkpoints(tmp_path) == kept
     assert_same(train(tmp_path), tmp_path, undisturbed)
+
+
+def test_a_run_folder_that_cannot_be_written_is_told_at_the_start_and_where_it_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"stats\.jsonl could not be written.*make room there"):
+        train(tmp_path / "file")
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "runs", batches=stopped_at(32))
+    shutil.rmtree(tmp_path / "runs" / "samples")
+    (tmp_path / "runs" / "samples").write_bytes(b"")  # a file in a folder's place
+    with pytest.raises(CheckpointError, match=r"stats\.jsonl could not be written.*make room there"):
+        train(tmp_path / "runs")
 
 
 @pytest.mark.parametrize("at", range(0, 60, 4))

@@ -15,9 +15,11 @@ import yaml
 from safetensors.numpy import load_file
 from small_models import BEGAN, DCGAN, FASTGAN, PLAIN, SRGAN, STYLEGAN2
 
+from genga.errors import ParamsError
 from genga.params import TrainFace, WatchCollapse
 from genga.registry import Registry
 from genga.store import StoreWriter, picture_id
+from models import parallel
 
 REPO = Path(__file__).parents[2]
 SCRIPT = """
@@ -121,6 +123,28 @@ def test_torchrun_does_the_same(faces_dir: Path, tmp_path: Path) -> None:
     two = train(faces_dir, tmp_path / "two", "dcgan", "-m", "torch.distributed.run", "--nproc-per-node", "2", devices=0)
     assert one.returncode == two.returncode == 0, two.stderr
     assert_alike(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.parametrize(
+    ("devices", "torchrun", "said"),
+    [
+        (-1, None, "--devices -1 was found, expected 1 or more"),
+        (0, None, "--devices 0 was found, expected 1 or more"),
+        (2, None, "2 processes were asked for, expected at most 1, a GPU for each"),
+        (1, "2", "--devices 1 was found, expected 2, which torchrun started"),
+        (None, "2", "2 processes were asked for, expected at most 1"),
+    ],
+)
+def test_numbers_of_processes_that_cannot_be_are_refused(
+    monkeypatch: pytest.MonkeyPatch, devices: int | None, torchrun: str | None, said: str
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    if torchrun:
+        for name in ("TORCHELASTIC_RUN_ID", "LOCAL_WORLD_SIZE", "WORLD_SIZE"):
+            monkeypatch.setenv(name, torchrun)
+    with pytest.raises(ParamsError, match=said), parallel.together(devices):
+        pass
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(faces_dir: Path, tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ import pytest
 import torch
 from small_models import PLAIN
 
-from genga.errors import CollapseError
+from genga.errors import CheckpointError, CollapseError
 from genga.params import TrainFace, WatchCollapse
+from models.metrics.collapse import read_curve
 from models.recipes.faces import face_recipe
 from models.recipes.watched import Watched, diversity
 
@@ -91,7 +92,7 @@ def test_the_same_is_stopped_where_params_say_so_and_goes_on_when_they_no_longer
 
 
 def test_nothing_is_judged_during_the_warm_up(tmp_path: Path) -> None:
-    watched = train(tmp_path, squares(200), COLLAPSING | {"warm_up": {"kimg": 4.0, "lr": 0.001, "kl_weight": 10.0}})
+    watched = train(tmp_path, squares(200), COLLAPSING | {"warm_up": {"kimg": 3.9, "lr": 0.001, "kl_weight": 10.0}})
     looks = [line for line in json.loads((tmp_path / "collapse.json").read_text())["curve"] if "coverage" in line]
     assert looks[-1]["near_identical"] > WATCH["near_identical"] and watched.alarm == ""
 
@@ -117,6 +118,32 @@ def test_the_watch_changes_nothing_of_the_training(tmp_path: Path) -> None:
         weights.append(watched.state_dict()["recipe"]["G_ema"])
     watched.sample()
     assert all(torch.equal(a, b) for a, b in zip(*(each.values() for each in weights), strict=True))
+
+
+def test_a_report_that_finds_no_room_is_told_and_never_in_place_of_what_ended_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(path: Path, _: Any) -> None:
+        path.write_text("{")
+        raise OSError(28, "No space left on device")
+
+    def refused(*_: Any) -> None:
+        raise CheckpointError("no room for a checkpoint")
+
+    monkeypatch.setattr("models.metrics.collapse.write_json", full)
+    short = HEALTHY | {"training": PARAMS["training"] | {"total_kimg": 0.064}}
+    with pytest.raises(CheckpointError, match=r"No space left on device.*make room there and run the same command again"):
+        train(tmp_path, squares(200), short)
+    monkeypatch.setattr("models.loop.Checkpoints.save", refused)
+    with pytest.raises(CheckpointError, match="no room for a checkpoint"):
+        train(tmp_path / "other", squares(200), short)
+    assert f"{tmp_path / 'other'} could not be written" in caplog.text
+    assert not list(tmp_path.rglob("collapse.*"))
+
+
+def test_a_line_that_was_cut_off_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "stats.jsonl").write_text('{"kimg": 1.0, "d_real": 1.0}\n{"kimg": 2.0, "d_re')
+    assert read_curve(tmp_path) == [{"kimg": 1.0, "d_real": 1.0}]
 
 
 def test_numbers_of_a_set_as_varied_as_the_real_one_and_of_one_that_is_not() -> None:

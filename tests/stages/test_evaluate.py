@@ -60,6 +60,12 @@ def test_the_protocol_says_how_faces_were_compared(reports: Path, shared_world: 
     assert protocol["extractors"]["tagger"]["sha256"] == tagger["weights_sha256"]
 
 
+def test_sketches_of_another_side_are_measured_otherwise(reports: Path, shared_world: World) -> None:
+    protocol = json.loads((reports / "metrics.json").read_text())["sketcher"]["protocol"]
+    assert protocol["side"] == 64
+    assert difference("ink_f1", protocol, protocol | {"side": 128}) == "side 64 against 128"
+
+
 def onnx_of_means(path: Path, features: int) -> str:
     """The smallest file in Inception's place: (N, 3, S, S) -> (N, features), channel means times fixed weights, written as ONNX's protocol buffers.
     Gives its sha256."""

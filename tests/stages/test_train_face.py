@@ -43,6 +43,7 @@ PARAMS: dict[str, Any] = {
     "adapt": {"target": 0.6, "kimg": 2.0},
     "ema_kimg": 0.1,
 }
+SHORT = PARAMS | {"warm_up": None, "growth": [], "training": PARAMS["training"] | {"total_kimg": 0.02}}
 WATCH = WatchCollapse.model_validate(
     {"action": "flag", "every_kimg": 0.1, "samples": 32, "from_kimg": 0.0, "near_identical": 1.0, "spread": 0.5, "coverage_kept": 0.0, "patience": 2}
 )
@@ -116,8 +117,7 @@ def test_kill_9_in_mid_training_and_the_same_command_ends_in_the_same_bytes(face
 
 
 def test_the_stage_writes_a_generator_that_loads_and_a_card(faces_dir: Path, tmp_path: Path) -> None:
-    short = TrainFace.model_validate({**PARAMS, "warm_up": None, "growth": [], "training": PARAMS["training"] | {"total_kimg": 0.02}})
-    train_face("mine", short, WATCH, faces_dir, tmp_path / "runs", tmp_path / "weights")
+    train_face("mine", TrainFace.model_validate(SHORT), WATCH, faces_dir, tmp_path / "runs", tmp_path / "weights")
     G, card = load_model(tmp_path / "weights")
     assert G(torch.randn(2, 6)).shape == (2, 3, 32, 32)
     assert float(torch.as_tensor(G.w_avg).abs().sum()) > 0
@@ -138,7 +138,7 @@ def tagged(root: Path, ids: list[str]) -> Path:
 
 def test_a_generator_told_tags_has_them_on_its_card_and_draws_by_them(faces_dir: Path, tmp_path: Path) -> None:
     ids = Store(faces_dir).column("id")
-    short = TrainFace.model_validate({**PARAMS, "faces": "tagged", "training": PARAMS["training"] | {"total_kimg": 0.02}})
+    short = TrainFace.model_validate(SHORT | {"faces": "tagged"})
     train_face("mine", short, WATCH, faces_dir, tmp_path / "runs", tmp_path / "weights", tagged_dir=tagged(tmp_path, ids))
     G, card = load_model(tmp_path / "weights")
     assert card["model"]["tags"] == ["glasses", "hair_color=red"]

@@ -12,7 +12,7 @@ from genga.params import TrainTagger, load_params
 from genga.tags import columns, flags
 from models.export import load_model, read_card
 from models.targets import names
-from stages.train_tagger import train_tagger
+from stages.train_tagger import Pool, _batches, train_tagger
 
 REPO = Path(__file__).parents[2]
 
@@ -125,6 +125,21 @@ def test_faces_that_are_the_drawn_sample_need_no_second_one_and_no_warning(param
     assert card["notes"] == []
     assert set(card["learned_from"].values()) == {"drawn"}
     assert set(card["measured_on"].values()) == {"these faces"}
+
+
+def test_what_the_drawn_sample_holds_out_is_not_trained_on_through_faces_that_are_the_same(
+    params: TrainTagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faces = write_faces(tmp_path / "faces", 60, seed=0)
+    write_faces(tmp_path / "sample", 60, seed=0)
+    write_labels(tmp_path / "labels", [(id_, "hair_color", colour, "drawn") for id_, colour in faces])
+    heard: list[Pool] = []
+    monkeypatch.setattr("stages.train_tagger._batches", lambda params, pools: heard.extend(pools) or _batches(params, pools))
+    train(briefly(params), tmp_path)
+    trained_on, held_out = ({row for pool in heard for split in splits for row in pool.rows[split]} for splits in (["train"], ["val", "test"]))
+    assert len(heard) == 2 and all(len(rows) for pool in heard for rows in pool.rows.values())
+    assert heard[0].rows["test"].tolist() != heard[1].rows["test"].tolist()
+    assert trained_on.isdisjoint(held_out) and len(trained_on | held_out) == 60
 
 
 def _truths(store_dir: Path) -> list[dict[str, str | bool]]:

@@ -77,6 +77,12 @@ def test_without_held_out_pictures_the_card_says_so(tmp_path: Path) -> None:
     assert "none were held out" in load_model(tmp_path / "weights")[1]["notes"][1]
 
 
+def test_no_pictures_to_learn_from_are_told_in_a_sentence(tmp_path: Path) -> None:
+    prepared = store_of_discs(tmp_path, 64, splits=("test",))
+    with pytest.raises(DataError, match=r"no pictures to read in .*prepare_faces\.val"):
+        train_upscaler(TrainUpscaler.model_validate(PARAMS), prepared, tmp_path / "runs", tmp_path / "weights")
+
+
 @pytest.mark.parametrize(("recipe_class", "own"), [(UpscalerRecipe, {"adversarial": CONTEST}), (SRGANRecipe, SRGAN)])
 def test_a_training_stopped_in_its_contest_goes_on_and_ends_in_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe_class: Any, own: dict[str, Any]
