@@ -1,13 +1,12 @@
 """Commands over the registry: promote, rollback, veto. A changed champion is deployed at once; what could not be is not recorded."""
 
-import getpass
 import subprocess
 import sys
 from pathlib import Path
 
 from genga.errors import RegistryError
 from genga.params import load_params
-from genga.registry import Promotion, Registry
+from genga.registry import Promotion, Registry, user
 
 GATE, RELEASE = Path("data/registry/gate.json"), Path("release")
 
@@ -15,17 +14,17 @@ GATE, RELEASE = Path("data/registry/gate.json"), Path("release")
 def promote(family: str, version: int, why: str) -> None:
     registry = Registry()
     _check(family, str(version), registry)
-    _take_effect(registry.promote(family, str(version), getpass.getuser(), why), registry)
+    _take_effect(registry.promote(family, str(version), user(), why), registry)
 
 
 def rollback(family: str, why: str) -> None:
     registry = Registry()
     _check(family, registry.before_champion(family), registry)
-    _take_effect(registry.rollback(family, getpass.getuser(), why), registry)
+    _take_effect(registry.rollback(family, user(), why), registry)
 
 
 def veto(family: str, version: int, why: str) -> None:
-    Registry().veto(family, str(version), getpass.getuser(), why)
+    Registry().veto(family, str(version), user(), why)
     print(f"{family}: the gate will not make version {version} champion; `genga promote {family} {version}` lifts that")
 
 

@@ -25,11 +25,15 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp",
 SOF_MARKERS = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
 
 
+MAX_SIDE = 1_000_000  # libpng neither reads nor writes longer ones
+
+
 @dataclass(frozen=True)
 class Limits:
     max_bytes: int
     max_pixels: int
     min_side: int
+    max_side: int = MAX_SIDE
 
 
 class Header(NamedTuple):
@@ -88,6 +92,8 @@ def _check(data: bytes, limits: Limits) -> tuple[str, bool]:
 def _check_size(width: int, height: int, limits: Limits) -> None:
     if width * height > limits.max_pixels:
         raise TooLargeError("too many pixels", f"the picture is {width}x{height}, at most {limits.max_pixels} pixels are taken; make it smaller")
+    if max(width, height) > limits.max_side:
+        raise TooLargeError("too long", f"the picture is {width}x{height}, at most {limits.max_side} pixels a side are taken; make it shorter")
     if min(width, height) < limits.min_side:
         raise PictureError("too small", f"the picture is {width}x{height}, each side must have {limits.min_side} pixels; send a larger one")
 

@@ -87,6 +87,14 @@ def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
+def user() -> str:
+    """Who runs this; in a container the uid may have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # by the version of Python
+        return f"uid {os.getuid()}"
+
+
 @cache
 def git_commit() -> str:
     """The commit of the working tree, `-dirty` when a tracked file other than dvc.lock differs from it; `unknown` outside git.
@@ -243,7 +251,7 @@ class Registry:
         return str(experiment.experiment_id)
 
     def _new_run(self, family: str, tags: Mapping[str, str]) -> str:
-        run = self.client.create_run(self._experiment_id(family), tags={"mlflow.user": getpass.getuser(), "family": family, **_provenance(), **tags})
+        run = self.client.create_run(self._experiment_id(family), tags={"mlflow.user": user(), "family": family, **_provenance(), **tags})
         return str(run.info.run_id)
 
     @contextmanager
@@ -459,16 +467,19 @@ class Registry:
         return self._write(family, "veto", number, who, why)
 
     def vetoed(self, family: str) -> dict[str, Promotion]:
-        """Versions that people turned down, with the line that says so: vetoed, rolled back from, or left for an older one."""
+        """Versions that people turned down, with the line that says so: vetoed, rolled back from, or left for an older one.
+
+        A promotion lifts that; a rollback to the version does too, but for a veto.
+        """
         turned_down: dict[str, Promotion] = {}
         for entry in self.history(family):
-            if entry.kind == "promote":
-                turned_down.pop(entry.to, None)
-                if entry.who != GATE and entry.was is not None and int(entry.to) < int(entry.was):
-                    turned_down[entry.was] = entry
-            elif entry.kind == "veto":
+            if entry.kind == "veto":
                 turned_down[entry.to] = entry
-            elif entry.was is not None:
+                continue
+            line = turned_down.get(entry.to)
+            if line and (entry.kind == "promote" or line.kind != "veto"):
+                del turned_down[entry.to]
+            if entry.was and (entry.kind == "rollback" or (entry.who != GATE and int(entry.to) < int(entry.was))):
                 turned_down[entry.was] = entry
         return turned_down
 

@@ -1,6 +1,7 @@
 """The folder that deploy writes and serve reads: model folders, and one release.json that names each file's sha256.
 
-    <release>/<family>/<version>/       weights.safetensors, card.json ... of one version, never changed once written
+    <release>/<family>/<version>/       weights.safetensors, card.json ... of one version, never changed once written;
+                                        <version>-<hash> where release.json names another model of that number (of another registry)
     <release>/release.json              which version of each family is served; swapped in one rename, last
 
 The server needs nothing else: no registry, no data. Older versions' folders stay for requests under way. No pickles: a file
@@ -130,6 +131,10 @@ def read_document(release_dir: Path) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ReleaseError(f"no release in {release_dir}: expected release.json there; run `dvc repro deploy` to write one") from error
+    except OSError as error:
+        raise ReleaseError(
+            f"{path} cannot be read ({error.strerror}); name the folder of a release, or run `dvc repro deploy` to write one"
+        ) from error
     except ValueError as error:
         raise ReleaseError(f"{path} is not valid JSON ({error}); run `dvc repro deploy` to write it again") from error
     if not isinstance(document, dict) or document.get("release") != _release_id(document.get("families")):
@@ -142,13 +147,18 @@ def _release_id(families: Any) -> str:
 
 
 def _released(release_dir: Path, family: str, entry: dict[str, Any]) -> Released:
-    model_dir = release_dir / family / entry["version"]
-    released = Released(family=family, dir=model_dir, **entry)
+    model_dir = release_dir / family / _folder(entry)
+    facts = {name: value for name, value in entry.items() if name != "folder"}
+    released = Released(family=family, dir=model_dir, **facts)
     found = file_hashes(model_dir)
     if found != released.files:
         wrong = sorted(name for name in found.keys() | released.files.keys() if found.get(name) != released.files.get(name))
         raise ReleaseError(f"{model_dir}: {', '.join(wrong)} missing, added or changed since the release was written; run `dvc repro deploy --force`")
     return released
+
+
+def _folder(entry: Mapping[str, Any]) -> str:
+    return str(entry.get("folder", entry["version"]))
 
 
 @contextmanager
@@ -166,49 +176,69 @@ def write_release(release_dir: Path, entries: Mapping[str, Entry], keep: int, ch
 
     When `check` raises, release.json and all that it names stay as they were. `keep` older folders of each family stay.
     """
+    before = _before(release_dir)
+    families = {family: _record(entry, release_dir / family, before) for family, entry in sorted(entries.items())}
     for family, entry in entries.items():
-        _place(entry.model_dir, release_dir / family / entry.version)
-    families = {family: _record(entry) for family, entry in sorted(entries.items())}
-    earlier = _earlier(release_dir, families, keep)
-    document = {"release": _release_id(families), "families": families, "earlier": earlier}
+        _place(entry.model_dir, release_dir / family / _folder(families[family]))
+    document = {"release": _release_id(families), "families": families, "earlier": _earlier(before, families, keep)}
     release = Release._verified(release_dir, document)
     check(release)
     _swap(release_dir / "release.json", json.dumps(document, indent=1, sort_keys=True) + "\n")
-    _remove_others(release_dir, document)
+    _remove_others(release_dir, before, document)
     return release
 
 
-def _record(entry: Entry) -> dict[str, Any]:
+def _before(release_dir: Path) -> dict[str, Any]:
+    try:
+        return {"earlier": {}} | read_document(release_dir)
+    except ReleaseError:
+        return {"families": {}, "earlier": {}}
+
+
+def _record(entry: Entry, family_dir: Path, before: Mapping[str, Any]) -> dict[str, Any]:
     record = {name: value for name, value in vars(entry).items() if name != "model_dir"}
-    return record | {"files": file_hashes(entry.model_dir)}
+    record["files"] = file_hashes(entry.model_dir)
+    folder = _choose_folder(entry.version, record["files"], family_dir, before)
+    return record if folder == entry.version else record | {"folder": folder}
+
+
+def _choose_folder(version: str, files: dict[str, str], family_dir: Path, before: Mapping[str, Any]) -> str:
+    """Numbers begin at 1 again in another registry: a folder that release.json names keeps what it holds."""
+    now = before["families"].get(family_dir.name)
+    if now and (now["version"], now["files"]) == (version, files):
+        return _folder(now)
+    named = [_folder(now)] if now else []
+    if version in (*named, *before["earlier"].get(family_dir.name, [])) and not _holds(family_dir / version, files):
+        return f"{version}-{content_hash(files)[:8]}"
+    return version
+
+
+def _holds(model_dir: Path, files: dict[str, str]) -> bool:
+    try:
+        return file_hashes(model_dir) == files
+    except ReleaseError:  # absent, or a file in it that does not belong there
+        return False
 
 
 def _place(source_dir: Path, model_dir: Path) -> None:
     """A whole copy, renamed into place; a version that stands there undamaged is left alone."""
-    try:
-        if file_hashes(model_dir) == file_hashes(source_dir):
-            return
-        shutil.rmtree(model_dir)
-    except ReleaseError:  # absent, or a file in it that does not belong there
-        shutil.rmtree(model_dir, ignore_errors=True)
+    if _holds(model_dir, file_hashes(source_dir)):
+        return
+    shutil.rmtree(model_dir, ignore_errors=True)
     partial_dir = model_dir.with_name(model_dir.name + ".partial")
     shutil.rmtree(partial_dir, ignore_errors=True)
     shutil.copytree(source_dir, partial_dir, copy_function=shutil.copyfile)
     partial_dir.rename(model_dir)
 
 
-def _earlier(release_dir: Path, families: Mapping[str, Any], keep: int) -> dict[str, list[str]]:
-    """family -> versions served before, newest first."""
-    try:
-        before = read_document(release_dir)
-    except ReleaseError:
-        return {}
+def _earlier(before: Mapping[str, Any], families: Mapping[str, Any], keep: int) -> dict[str, list[str]]:
+    """family -> folders served before, newest first."""
     earlier = {}
     for family, entry in before["families"].items():
-        served = [entry["version"], *before.get("earlier", {}).get(family, [])]
-        now = families.get(family, {}).get("version")
-        earlier[family] = [version for version in dict.fromkeys(served) if version != now][:keep]
-    return {family: versions for family, versions in earlier.items() if versions}
+        served = [_folder(entry), *before["earlier"].get(family, [])]
+        now = _folder(families[family]) if family in families else None
+        earlier[family] = [folder for folder in dict.fromkeys(served) if folder != now][:keep]
+    return {family: folders for family, folders in earlier.items() if folders}
 
 
 def _swap(path: Path, text: str) -> None:
@@ -220,9 +250,11 @@ def _swap(path: Path, text: str) -> None:
     partial_path.replace(path)
 
 
-def _remove_others(release_dir: Path, document: dict[str, Any]) -> None:
-    wanted = {(family, entry["version"]) for family, entry in document["families"].items()}
-    wanted |= {(family, version) for family, versions in document["earlier"].items() for version in versions}
-    for model_dir in release_dir.glob("*/*"):
-        if (model_dir.parent.name, model_dir.name) not in wanted:
-            shutil.rmtree(model_dir)
+def _remove_others(release_dir: Path, before: Mapping[str, Any], document: Mapping[str, Any]) -> None:
+    """Old folders of families that were or are released; what else lies there is not ours."""
+    wanted = {(family, _folder(entry)) for family, entry in document["families"].items()}
+    wanted |= {(family, folder) for family, folders in document["earlier"].items() for folder in folders}
+    for family in {*before["families"], *before["earlier"], *document["families"]}:
+        for model_dir in (release_dir / family).glob("[!.]*"):
+            if (family, model_dir.name) not in wanted and model_dir.is_dir() and not model_dir.is_symlink():
+                shutil.rmtree(model_dir)

@@ -127,6 +127,9 @@ class Engine:
                 known = f"it has {', '.join(face.moves)}" if face.moves else "it has none"
                 raise RequestError(f"tags: {family} has no slider {name!r}; {known}")
         for name, value in request.shows.items():
+            if "=" in name:
+                group, _, wanted = name.partition("=")
+                raise RequestError(f"shows: {name!r} is no group and no yes/no tag; ask for {group!r}: {wanted!r}")
             column = name if isinstance(value, bool) else f"{name}={value}"
             if column not in face.shows:
                 known = f"it can show {', '.join(face.shows)}" if face.shows else "it was told no tags, so leave `shows` out or move its sliders"

@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from models.batches import to_signed, to_uint8
+from serve.schemas import UPSCALE_FACTOR
 
 Picture = NDArray[np.uint8]
-FACTOR = 4
 TILE = 192
 # how far colour is spread into fully transparent places, in pixels: more than interpolation reaches
 BLEED_SIGMA = 4.0
@@ -50,7 +50,7 @@ class Enlargement:
         self._alpha = picture[:, :, 3] if picture.shape[2] == 4 else None
         colours = picture if self._alpha is None else _spread_colours(picture)
         self._signed = to_signed(torch.from_numpy(np.ascontiguousarray(colours[None])))
-        self._enlarged = np.empty((FACTOR * picture.shape[0], FACTOR * picture.shape[1], 3), dtype=np.uint8)
+        self._enlarged = np.empty((UPSCALE_FACTOR * picture.shape[0], UPSCALE_FACTOR * picture.shape[1], 3), dtype=np.uint8)
 
     def tiles(self) -> Iterator[Tile]:
         height, width = self._signed.shape[2:]
@@ -75,7 +75,7 @@ class Enlargement:
 
 
 def _scaled(start: int, stop: int) -> slice:
-    return slice(FACTOR * start, FACTOR * stop)
+    return slice(UPSCALE_FACTOR * start, UPSCALE_FACTOR * stop)
 
 
 def _spread_colours(picture: Picture) -> Picture:

@@ -7,15 +7,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from genga.pictures import Limits
+from genga.pictures import MAX_SIDE, Limits
 
 SEEDS = 2**32
 MAX_CHARACTERS = 64
 MAX_SKETCHES = 8
 NUM_NEAREST = 6
 PICTURE_LIMITS = Limits(max_bytes=20_000_000, max_pixels=25_000_000, min_side=8)
+UPSCALE_FACTOR = 4
 # a full HD picture; about ten seconds per million pixels on two cores
-UPSCALE_LIMITS = Limits(max_bytes=20_000_000, max_pixels=2_100_000, min_side=1)
+UPSCALE_LIMITS = Limits(max_bytes=20_000_000, max_pixels=2_100_000, min_side=1, max_side=MAX_SIDE // UPSCALE_FACTOR)
 MAX_JSON_BYTES = 100_000
 # a multipart body is the file and a few lines around it
 MULTIPART_ROOM = 100_000
@@ -129,8 +130,10 @@ class StatedLimits(BaseModel):
     upload_bytes: int = PICTURE_LIMITS.max_bytes
     picture_pixels: int = PICTURE_LIMITS.max_pixels
     picture_min_side: int = PICTURE_LIMITS.min_side
+    picture_max_side: int = PICTURE_LIMITS.max_side
     upscale_pixels: int = UPSCALE_LIMITS.max_pixels
-    upscale_factor: int = 4
+    upscale_max_side: int = UPSCALE_LIMITS.max_side
+    upscale_factor: int = UPSCALE_FACTOR
     seed_max: int = SEEDS - 1
     psi: tuple[float, float] = (0, 1)
     tag: tuple[float, float] = (-1, 1)

@@ -1,7 +1,7 @@
 // The character tool: sliders, seed and truncation -> a face, live; more seeds; a history that brings every setting back.
 
 import { characters, Latest, settled } from "./api.js";
-import { byId, h, press, randomSeed, save, say, setIcon, show } from "./dom.js";
+import { byId, h, press, randomSeed, refill, save, say, setIcon, show } from "./dom.js";
 import { recall, remember } from "./memory.js";
 import { buildShows } from "./shows.js";
 import { buildControls, paint } from "./sliders.js";
@@ -203,7 +203,7 @@ export class Character {
       button.addEventListener("click", () => this.#change({ seed: seeds[image_idx] }));
       return show(picture, image).then(() => h("li", {}, button));
     });
-    byId("variants").replaceChildren(...(await Promise.all(loaded)));
+    refill(byId("variants"), await Promise.all(loaded));
   }
 
   #rememberShown() {
@@ -230,7 +230,7 @@ export class Character {
       button.addEventListener("click", () => this.#restore(entry));
       return h("li", {}, button);
     });
-    byId("history").replaceChildren(...(items.length ? items : [h("li", { class: "empty" })]));
+    refill(byId("history"), items.length ? items : [h("li", { class: "empty" })]);
     byId("history-clear").disabled = !items.length;
   }
 

@@ -3,8 +3,11 @@
 import { ApiError, review } from "./api.js";
 import { byId, say } from "./dom.js";
 
-const unkept = new Map(); // file name -> why
+const unkept = new Map(); // a key of the file -> {name, why}
 let last = Promise.resolve();
+
+/** Phones call every picture image.jpg; one that is chosen again is another File. */
+const keyOf = ({ name, size, lastModified }) => JSON.stringify([name, size, lastModified]);
 
 /** Resolves to whether the server has kept it. */
 export function keep(file, said) {
@@ -14,16 +17,17 @@ export function keep(file, said) {
 }
 
 async function send(file, said) {
-  unkept.delete(file.name);
+  unkept.delete(keyOf(file));
   try {
     await review(file, said);
     return true;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    unkept.set(file.name, error.message);
+    unkept.set(keyOf(file), { name: file.name, why: error.message });
     return false;
   } finally {
-    byId("unkept").hidden = !unkept.size;
-    say(byId("unkept"), `Not kept: ${[...unkept.keys()].join(", ")}. ${[...unkept.values()].at(-1)}`);
+    const left = [...unkept.values()];
+    byId("unkept").hidden = !left.length;
+    say(byId("unkept"), `Not kept: ${left.map(({ name }) => name).join(", ")}. ${left.at(-1)?.why}`);
   }
 }

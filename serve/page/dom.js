@@ -28,6 +28,17 @@ export function setIcon(button, name) {
   button.querySelector("use").setAttribute("href", `#i-${name}`);
 }
 
+/** Replaces a list's items. The focus stays on the button that has it: the one of the same name, else the one in its place. */
+export function refill(list, items) {
+  const held = [...list.querySelectorAll("button")].indexOf(document.activeElement);
+  const name = document.activeElement.getAttribute("aria-label");
+  list.replaceChildren(...items);
+  if (held < 0) return;
+  const buttons = [...list.querySelectorAll("button")];
+  const button = buttons.find((each) => each.getAttribute("aria-label") === name) ?? buttons[Math.min(held, buttons.length - 1)];
+  button?.focus({ preventScroll: true });
+}
+
 /** A button that stays down: `press(button, true)`. */
 export function press(button, down) {
   button.setAttribute("aria-pressed", String(down));

@@ -32,11 +32,13 @@ export class Enlarge {
   }
 
   open(release) {
+    const lacked = this.#release && !this.#release.families.upscaler;
     this.#release = release;
     const { upload_bytes, upscale_pixels, upscale_factor } = release.limits;
     byId("enlarge-limits").textContent = `Pictures up to ${megabytes(upload_bytes)} and ${megapixels(upscale_pixels)} become ${upscale_factor} times as wide and high; transparency is kept.`;
     byId("choose").disabled = !release.families.upscaler;
     if (!release.families.upscaler) say(byId("enlarge-message"), "This release has no upscaler; train one with `dvc repro`.");
+    else if (lacked) say(byId("enlarge-message"));
   }
 
   #listenToDrops() {

@@ -14,6 +14,7 @@ import { megabytes, provenance } from "./words.js";
 
 const NUM_SKETCHES = 6;
 const KEEPING = "genga.lengths"; // what the browser remembers it under
+const STILL = 1e-4; // of the width: a joint that moves less has not moved, nobody sees it
 const HELP = {
   joints: "Drag a joint, or choose it with Tab and move it with the arrow keys.",
   draw: "Draw a stick figure: a head, a body, arms and legs. The joints follow your strokes.",
@@ -27,7 +28,7 @@ export class PoseTool {
   #traced = null; // object URL of the picture behind the joints
   #shown = null; // that picture's file, width and height
   #opened = null; // the file chosen last
-  #lastKey = { joint: -1, time: 0 };
+  #lastKey = { joint: -1, time: 0, state: null }; // state: the step that this key made
   #sketches;
   #reader;
   #readStrokes = settled(() => this.#reader.ask({ strokes: this.#timeline.now.strokes }), 350);
@@ -44,10 +45,7 @@ export class PoseTool {
       work: (wish, signal) => this.#read(wish, signal),
       done: (answer, wish) => this.#take(answer, wish),
       failed: (error) => this.#fail("pose-message", error),
-      busy: (busy) => {
-        byId("stage").setAttribute("aria-busy", busy);
-        byId("pose-keep").disabled = busy; // the joints are not yet this picture's
-      },
+      busy: (busy) => byId("stage").setAttribute("aria-busy", busy),
     });
     byId("sketches").replaceChildren(...Array.from({ length: NUM_SKETCHES }, () => h("li", { class: "empty" })));
     byId("nearest").replaceChildren(...Array.from({ length: 6 }, () => h("li", {}, h("div", { class: "empty" }), h("small", {}, " "))));
@@ -133,25 +131,39 @@ export class PoseTool {
     // not `disabled`: the button pressed keeps the focus
     byId("undo").setAttribute("aria-disabled", !this.#timeline.canUndo);
     byId("redo").setAttribute("aria-disabled", !this.#timeline.canRedo);
+    this.#allowKeeping();
+  }
+
+  /** Only joints that were read off the picture shown, or placed on it by a person, are its label. */
+  #allowKeeping() {
+    const { of, unread } = this.#timeline.now;
+    byId("pose-keep").disabled = Boolean(unread) || of !== this.#shown?.file;
   }
 
   /** A joint on its way: sketches follow at once, and the step that can be undone is the whole drag or the run of keys. */
   #moved(pose, { joint, last, key }) {
-    if (pose !== this.#timeline.now.pose) this.#forgetReading(); // a click alone moves nothing
-    const confidence = this.#timeline.now.confidence.map((each, each_idx) => (each_idx === joint ? 1 : each)); // a person has placed it
-    const state = { ...this.#timeline.now, pose, confidence, unread: false };
+    const { now } = this.#timeline;
+    const moves = differ(pose, now.pose); // a click alone, or a key at the end of a limb's reach, moves nothing
+    if (moves) this.#forgetReading();
+    const confidence = now.confidence.map((each, each_idx) => (each_idx === joint ? 1 : each)); // a person has placed it
+    const state = moves ? { ...now, pose, confidence, unread: false, of: this.#shown?.file } : now;
     this.#askSketches(state);
     if (!last) return;
-    const again = key && this.#lastKey.joint === joint && performance.now() - this.#lastKey.time < 800;
-    if (again) this.#timeline.replace(state);
-    else if (pose !== this.#timeline.now.pose) this.#timeline.push(state);
-    this.#lastKey = key ? { joint, time: performance.now() } : { joint: -1, time: 0 };
+    if (moves) this.#step(state, key ? joint : -1);
     this.#showState();
+  }
+
+  #step(state, joint) {
+    const before = this.#lastKey;
+    const again = joint >= 0 && before.joint === joint && before.state === this.#timeline.now && performance.now() - before.time < 800;
+    if (again) this.#timeline.replace(state);
+    else this.#timeline.push(state);
+    this.#lastKey = { joint, time: performance.now(), state };
   }
 
   /** Its joints are still those from before the stroke: unread. */
   #stroked(strokes) {
-    this.#timeline.push({ ...this.#timeline.now, strokes, unread: true });
+    this.#timeline.push({ ...this.#timeline.now, strokes, unread: true, of: this.#shown?.file });
     this.#showState();
     this.#readStrokes();
   }
@@ -167,8 +179,9 @@ export class PoseTool {
   }
 
   #travel(way) {
-    this.#forgetReading();
     if (!this.#timeline[way]()) return;
+    this.#lastKey.state = null; // the next key leaves the state that came back as it is
+    this.#forgetReading();
     this.#showState();
     this.#askSketches();
     if (this.#timeline.now.unread) this.#readStrokes();
@@ -188,15 +201,17 @@ export class PoseTool {
   // --- reading joints off strokes and pictures
 
   async #read({ strokes, file }, signal) {
-    if (strokes) return readPose(await this.#stage.strokesPng(), "strokes.png", signal);
-    return readPose(file, file.name, signal);
+    if (file) return readPose(file, file.name, signal);
+    return readPose(await this.#stage.strokesPng(strokes), "strokes.png", signal);
   }
 
-  #take({ pose, confidence, width, height, version }, { strokes }) {
-    const joints = { pose: pose.map(letterbox(width, height)), confidence };
-    const drawn = this.#timeline.now.strokes;
-    if (strokes) this.#timeline.replace({ ...joints, strokes: drawn, unread: drawn !== strokes });
-    else this.#timeline.push({ ...joints, strokes: [] });
+  /** `strokes`: those that were read, or those that were there when the picture `file` was opened; later ones stay, to be read next. */
+  #take({ pose, confidence, width, height, version }, { strokes, file }) {
+    const { now } = this.#timeline;
+    const unread = now.strokes !== strokes;
+    const joints = { pose: pose.map(letterbox(width, height)), confidence, unread };
+    if (file) this.#timeline.push({ ...joints, strokes: unread ? now.strokes : [], of: file });
+    else this.#timeline.replace({ ...joints, strokes: now.strokes, of: now.of });
     const unsure = confidence.some((each) => each < UNSURE);
     say(byId("pose-message"));
     byId("stage-help").textContent = `Joints read by ${version}${unsure ? "; the hollow ones are guesses" : ""}. Correct them with Joints.`;
@@ -210,7 +225,6 @@ export class PoseTool {
     input.value = ""; // the same file may be chosen again
     if (!file) return;
     say(byId("pose-message"));
-    this.#forgetReading();
     if (file.name.endsWith(".json") || file.type === "application/json") this.#openJson(await file.text());
     else await this.#openPicture(file);
   }
@@ -220,7 +234,9 @@ export class PoseTool {
       say(byId("pose-message"), `The picture has ${megabytes(file.size)}; at most ${megabytes(this.#release.limits.upload_bytes)} are read.`);
       return;
     }
+    this.#forgetReading();
     this.#setMode("joints");
+    const { strokes } = this.#timeline.now;
     const url = URL.createObjectURL(file);
     const picture = new Image();
     this.#opened = file;
@@ -229,7 +245,8 @@ export class PoseTool {
     this.#trace(readable ? url : null);
     this.#shown = readable ? { file, width: picture.naturalWidth, height: picture.naturalHeight } : null;
     byId("pose-keep").hidden = !readable;
-    this.#reader.ask({ file });
+    this.#allowKeeping();
+    this.#reader.ask({ strokes, file });
   }
 
   #openJson(text) {
@@ -289,6 +306,10 @@ export class PoseTool {
     say(byId("sketch-message"));
     this.onanswer(version);
   }
+}
+
+function differ(pose, other) {
+  return pose.some(([x, y], joint) => Math.hypot(x - other[joint][0], y - other[joint][1]) > STILL);
 }
 
 async function sketchTile(url, seed) {

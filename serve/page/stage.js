@@ -104,15 +104,15 @@ export class Stage {
     this.#keeping = keeping;
   }
 
-  /** The strokes as a black drawing on white paper. */
-  async strokesPng() {
+  /** Strokes as a black drawing on white paper. */
+  async strokesPng(strokes) {
     const canvas = h("canvas", { width: STROKE_PIXELS, height: STROKE_PIXELS });
     const pen = canvas.getContext("2d");
     pen.fillStyle = "white";
     pen.fillRect(0, 0, STROKE_PIXELS, STROKE_PIXELS);
     pen.scale(STROKE_PIXELS / 100, STROKE_PIXELS / 100);
     Object.assign(pen, { lineWidth: STROKE_WIDTH * 100, lineCap: "round", lineJoin: "round", strokeStyle: "black" });
-    for (const points of this.#strokes) pen.stroke(new Path2D(strokePath(points)));
+    for (const points of strokes) pen.stroke(new Path2D(strokePath(points)));
     return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
   }
 

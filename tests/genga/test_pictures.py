@@ -97,6 +97,18 @@ def test_too_many_pixels_of_a_lossless_webp_are_refused_before_they_are_decoded(
     assert reason(saved(blobs(400, 400), "WEBP", lossless=True)[:300]) == "too many pixels"
 
 
+@pytest.mark.parametrize("kind", ["PNG", "GIF"])
+def test_a_side_over_the_limit_is_too_long(kind: str) -> None:
+    assert reason(saved(blobs(100, 101), kind), Limits(1_000_000, 100_000, 8, max_side=100)) == "too long"
+    assert decode(saved(blobs(100, 99), kind), Limits(1_000_000, 100_000, 8, max_side=100)).shape == (100, 99, 3)
+
+
+def test_the_longest_side_taken_is_the_longest_that_png_holds() -> None:
+    limits = Limits(10_000_000, 10_000_000, 1)
+    line = np.zeros((1, limits.max_side, 3), np.uint8)
+    assert (decode(encode_png(line), limits) == line).all()
+
+
 def test_a_png_that_claims_a_billion_pixels_is_refused_by_its_header() -> None:
     data = bytearray(saved(blobs(), "PNG"))
     data[16:24] = (40_000).to_bytes(4, "big") * 2

@@ -16,7 +16,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from genga.errors import GengaError, RegistryError, ReleaseError
-from genga.registry import Registry, flatten, git_commit
+from genga.registry import Registry, flatten, git_commit, user
 
 PARAMS = {"model": {"arch": "dcgan", "width": 8}, "g_lr": 0.1}
 
@@ -220,6 +220,30 @@ def test_what_people_turned_down_is_remembered_until_a_person_promotes_it(regist
     assert champion is not None and champion.number == "1"
     registry.promote("dcgan32", "3", "ann", "licence found")
     assert list(registry.vetoed("dcgan32")) == ["2"]
+
+
+def test_a_rollback_to_a_version_lifts_that_it_was_turned_down_but_no_veto(registry: Registry, tmp_path: Path) -> None:
+    with_versions(registry, tmp_path, 3)
+    registry.promote("dcgan32", "1", "gate", "the first")
+    registry.promote("dcgan32", "2", "gate", "better")
+    registry.promote("dcgan32", "1", "ann", "2 looks worse")
+    assert list(registry.vetoed("dcgan32")) == ["2"]
+    registry.rollback("dcgan32", "ann", "2 was right after all")
+    assert list(registry.vetoed("dcgan32")) == ["1"]
+    registry.promote("dcgan32", "3", "gate", "better")
+    registry.veto("dcgan32", "2", "bob", "licence")
+    registry.rollback("dcgan32", "ann", "3 is ugly")
+    assert {number: line.who for number, line in registry.vetoed("dcgan32").items()} == {"1": "ann", "2": "bob", "3": "ann"}
+
+
+def test_a_user_without_a_name_is_known_by_number(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    assert user() == "uid 54321"
+    (number,) = with_versions(registry, tmp_path, 1)
+    run = registry.client.get_run(registry.version("dcgan32", number).run_id)
+    assert run.data.tags["mlflow.user"] == "uid 54321"
 
 
 def test_the_champion_is_not_vetoed_and_a_veto_of_another_does_not_stop_rollbacks(registry: Registry, tmp_path: Path) -> None:

@@ -50,6 +50,9 @@ def test_the_same_families_give_the_same_bytes_and_id(release_dir: Path, tmp_pat
 def test_a_missing_release_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(ReleaseError, match="dvc repro deploy"):
         Release.open(tmp_path)
+    (tmp_path / "README.md").write_text("no folder")
+    with pytest.raises(ReleaseError, match=r"README.md/release.json cannot be read \(Not a directory\)"):
+        Release.open(tmp_path / "README.md")
 
 
 def test_a_changed_byte_is_refused_by_name(release_dir: Path) -> None:
@@ -111,6 +114,47 @@ def test_a_failed_check_leaves_the_old_release_serving(release_dir: Path, tmp_pa
     with pytest.raises(ReleaseError, match="it draws nothing"):
         write_release(release_dir, {"dcgan32": entry(model_folder(tmp_path / "two", 2), "2")}, 1, refuse)
     assert Release.open(release_dir).families["dcgan32"].version == "1"
+
+
+@pytest.mark.parametrize("served_later", [(), ("2",)], ids=["serving", "kept"])
+def test_numbers_that_begin_again_replace_nothing_that_the_release_names(release_dir: Path, tmp_path: Path, served_later: tuple[str, ...]) -> None:
+    """As after a new mlflow.db: there is another version 1."""
+    for number in served_later:
+        write_release(release_dir, {"dcgan32": entry(model_folder(tmp_path / number, int(number)), number)}, 1, accept)
+    before = (release_dir / "release.json").read_bytes()
+    other = model_folder(tmp_path / "other", 7)
+
+    def refuse(release: Release) -> None:
+        assert release.families["dcgan32"].card["kimg"] == 7
+        raise ReleaseError("it draws nothing")
+
+    with pytest.raises(ReleaseError, match="it draws nothing"):
+        write_release(release_dir, {"dcgan32": entry(other, "1")}, 1, refuse)
+    assert (release_dir / "release.json").read_bytes() == before
+    Release.open(release_dir)
+    assert json.loads((release_dir / "dcgan32" / "1" / "card.json").read_text())["kimg"] == 1
+    for _ in range(2):
+        written = write_release(release_dir, {"dcgan32": entry(other, "1")}, 1, accept)
+        served = Release.open(release_dir).families["dcgan32"]
+        assert written.families["dcgan32"] == served
+        assert (served.version, served.card["kimg"]) == ("1", 7)
+        assert len(list((release_dir / "dcgan32").iterdir())) == 2
+    write_release(release_dir, {"dcgan32": entry(model_folder(tmp_path / "next", 8), "2")}, 1, accept)
+    assert served.card["kimg"] == 7 and served.dir.is_dir(), "it stays for requests under way"
+
+
+def test_what_is_no_folder_of_a_released_family_stays(release_dir: Path, tmp_path: Path) -> None:
+    for path in (release_dir / ".git" / "objects" / "x", release_dir / "notes" / "mine" / "x", release_dir / "dcgan32" / ".DS_Store"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("precious")
+    (release_dir / "dcgan32" / "0").mkdir()
+    (release_dir / "dcgan32" / "list.txt").write_text("precious")
+    write_release(release_dir, {"upscaler": entry(tmp_path / "one", "1")}, 0, accept)
+    assert sorted(path.relative_to(release_dir).as_posix() for path in release_dir.rglob("*") if path.is_file()) == [
+        *(".git/objects/x", "dcgan32/.DS_Store", "dcgan32/list.txt", "notes/mine/x"),
+        *("release.json", "upscaler/1/card.json", "upscaler/1/weights.safetensors"),
+    ]
+    assert not (release_dir / "dcgan32" / "0").exists()
 
 
 def test_as_many_older_folders_stay_as_asked_for_and_the_last_served_are_those(release_dir: Path, tmp_path: Path) -> None:

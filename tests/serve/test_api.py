@@ -19,7 +19,7 @@ from drawing.stick import STYLES, draw_stick, sample_style
 from genga.errors import ReleaseError
 from genga.gallery import Gallery
 from genga.params import load_params
-from genga.pictures import encode_png
+from genga.pictures import Limits, encode_png
 from genga.release import Release
 from genga.skeleton import JOINTS, LIMBS, J
 from genga.tags import columns, flags, groups
@@ -168,6 +168,7 @@ def test_another_family_answers_where_it_is_named(client: TestClient) -> None:
         ({"shows": {"hair_color": "plaid"}}, "cannot be asked for 'hair_color=plaid'; it can show hair_color=blonde"),
         ({"shows": {"hair_color": True}}, "cannot be asked for 'hair_color'"),
         ({"shows": {"nose": True}}, "cannot be asked for 'nose'"),
+        ({"shows": {"hair_color=blue": True}}, "ask for 'hair_color': 'blue'"),
         ({"shows": {"glasses": 1}}, "shows.glasses"),
         ({"sede": 1}, "sede"),
     ],
@@ -399,6 +400,13 @@ def test_alpha_is_kept(client: TestClient) -> None:
 def test_a_picture_with_too_many_pixels_is_refused_with_the_limit(client: TestClient) -> None:
     picture = np.zeros((1500, UPSCALE_LIMITS.max_pixels // 1500 + 1, 3), np.uint8)
     assert str(UPSCALE_LIMITS.max_pixels) in sentence(client.post("/api/upscale", files={"file": encode_png(picture)}), 413)
+
+
+@pytest.mark.parametrize(("route", "limits"), [("tags", PICTURE_LIMITS), ("pose", PICTURE_LIMITS), ("upscale", UPSCALE_LIMITS)])
+def test_a_picture_with_too_long_a_side_is_refused_with_the_limit(client: TestClient, route: str, limits: Limits) -> None:
+    long = BytesIO()
+    Image.new("RGB", (limits.max_side + 1, 8), "white").save(long, "PNG")  # OpenCV writes none so long
+    assert f"at most {limits.max_side} pixels a side" in sentence(client.post(f"/api/{route}", files={"file": long.getvalue()}), 413)
 
 
 # --- around the routes

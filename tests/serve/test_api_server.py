@@ -141,11 +141,13 @@ def test_a_request_under_way_is_answered_before_the_process_ends(tmp_path: Path)
         assert process.wait(timeout=20) == 0
 
 
-def test_a_missing_release_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
-    process = start("--release", tmp_path / "nothing")
+@pytest.mark.parametrize(("name", "words"), [("nothing", "error: no release in"), ("a.md", "error: ")])
+def test_a_missing_release_is_one_sentence_and_exit_code_2(tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / "a.md").write_text("no folder")
+    process = start("--release", tmp_path / name)
     out, errors = process.communicate(timeout=60)
     assert process.returncode == 2 and out == ""
-    assert errors.startswith("error: no release in") and errors.count("\n") == 1
+    assert errors.startswith(words) and errors.count("\n") == 1
 
 
 def test_a_port_that_cannot_be_had_is_one_sentence(tmp_path: Path) -> None:

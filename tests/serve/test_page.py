@@ -169,6 +169,22 @@ def test_a_variant_brings_its_seed(genga: Page) -> None:
     assert genga.locator("#seed").input_value() == "103"
 
 
+def test_a_face_chosen_by_keys_keeps_the_focus(genga: Page, watch: Watch) -> None:
+    genga.get_by_label("Seed", exact=True).fill("100")
+    chosen = genga.get_by_role("button", name="Take seed 103")
+    expect(chosen).to_be_visible(timeout=PATIENCE_MS)
+    watch.quiet()
+    chosen.focus()
+    genga.keyboard.press("Enter")
+    expect(genga.get_by_role("button", name="Take seed 106")).to_be_focused()  # the third one again
+    newest = genga.locator("#history button").first
+    expect(newest).to_have_attribute("title", re.compile("^Seed 103"))
+    genga.get_by_role("button", name=re.compile("^Go back to: Seed 100")).focus()
+    genga.keyboard.press("Enter")
+    expect(newest).to_have_attribute("title", re.compile("^Seed 100"))
+    expect(newest).to_be_focused()
+
+
 def test_the_picture_downloads_as_png(genga: Page) -> None:
     with genga.expect_download() as download:
         genga.get_by_role("button", name="Download PNG").click()
@@ -267,6 +283,27 @@ def test_a_picture_over_the_limit_is_refused_before_it_is_sent(genga: Page, watc
     upload(genga, "#enlarge-file", "large.png", cv2.imencode(".png", np.zeros((1500, 1500, 3), np.uint8))[1].tobytes())
     expect(genga.locator("#enlarge-message")).to_contain_text("The picture has 2.3 million pixels; at most")
     assert not any(request.url.endswith("/api/upscale") for request in watch.asked)
+
+
+def test_that_no_upscaler_is_there_is_said_until_there_is_one(page: Page, page_server: str) -> None:
+    lacking = True
+
+    def answer(route: Route) -> None:
+        document = route.fetch().json()
+        if lacking:
+            document["release"] = "another"
+            del document["families"]["upscaler"]
+        route.fulfill(json=document)
+
+    page.route("**/api/release", answer)
+    page.goto(f"{page_server}/#/enlarge")
+    message, choose = page.locator("#enlarge-message"), page.locator("#choose")
+    expect(message).to_contain_text("This release has no upscaler")
+    expect(choose).to_be_disabled()
+    lacking = False
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(choose).to_be_enabled()
+    expect(message).to_be_empty()
 
 
 # --- the whole page

@@ -1,10 +1,11 @@
 """Corrections on the page while the server is slow or fails: none is lost without a word, and nobody's answer is overwritten."""
 
 import re
+from pathlib import Path
 
 import httpx
 import pytest
-from browsing import png, until, upload
+from browsing import drag, png, until, upload
 from playwright.sync_api import Page, Route, expect
 
 
@@ -23,22 +24,25 @@ def name_of(route: Route) -> str:
     return found[1].decode() if found else ""
 
 
-def keep(page: Page, name: str) -> None:
+def keep(page: Page, path: Path) -> None:
     """A picture tagged by hand."""
-    upload(page, "#tags-file", name, png(20, 30))
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(png(20, 30))
+    page.set_input_files("#tags-file", path)
     expect(page.get_by_role("checkbox", name="Glasses")).to_be_checked(indeterminate=True)
     page.get_by_role("checkbox", name="Glasses").check()
     page.get_by_role("button", name="Keep as a correction").click()
 
 
-def test_every_correction_is_sent_in_order_and_what_fails_is_named(page: Page, held: list[Route]) -> None:
+def test_every_correction_is_sent_in_order_and_what_fails_is_named(page: Page, held: list[Route], tmp_path: Path) -> None:
     page.route("**/api/tags", lambda route: route.abort())
     page.get_by_role("tab", name="Tags").click()
     made, unkept = page.locator("#tags-made"), page.locator("#unkept")
-    keep(page, "a.png")
+    keep(page, tmp_path / "a.png")
     page.wait_for_timeout(1600)  # longer than the page waits for a preview
     for name in ("b.png", "c.png"):
-        keep(page, name)
+        keep(page, tmp_path / name)
     assert [name_of(route) for route in held] == ["a.png"]
     held[0].fulfill(json={"id": "a"})
     until(page, lambda: len(held) == 2, "the next one is sent")
@@ -49,12 +53,30 @@ def test_every_correction_is_sent_in_order_and_what_fails_is_named(page: Page, h
     held[2].fulfill(json={"id": "c"})
     expect(made).to_contain_text("Kept")
     expect(unkept).to_be_visible()
-    keep(page, "b.png")
+    keep(page, tmp_path / "b.png")
     until(page, lambda: len(held) == 4, "the next one is sent")
     assert [name_of(route) for route in held] == ["a.png", "b.png", "c.png", "b.png"]
     held[3].fulfill(json={"id": "b"})
     expect(made).to_contain_text("Kept")
     expect(unkept).to_be_hidden()
+
+
+def test_two_pictures_of_one_name_are_two(page: Page, held: list[Route], tmp_path: Path) -> None:
+    """As phones send them."""
+    page.route("**/api/tags", lambda route: route.abort())
+    page.get_by_role("tab", name="Tags").click()
+    unkept, again = page.locator("#unkept"), page.get_by_role("button", name="Keep as a correction")
+    for folder in "ab":
+        keep(page, tmp_path / folder / "image.jpg")
+    held[0].abort()
+    expect(unkept).to_contain_text("Not kept: image.jpg. ")
+    until(page, lambda: len(held) == 2, "the next one is sent")
+    held[1].abort()
+    expect(unkept).to_contain_text("Not kept: image.jpg, image.jpg. ")
+    again.click()
+    until(page, lambda: len(held) == 3, "the second one is sent again")
+    held[2].fulfill(json={"id": "b"})
+    expect(unkept).to_contain_text("Not kept: image.jpg. ")
 
 
 def test_a_kept_pose_is_said_under_its_own_picture_only(page: Page, held: list[Route]) -> None:
@@ -64,6 +86,7 @@ def test_a_kept_pose_is_said_under_its_own_picture_only(page: Page, held: list[R
     for name in ("a.png", "b.png"):
         upload(page, "#pose-file", name, png(20, 30))
         expect(page.locator("#pose-message")).not_to_be_empty()
+        drag(page, page.locator("#stage .joint").last, 20, 20)
         page.get_by_role("button", name="Keep as a correction").click()
         expect(page.locator("#pose-message")).to_be_empty()
     until(page, lambda: len(held) == 1, "the first one is sent")

@@ -206,6 +206,37 @@ def test_joints_move_by_arrow_keys(posing: Page, watch: Watch) -> None:
     np.testing.assert_allclose(after[0], before[0] + (0.05, 0.01), atol=1e-9)
 
 
+def test_a_key_after_undo_is_a_step_of_its_own(posing: Page) -> None:
+    wrist, undo = joint(posing, "Left wrist"), posing.get_by_role("button", name="Undo")
+    places = [wrist.get_attribute("aria-label") or ""]
+    wrist.focus()
+    for key in ("Shift+ArrowUp", "Control+z", "Shift+ArrowLeft"):
+        posing.keyboard.press(key)
+        places.append(wrist.get_attribute("aria-label") or "")
+    assert places[2] == places[0] != places[3]
+    undo.click()
+    expect(wrist).to_have_attribute("aria-label", places[0])
+    expect(undo).to_have_attribute("aria-disabled", "true")
+
+
+def test_a_key_at_the_end_of_a_limbs_reach_is_no_step(posing: Page) -> None:
+    wrist, undo = joint(posing, "Left wrist"), posing.get_by_role("button", name="Undo")
+    wrist.focus()
+    for _ in range(60):
+        posing.keyboard.press("Shift+ArrowRight")
+    stretched = wrist.get_attribute("aria-label") or ""
+    choose(posing, "Standing")
+    undo.click()
+    expect(wrist).to_have_attribute("aria-label", stretched)
+    wrist.focus()
+    posing.keyboard.press("Shift+ArrowRight")
+    expect(wrist).to_have_attribute("aria-label", stretched)
+    expect(posing.get_by_role("button", name="Redo")).to_have_attribute("aria-disabled", "false")
+    posing.keyboard.press("Shift+ArrowUp")
+    undo.click()
+    expect(wrist).to_have_attribute("aria-label", stretched)
+
+
 def test_the_nearest_figures_follow_with_source_and_licence(posing: Page, page_server: str) -> None:
     gallery = httpx.get(f"{page_server}/api/release").json()["families"]["gallery"]
     figures = posing.locator("#nearest li")
@@ -283,6 +314,69 @@ def test_a_late_reading_of_strokes_does_not_undo_what_was_done_meanwhile(posing:
     posing.get_by_role("button", name="Undo").click()
     until(posing, lambda: len(held) == 2, "the stroke that undo leads back to is read")
     held[1].fulfill(json=reading(BENT))
+    np.testing.assert_allclose(asked(watch), BENT)
+
+
+def test_undo_and_redo_with_nowhere_to_go_leave_a_reading_alone(posing: Page, watch: Watch, held: list[Route]) -> None:
+    upload(posing, "#pose-file", "figure.png", png(80, 80))
+    until(posing, lambda: len(held) == 1, "the picture is read")
+    for button in ("Undo", "Redo"):
+        posing.get_by_role("button", name=button).focus()
+        posing.keyboard.press("Enter")
+    held[0].fulfill(json=reading(BENT))
+    expect(posing.locator("#stage-help")).to_contain_text("Joints read by")
+    np.testing.assert_allclose(asked(watch), BENT)
+
+
+def test_only_joints_read_off_a_picture_or_placed_on_it_are_kept_as_its_own(posing: Page, held: list[Route]) -> None:
+    keep = posing.get_by_role("button", name="Keep as a correction")
+    choose(posing, "Waving")
+    upload(posing, "#pose-file", "a.png", png(80, 80))
+    until(posing, lambda: len(held) == 1, "the picture is read")
+    expect(keep).to_be_disabled()
+    choose(posing, "Kicking")
+    posing.get_by_role("button", name="Mirror").click()
+    expect(keep).to_be_disabled()
+    drag_wrist(posing)
+    expect(keep).to_be_enabled()
+    upload(posing, "#pose-file", "b.png", png(80, 80))
+    until(posing, lambda: len(held) == 2, "the next one is read")
+    expect(keep).to_be_disabled()
+    held[1].fulfill(json=reading(BENT))
+    expect(keep).to_be_enabled()
+    posing.get_by_role("button", name="Undo").click()
+    expect(keep).to_be_disabled()
+    posing.get_by_role("button", name="Redo").click()
+    expect(keep).to_be_enabled()
+    draw(posing, 0.5)
+    posing.mouse.up()
+    until(posing, lambda: len(held) == 3, "the stroke is read")
+    expect(keep).to_be_disabled()
+    held[2].fulfill(json=reading(BENT))
+    expect(keep).to_be_enabled()
+
+
+def test_strokes_drawn_while_a_picture_is_read_stay_and_are_read_next(posing: Page, watch: Watch, held: list[Route]) -> None:
+    paths = posing.locator("#stage .ink path")
+    draw(posing, 0.2)
+    posing.mouse.up()
+    until(posing, lambda: len(held) == 1, "the stroke is read")
+    upload(posing, "#pose-file", "a.png", png(80, 80))
+    until(posing, lambda: len(held) == 2, "the picture is read")
+    held[1].fulfill(json=reading(BENT))
+    expect(paths).to_have_count(0)  # what was drawn before has made way for the picture
+    upload(posing, "#pose-file", "b.png", png(80, 80))
+    until(posing, lambda: len(held) == 3, "the picture is read")
+    draw(posing, 0.4)
+    posing.mouse.up()
+    posing.wait_for_timeout(500)  # the stroke waits for its turn
+    held[2].fulfill(json=reading(np.flip(BENT, 0).tolist()))
+    until(posing, lambda: len(held) == 4, "the stroke is read")
+    expect(paths).to_have_count(1)
+    sent = held[3].request.post_data_buffer or b""
+    drawing = cv2.imdecode(np.frombuffer(sent[sent.index(b"\x89PNG") :], np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert drawing.min() < 60
+    held[3].fulfill(json=reading(BENT))
     np.testing.assert_allclose(asked(watch), BENT)
 
 
