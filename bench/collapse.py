@@ -3,9 +3,9 @@
     python -m bench.collapse [--family stylegan2 ...] [--out FOLDER]       default: all, bench-out/collapse
 
 Faces are those of ../shared/data/faces64.zip at SIDE px: SOUND of them with the family's own settings, or FEW with those of DRIVEN, which take away
-what restrains the discriminator. BEGAN and FastGAN take longer than minutes to leave the one face that they begin with. Nothing is judged by eye:
-what is printed are the last look and the alarm of models/recipes/watched.py. FOLDER gets the curves of both trainings and, side by side, their last
-faces, for each family.
+what restrains the discriminator. (FastGAN does not keep it: it narrows as shipped and widens when driven; see docs/collapse.md.) Nothing is judged
+by eye: what is printed are the last look and the alarm of models/recipes/watched.py. FOLDER gets the curves of both trainings and, side by side,
+their last faces, for each family.
 """
 
 import argparse
