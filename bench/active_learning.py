@@ -1,66 +1,102 @@
-"""Promise: the macro-F1 that random picking reaches with N labelled pictures, labeling/ordering.py reaches with <= 0.6 N.
+"""Promise: the macro-F1 that random picking reaches with N labels, labeling/ordering.py reaches with <= 0.6 N.
 
     python -m bench.active_learning [drawn|real] [--seeds 5] [--curves FOLDER]
 
-Rounds of labeling, simulated: a reader learns from the pictures that are labelled, the next ones are chosen, their labels are looked up, and it
-learns anew. The reader is the regression on plain colours and edges (models/baseline.py), which learns in a second, not the network: the order
-has to help whoever learns. The truth is the drawn sample's, all tags, and the labels of ../shared/data/faces96.zip, hair and eyes, which are
-noisy; without that file it is left out. Scores are of held-out pictures, the mean over tags; means of the seeds, with their spread.
+A label is one answer: one tag of one picture. Rounds of labeling, simulated: a reader learns from the answers that there are, the next questions are
+chosen, their answers are looked up, and it learns anew. Random picking asks for all tags of each picture; `whole` is our order asking for all as
+well, `need` for the most telling ones alone, TAGS_EACH of them. Each way begins with the same random pictures.
+
+The reader is a regression that learns in a second, not the network: the order has to help whoever learns. Drawn faces, whose truth is that of all
+tags, are described by plain colours and edges. Real ones are those of ../shared/data/faces96.zip with its hair and eye colours, which are noisy; they
+are described by what a tagger sees that learned from labels by rule and from drawn faces, as Genga trains one before anybody has labelled. Without
+that file they are left out. Scores are of held-out pictures, the mean over tags; means of the seeds, with their spread.
 """
 
 import argparse
 import tempfile
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
-from bench.real_faces import REAL, drawn_faces, real_faces
+from bench.real_faces import REAL, no_labels, params_for, real_faces, take_in
+from genga.params import TrainTagger
 from genga.progress import progress
 from genga.store import Store
 from genga.tags import column_slices, flags
 from labeling.ordering import tag_order
 from models.baseline import Baseline
+from models.batches import to_signed
+from models.export import load_model
 from models.metrics.colours_edges import colours_and_edges
 from models.metrics.tags import decide, macro_f1
-from models.targets import UNKNOWN, Targets, names, read_labels, read_truth
+from models.targets import UNKNOWN, Targets, counts, names, read_labels, read_truth
+from stages.train_tagger import train_tagger
 
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float32]
-Choose = Callable[[Baseline, Rows, int], Rows]  # what learned from them, labelled rows, how many -> rows
+Choose = Callable[[Baseline, Targets, int], Targets]  # what learned from them, answers so far, how many -> more of them
 
-ROUNDS = {"drawn": (100, 200, 300, 400, 500, 600, 800), "real": (200, 400, 600, 800, 1000, 1300, 1600)}
+ROUNDS = {"drawn": (50, 100, 150, 200, 250, 300, 400, 500, 600, 800), "real": (200, 400, 600, 800, 1000, 1300, 1600)}  # pictures, all their tags
+COMPARED = {"drawn": (400, 500, 600, 800), "real": (800, 1000, 1300, 1600)}
+TAGS_EACH = {"drawn": 4, "real": 1}
+DRAWN = 8000
 PROMISED = 0.6
+BATCH = 256
 
 
 @dataclass(frozen=True)
 class Task:
-    """`asked`: places in names() of the tags that labels are looked up for."""
+    """`features` for the reader, `looks` for the order; `asked`: places in names() of the tags that labels are looked up for. `regularisation` is
+    that of the reader, the better of a few with labels picked at random."""
 
     what: str
     features: Floats
+    looks: Floats
     targets: Targets
     ids: list[str]
     pool: Rows
     test: Rows
     asked: list[int]
+    regularisation: float
 
 
-def task_of(what: str, root: Path) -> Task:
+def drawn_task(root: Path) -> Task:
+    sample = Store(root / "sample")
+    features = colours_and_edges(sample.images(sample.sizes[-1]))
+    rows = np.arange(len(sample))
+    test = rows % 4 == 0
+    return Task(
+        "drawn", features, features, read_truth(sample).targets, sample.column("id"), rows[~test], rows[test], list(range(len(names()))), 0.02
+    )
+
+
+def real_task(root: Path, params: TrainTagger) -> Task:
     faces = Store(root / "faces")
-    targets = (read_labels(root / "labels", faces) if what == "real" else read_truth(Store(root / "sample"))).targets
-    if what == "drawn":  # the sample itself, whose pictures the store of faces may hold in another order
-        faces = Store(root / "sample")
-    known = np.flatnonzero((targets != UNKNOWN).any(axis=1))
-    held_out = np.isin(known, faces.indices("test")) if what == "real" else np.arange(len(known)) % 4 == 0
-    asked = [at for at in range(len(names())) if (targets[:, at] != UNKNOWN).any()]
-    return Task(what, colours_and_edges(faces.images(faces.sizes[-1])), targets, faces.column("id"), known[~held_out], known[held_out], asked)
+    targets = read_labels(root / "labels", faces).targets
+    known, held_out = (targets != UNKNOWN).any(axis=1), np.isin(np.arange(len(faces)), faces.indices("test"))
+    asked = np.flatnonzero((targets != UNKNOWN).any(axis=0)).tolist()
+    train_tagger(params, root / "faces", root / "sample", no_labels(root), root / "run", root / "tagger")
+    tagger: Any = load_model(root / "tagger")[0]
+    pictures = faces.images(params.model.resolution)
+    seen, looks = [], []
+    with torch.inference_mode():
+        for start in range(0, len(pictures), BATCH):
+            batch = to_signed(torch.from_numpy(np.array(pictures[start : start + BATCH])))
+            seen.append(tagger.seen(batch)[:, asked].flatten(1).numpy())
+            looks.append(tagger.features(batch).numpy())
+    rows = np.arange(len(faces))
+    pool, test = rows[known & ~held_out], rows[known & held_out]
+    return Task("real", np.concatenate(seen), np.concatenate(looks), targets, faces.column("id"), pool, test, asked, 0.003)
 
 
 def score(reader: Baseline, task: Task) -> float:
@@ -69,29 +105,45 @@ def score(reader: Baseline, task: Task) -> float:
     return float(np.mean([macro_f1(decided[known, at], truth[known, at]) for at in task.asked if (known := truth[:, at] != UNKNOWN).any()]))
 
 
-def by_chance(order: Rows) -> Choose:
-    return lambda _, labelled, count: order[len(labelled) : len(labelled) + count]
+def look_up(task: Task, answers: Targets, questions: Iterable[tuple[int, Sequence[int]]], count: int) -> Targets:
+    """`count` answers more, those to the first of `questions`: row, places in names()."""
+    found = answers.copy()
+    cells = [(row, at) for row, places in questions for at in places if task.targets[row, at] != UNKNOWN]
+    for row, at in cells[:count]:
+        found[row, at] = task.targets[row, at]
+    return found
 
 
-def by_need(task: Task) -> Choose:
-    def choose(reader: Baseline, labelled: Rows, count: int) -> Rows:
-        rest = np.setdiff1d(task.pool, labelled)
+def by_chance(task: Task, order: Rows) -> Choose:
+    return lambda _, answers, count: look_up(task, answers, [(row, _open(task, answers, row)) for row in order], count)
+
+
+def _open(task: Task, answers: Targets, row: int) -> list[int]:
+    return [at for at in task.asked if answers[row, at] == UNKNOWN]
+
+
+def by_need(task: Task, tags_each: int | None) -> Choose:
+    def choose(reader: Baseline, answers: Targets, count: int) -> Targets:
+        rest = np.setdiff1d(task.pool, np.flatnonzero((answers != UNKNOWN).any(axis=1)))
         shares = reader.probabilities(task.features[rest])
-        for name in set(names()) - {names()[at] for at in task.asked}:
-            shares[:, column_slices()[name]] = 0  # tags that nobody is asked about are no reason to ask
-        return rest[tag_order(shares, task.features[rest], [task.ids[row] for row in rest], count)]
+        may = np.isin([names().index(name) for name in column_slices()], task.asked)[None].repeat(len(rest), axis=0)
+        pictures = -(-count // (tags_each or len(task.asked)))
+        wanted = tag_order(shares, task.looks[rest], [task.ids[row] for row in rest], pictures, counts(answers), may, tags_each)
+        return look_up(task, answers, [(rest[each.row], [names().index(name) for name in each.tags]) for each in wanted], count)
 
     return choose
 
 
-def curve(task: Task, choose: Choose, labelled: Rows) -> list[tuple[int, float]]:
-    """(number of labelled pictures, macro-F1) after each round."""
+def curve(task: Task, choose: Choose, order: Rows) -> list[tuple[int, float]]:
+    """(number of labels, macro-F1) after each round; the first is at random."""
+    answers = look_up(task, np.full_like(task.targets, UNKNOWN), [(row, task.asked) for row in order], ROUNDS[task.what][0] * len(task.asked))
     points = []
     for size, following in zip(ROUNDS[task.what], (*ROUNDS[task.what][1:], None), strict=True):
-        reader = Baseline(task.features[labelled], task.targets[labelled])
-        points.append((len(labelled), score(reader, task)))
+        rows = np.flatnonzero((answers != UNKNOWN).any(axis=1))
+        reader = Baseline(task.features[rows], answers[rows], task.regularisation)
+        points.append((int((answers != UNKNOWN).sum()), score(reader, task)))
         if following:
-            labelled = np.concatenate([labelled, choose(reader, labelled, following - size)])
+            answers = choose(reader, answers, (following - size) * len(task.asked))
     return points
 
 
@@ -105,38 +157,54 @@ def labels_for(target: float, sizes: NDArray[Any], scores: NDArray[Any]) -> floa
 
 
 def measure(task: Task, seeds: int, curves_dir: Path) -> None:
-    runs: dict[str, list[list[tuple[int, float]]]] = {"chance": [], "need": []}
+    runs: dict[str, list[list[tuple[int, float]]]] = {"chance": [], "whole": [], "need": []}
     for seed in progress(range(seeds), what=f"rounds of labeling, {task.what}", unit="seeds"):
         order = np.random.default_rng(seed).permutation(task.pool)
-        for how, choose in (("chance", by_chance(order)), ("need", by_need(task))):
-            runs[how].append(curve(task, choose, order[: ROUNDS[task.what][0]]))
-    sizes, scores = (np.array([[[point[part] for point in run] for run in runs[how]] for how in runs]) for part in (0, 1))
-    counts, means, spreads = sizes.mean(axis=1), scores.mean(axis=1), scores.std(axis=1)
-    for at, how in enumerate(runs):
-        line = ", ".join(f"{count:.0f}: {mean:.3f}±{spread:.3f}" for count, mean, spread in zip(counts[at], means[at], spreads[at], strict=True))
-        print(f"active_learning: {task.what}, picked by {how}: {line}")
-    for count, mean in list(zip(counts[0], means[0], strict=True))[len(counts[0]) // 2 :]:
-        share = labels_for(mean, counts[1], means[1]) / count
-        each = [labels_for(mean, sizes[1][seed], scores[1][seed]) / count for seed in range(seeds)]
+        chosen = {"chance": by_chance(task, order), "whole": by_need(task, None), "need": by_need(task, TAGS_EACH[task.what])}
+        for how, choose in chosen.items():
+            runs[how].append(curve(task, choose, order))
+    sizes, scores = ({how: np.array(runs[how], float)[:, :, part] for how in runs} for part in (0, 1))
+    for how in runs:
+        points = zip(sizes[how].mean(axis=0), scores[how].mean(axis=0), scores[how].std(axis=0), strict=True)
         print(
-            f"active_learning: {task.what}, macro-F1 {mean:.3f} of {count:.0f} random labels is reached with {share:.2f} of them "
-            f"(seeds {min(each):.2f} to {max(each):.2f}), promised <= {PROMISED}"
+            f"active_learning: {task.what}, picked by {how}: " + ", ".join(f"{count:.0f}: {mean:.3f}±{spread:.3f}" for count, mean, spread in points)
+        )
+    for pictures in COMPARED[task.what]:
+        at = ROUNDS[task.what].index(pictures)
+        count, mean = sizes["chance"][:, at].mean(), scores["chance"][:, at].mean()
+        whole, need = (labels_for(mean, sizes[how].mean(axis=0), scores[how].mean(axis=0)) / count for how in ("whole", "need"))
+        each = [labels_for(mean, sizes["need"][seed], scores["need"][seed]) / count for seed in range(seeds)]
+        print(
+            f"active_learning: {task.what}, macro-F1 {mean:.3f} of {count:.0f} random labels is reached with {need:.2f} of them "
+            f"(seeds {min(each):.2f} to {max(each):.2f}; whole pictures {whole:.2f}), promised <= {PROMISED}"
         )
     curves_dir.mkdir(parents=True, exist_ok=True)
     draw(task.what, sizes, scores, curves_dir / f"active-learning-{task.what}.png")
 
 
-def draw(what: str, sizes: NDArray[Any], scores: NDArray[Any], path: Path) -> None:
+def draw(what: str, sizes: dict[str, NDArray[Any]], scores: dict[str, NDArray[Any]], path: Path) -> None:
     figure = Figure((7, 4.6), 110, layout="constrained")
     axes = figure.add_subplot()
-    for at, (how, colour) in enumerate((("at random", "#8c8c8c"), ("by labeling/ordering.py", "#2f6fde"))):
-        mean, spread, count = scores[at].mean(axis=0), scores[at].std(axis=0), sizes[at].mean(axis=0)
-        axes.plot(count, mean, color=colour, marker="o", label=f"picked {how}")
+    shown = {
+        "chance": ("at random", "#8c8c8c"),
+        "whole": ("by need, all their tags", "#e08b2c"),
+        "need": ("by need, their most telling tags", "#2f6fde"),
+    }
+    for how, (name, colour) in shown.items():
+        mean, spread, count = scores[how].mean(axis=0), scores[how].std(axis=0), sizes[how].mean(axis=0)
+        axes.plot(count, mean, color=colour, marker="o", label=f"pictures {name}")
         axes.fill_between(count, mean - spread, mean + spread, color=colour, alpha=0.18, lw=0)
-    axes.set(title=f"{what} faces, {len(scores[0])} seeds with their spread", xlabel="labelled pictures", ylabel="macro-F1 on held-out faces")
+    axes.set(title=f"{what} faces, {len(scores['need'])} seeds with their spread", xlabel="labels", ylabel="macro-F1 on held-out faces")
     axes.grid(alpha=0.25)
     axes.legend(loc="lower right")
     FigureCanvasAgg(figure).print_png(path)  # type: ignore[no-untyped-call]
+
+
+def task_of(what: str, root: Path) -> Task:
+    if what == "real":
+        return real_task(root, real_faces("laptop", root).train_tagger)
+    take_in(params_for("laptop", {"draw_faces": {"count": DRAWN}}), root, None)
+    return drawn_task(root)
 
 
 def main() -> None:
@@ -145,15 +213,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--curves", type=Path, default=Path("bench-out"), help="where the curves go, as PNG (default: bench-out)")
     args = parser.parse_args()
-    makers = {"drawn": drawn_faces, "real": real_faces}
-    for what in [args.what] if args.what else list(makers):
+    for what in [args.what] if args.what else list(ROUNDS):
         if what == "real" and not REAL.is_file():
             print(f"active_learning: real faces skipped, there is no {REAL}")
             continue
         with tempfile.TemporaryDirectory() as scratch:
-            makers[what]("laptop", Path(scratch))
-            with threadpool_limits(1):  # its products are small
-                measure(task_of(what, Path(scratch)), args.seeds, args.curves)
+            task = task_of(what, Path(scratch))
+            with threadpool_limits(1), warnings.catch_warnings(action="ignore", category=ConvergenceWarning):  # its products are small
+                measure(task, args.seeds, args.curves)
 
 
 if __name__ == "__main__":

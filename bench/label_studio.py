@@ -41,7 +41,7 @@ def main() -> None:
     guesses = Guesses("bench/1", lambda shown: [TagGuess(probabilities, {"hair_color": "blue"}) for _ in shown])
     with tempfile.TemporaryDirectory() as folder:
         home, port = Home(Path(folder) / ".label-studio"), free_port()
-        params = LabelStudioParams(port=port, backend_port=free_port(), batch_size=500, annotators_per_task=1)
+        params = LabelStudioParams(port=port, backend_port=free_port(), batch_size=500, annotators_per_task=1, tags_per_picture=4)
         account = account_at(home, port)
         with running(home, account, port):
             client = connect(home)

@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from bench.real_poses import with_profiles
 from genga.params import Params, parse_params
 from stages.draw_faces import draw_faces
@@ -38,6 +40,14 @@ def real_faces(profile: str, root: Path) -> Params:
     params = params_for(profile, {"import_faces": {"source": source, "licence": "unknown", "origin": REAL.name}, "prepare_faces": {"test": HELD_OUT}})
     take_in(params, root, REAL)
     return params
+
+
+def no_labels(root: Path) -> Path:
+    """A folder of labels, as root / labels, in which nobody has said anything."""
+    empty = root / "no-labels"
+    empty.mkdir(exist_ok=True)
+    pq.write_table(pq.read_table(root / "labels" / "tags.parquet").slice(0, 0), empty / "tags.parquet")
+    return empty
 
 
 def drawn_faces(profile: str, root: Path) -> Params:

@@ -12,10 +12,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bench.real_faces import REAL, drawn_faces, real_faces
+from bench.real_faces import REAL, drawn_faces, no_labels, real_faces
 from genga.params import Params
 from genga.store import Store
 from labeling.weak import weak_labels
@@ -47,13 +46,8 @@ def compare(what: str, found: Targets, truth: Targets) -> None:
 
 def without_labels(params: Params, root: Path, weak: bool) -> Targets:
     """What a tagger says of the held-out faces that was trained without any of their labels."""
-    empty = root / "no-labels"
-    empty.mkdir(exist_ok=True)
-    pq.write_table(pq.read_table(root / "labels" / "tags.parquet").slice(0, 0), empty / "tags.parquet")
-    tagger_dir = root / f"tagger-{weak}"
-    train_tagger(
-        params.train_tagger.model_copy(update={"weak_labels": weak}), root / "faces", root / "sample", empty, root / f"run-{weak}", tagger_dir
-    )
+    tagger_dir, section = root / f"tagger-{weak}", params.train_tagger.model_copy(update={"weak_labels": weak})
+    train_tagger(section, root / "faces", root / "sample", no_labels(root), root / f"run-{weak}", tagger_dir)
     tagger, card = load_model(tagger_dir)
     faces = Store(root / "faces")
     logits = tag_logits(tagger, faces.images(SIDE), faces.indices("test"), batch_size=256, precision="auto", what="read tags of held-out faces")

@@ -12,7 +12,7 @@ from typing import Any
 from genga.errors import GengaError
 
 RELEASE, ANNOTATIONS, FIGURES, FACES = Path("release"), Path("annotations"), Path("data/figures"), Path("data/faces/prepared")
-IMPORTED = Path("data/faces/imported")
+IMPORTED, LABELS = Path("data/faces/imported"), Path("data/labels")
 SHOWN = 5  # of the names that fit no picture
 DESCRIPTION = """Labeling with people, in a Label Studio on this machine.
 
@@ -62,8 +62,10 @@ def add_label_commands(commands: Any) -> None:
         "queue",
         help="order what is to be labeled, the most helpful pictures first",
         description="Chooses the N unlabeled pictures of each kind that should help the models most, and writes that order into Label Studio: tags "
-        "by how unsure the tagger is and how different the pictures are, joints by how unsure the pose networks are; near duplicates are passed "
-        "over. Pictures that are not there yet are put there. The view `Queue` of each project shows them in this order.",
+        "by how unsure the tagger is, how few labels the values in question have and how different the pictures are, joints by how unsure the pose "
+        "networks are; near duplicates are passed over. A face is asked for its few most telling tags (label_studio.tags_per_picture of "
+        "params.yaml), by a later queue again for others. Pictures that "
+        "are not there yet are put there. The view `Queue` of each project shows them in this order.",
     )
     action.add_argument("count", type=int, metavar="N", help="how many pictures of each kind")
     _kinds(action)
@@ -151,17 +153,19 @@ def push(args: argparse.Namespace) -> None:
 
 def queue(args: argparse.Namespace) -> None:
     from cli.queueing import order
+    from genga.params import load_params
 
     if args.count < 1:
         raise GengaError(f"a queue of {args.count} pictures was asked for, expected at least 1; give a larger N")
-    _push(args, lambda kind, found, engine: order(kind.name, found, engine, FACES, args.count), queue=True, guess=True)
+    each = load_params().label_studio.tags_per_picture
+    _push(args, lambda kind, found, engine: order(kind.name, found, engine, FACES, LABELS, args.count, each), queue=True, guess=True)
 
 
 def _push(args: argparse.Namespace, choose: Any, *, queue: bool, guess: bool) -> None:
     from cli.guessing import guesses_for, open_engine
     from genga.params import load_params
     from labeling.account import HOME, Home, connect, one_sentence, url_of
-    from labeling.pictures import entries, labeled
+    from labeling.pictures import entries, said_by_people
     from labeling.projects import ensure_project
     from labeling.push import push, unanswered
     from stages.own_figures import exported
@@ -170,10 +174,10 @@ def _push(args: argparse.Namespace, choose: Any, *, queue: bool, guess: bool) ->
     own = params.draw_figures.own
     url, engine = url_of(home), open_engine(RELEASE)
     for kind in _chosen(args):
-        done = labeled(kind.name, ANNOTATIONS)
-        if kind.name == "poses":
-            done |= exported(own, Path(own.path))
-        found = [entry for entry in entries(kind.name, params, FIGURES, FACES) if entry.id not in done]
+        said = said_by_people(kind.name, ANNOTATIONS)
+        there = exported(own, Path(own.path)) if kind.name == "poses" else set()
+        pictures = [entry for entry in entries(kind.name, params, FIGURES, FACES) if entry.id not in there]
+        found = [left for entry in pictures if (left := entry.without(said.get(entry.id, ())))]
         with one_sentence(url):
             client = connect(home)
             project = ensure_project(client, url, kind, home, params.label_studio)

@@ -12,7 +12,7 @@ from genga.params import load_params
 from labeling.account import HOME, Account, Home, LabelStudioError, account_at, connect, one_sentence
 from labeling.backend import Guessing, connect_backend, create_backend, disconnect
 from labeling.projects import KINDS, Kind, ensure_project
-from labeling.push import Guesses, ask_today, present
+from labeling.push import Guesses, ask_today, tasks_of
 from labeling.server import is_taken, running
 from serve.current import Current
 from serve.metrics import Metrics
@@ -33,7 +33,7 @@ def up(release_dir: Path) -> None:
             client = connect(home)
             for kind in KINDS.values():
                 project = ensure_project(client, account.url, kind, home, params)
-                ask_today(client, project, present(client, project).values())
+                ask_today(client, project, tasks_of(client, project))
                 if guessing and guessing(kind):
                     connect_backend(client, project, f"http://127.0.0.1:{params.backend_port}", account)
                 else:

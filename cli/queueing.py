@@ -1,6 +1,7 @@
 """Which unlabeled pictures people should see first: the order comes from labeling/, what it is computed from out of the deployed models."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from cli.guessing import guess_each, guesses_for
 from genga.errors import GengaError
 from genga.progress import progress
 from genga.store import Store
-from labeling.ordering import pose_order, tag_order
+from genga.tags import column_slices
+from labeling.ordering import Wanted, pose_order, tag_order
 from labeling.pictures import Entry
 from labeling.projects import KINDS, KindName
 from labeling.tasks import PoseGuess
@@ -18,14 +20,18 @@ from labeling.tasks import PoseGuess
 BATCH = 256
 
 
-def order(kind: KindName, unlabeled: Sequence[Entry], engine: Any, faces_dir: Path, count: int) -> list[Entry]:
-    """At most `count` of the unlabeled pictures, the most helpful first."""
+def order(
+    kind: KindName, unlabeled: Sequence[Entry], engine: Any, faces_dir: Path, labels_dir: Path, count: int, tags_each: int | None = None
+) -> list[Entry]:
+    """At most `count` of the unlabeled pictures, the most helpful first, faces with the tags that they should be asked for; at most `tags_each`."""
     if guesses_for(engine, KINDS[kind]) is None:
         raise GengaError(f"no {' and '.join(KINDS[kind].families)} are deployed, the order follows from what they guess; run `genga repro` first")
     if not unlabeled:
         return []
-    rows = _pose_rows(unlabeled, engine, count) if kind == "poses" else _tag_rows(unlabeled, engine, faces_dir, count)
-    return [unlabeled[int(row)] for row in rows]
+    if kind == "poses":
+        return [unlabeled[int(row)] for row in _pose_rows(unlabeled, engine, count)]
+    wanted = _wanted(unlabeled, engine, faces_dir, labels_dir, count, tags_each)
+    return [replace(unlabeled[found.row], asks=found.tags) for found in wanted]
 
 
 def _pose_rows(unlabeled: Sequence[Entry], engine: Any, count: int) -> Any:
@@ -43,11 +49,12 @@ def _pose_rows(unlabeled: Sequence[Entry], engine: Any, count: int) -> Any:
     return pose_order(np.stack(confidences), np.stack(poses), count)
 
 
-def _tag_rows(unlabeled: Sequence[Entry], engine: Any, faces_dir: Path, count: int) -> Any:
+def _wanted(unlabeled: Sequence[Entry], engine: Any, faces_dir: Path, labels_dir: Path, count: int, tags_each: int | None) -> list[Wanted]:
     import torch
 
     from models.batches import to_signed
     from models.networks.tagger import probabilities
+    from models.targets import counts, read_labels
 
     tagger, temperatures = engine.network("tagger"), engine.released("tagger").card["temperatures"]
     store = Store(faces_dir)
@@ -60,4 +67,6 @@ def _tag_rows(unlabeled: Sequence[Entry], engine: Any, faces_dir: Path, count: i
             features.append(tagger.features(batch).numpy())
             found.append(probabilities(tagger(batch), temperatures).numpy())
             bar.update(len(batch))
-    return tag_order(np.concatenate(found), np.concatenate(features), [entry.id for entry in unlabeled], count)
+    known = counts(read_labels(labels_dir, store).targets)
+    open_tags = np.array([[not entry.asks or name in entry.asks for name in column_slices()] for entry in unlabeled])
+    return tag_order(np.concatenate(found), np.concatenate(features), [entry.id for entry in unlabeled], count, known, open_tags, tags_each)

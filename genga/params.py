@@ -103,6 +103,7 @@ class LabelStudioParams(Section):
     backend_port: int = Field(ge=1024, le=65535)
     batch_size: int = Field(ge=1, description="tasks in one request")
     annotators_per_task: int = Field(ge=1, description="people who are asked the same question; 2 or more show how far they agree")
+    tags_per_picture: int | None = Field(ge=1, description="tags that a queued picture is asked for, the most telling ones; null: all")
 
 
 # --- training

@@ -24,7 +24,7 @@ from labeling.account import Account
 from labeling.keypoints import JsonObject
 from labeling.projects import KINDS, Kind, Project
 from labeling.push import Guesses
-from labeling.tasks import prediction
+from labeling.tasks import about, asked, prediction
 
 USER, TITLE = "label-studio", "Genga's deployed models"
 LIMITS = Limits(max_bytes=50_000_000, max_pixels=100_000_000, min_side=1)  # Genga itself exported the pictures
@@ -88,7 +88,7 @@ def _guess(guesses: Guesses, folder: Path, task: JsonObject) -> JsonObject:
     (made,) = guesses.make([picture])
     if made is None:
         return {"result": [], "score": 0.0, "model_version": guesses.version}
-    return prediction(made, picture.shape[1], picture.shape[0], guesses.version)
+    return prediction(about(made, asked(task["data"])), picture.shape[1], picture.shape[0], guesses.version)
 
 
 def connect_backend(client: Any, project: Project, url: str, account: Account) -> None:

@@ -13,6 +13,8 @@ from labeling.tasks import FLAGS
 
 POSES_XML = Path(__file__).parent / "configs" / "poses.xml"
 TITLES = {FLAGS: "tick what is there", VERDICT: "this picture is"}
+HEADER = "font-size: 14px; margin: 0"
+MARKED = "border-left: 4px solid #f5a623; padding-left: 8px; margin-bottom: 4px"
 KEYBOARD = ("1234567890-=", "qwertyuiop[]", "asdfghjkl", "zxcvbnm")
 
 
@@ -21,16 +23,16 @@ def poses_config() -> str:
 
 
 def tags_config() -> str:
-    """One-of groups as radio buttons, yes/no tags as boxes to tick: what is not ticked is a no."""
+    """What the task asks for, in words; then one-of groups as radio buttons, yes/no tags as boxes to tick: one asked for and not ticked is a no."""
     questions = {**tags.groups(), FLAGS: tags.flags(), VERDICT: list(VERDICTS)}
     keys = hotkeys(questions)
     style = "display: flex; gap: 24px; align-items: flex-start"
     lines = [f'<View style="{style}">', '  <View style="flex: 0 0 320px">']
     lines += ['    <Image name="image" value="$image" width="320px" height="320px" zoom="false" zoomControl="false"/>', "  </View>"]
-    lines += ['  <View style="flex: 1 1 400px">']
+    lines += ['  <View style="flex: 1 1 400px">', f'    <View style="{MARKED}"><Header value="$question" style="{HEADER}"/></View>']
     for name, values in questions.items():
         choice = "multiple" if name in (FLAGS, VERDICT) else "single-radio"
-        lines.append(f'    <Header value="{escape(TITLES.get(name, name.replace("_", " ")))}" style="font-size: 14px; margin: 0"/>')
+        lines.append(f'    <Header value="{escape(TITLES.get(name, name.replace("_", " ")))}" style="{HEADER}"/>')
         lines.append(f'    <Choices name="{escape(name)}" toName="image" choice="{choice}" showInline="true">')
         lines += [f'      <Choice value="{escape(value)}"{_hotkey(keys[name].get(value))}/>' for value in values]
         lines.append("    </Choices>")

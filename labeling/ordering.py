@@ -1,8 +1,10 @@
-"""Which pictures people should label first.
+"""Which pictures people should label first, and for which of their tags.
 
-Tags: those of which the tagger knows least, and of these no two alike. Uncertainty is the entropy of each group and flag (Settles 2009, Active
-learning literature survey, section 3.1), diversity the distance to what is in the queue already, in the tagger's features (k-center greedy, Sener
-and Savarese 2018, https://arxiv.org/abs/1708.00489); the next picture is the one with the largest product of both.
+Tags: those that teach most, of pictures no two of which are alike. How much a tag of a picture teaches is the variance p (1 - p) of each of its
+values, its Fisher information (Settles 2009, Active learning literature survey, section 3.5), divided by how many labels that value has, since
+macro-F1 counts a rare value as much as a common one; the mean over the tag's values. A picture is asked for its few most telling tags alone: what
+the tagger knows of it, or knows from hundreds of others, takes no answer. Diversity is the distance to what is in the queue already, in the tagger's
+features (k-center greedy, Sener and Savarese 2018, https://arxiv.org/abs/1708.00489); the next picture is the one with the largest product of both.
 
 Poses: those in which the pose network is least sure of its joints. A picture is as sure as the mean confidence of its three least sure joints. One
 hidden wrist alone does not push a picture to the front, a lost arm does; the mean over all 11 would hide it behind the joints of the torso, which
@@ -10,7 +12,8 @@ are always sure. Of those, too, no two alike: a picture whose read pose is near 
 wherever and however large they stand, is genga.gallery's distance, all joints weighing the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,37 +25,83 @@ from genga.tags import column_slices, columns, groups
 
 Floats = NDArray[np.float32]
 
-POOL = 8  # times as many of the least certain as are asked for are looked at: an odd but certain picture teaches little
+POOL = 8  # times as many of the most telling as are asked for are looked at, and no fewer than LOOKED_AT: an odd but certain picture teaches little
+LOOKED_AT = 10_000
 NEAR = 0.2  # of the usual distance between two pictures: nearer ones count as one
+APART = 0.5  # of it: pictures so far apart are as different as need be
 LEAST_SURE = 3
 # in radii of the pose, 0.1 being 3.4% of its longer side: one pose read twice, each joint 2% of that side off, is 0.07 apart; of 1,500 figures
 # drawn at random fewer than one in ten stands so near another
 NEAR_POSE = 0.1
 
 
-def tag_order(probabilities: Floats, features: Floats, ids: Sequence[str], count: int) -> NDArray[np.int64]:
-    """Row numbers, the most helpful first; at most `count`, fewer where the rest are near duplicates of what is chosen.
+@dataclass(frozen=True)
+class Wanted:
+    """A picture by its row, and the tags that it should be asked for, the most telling first."""
+
+    row: int
+    tags: tuple[str, ...]
+
+
+def tag_order(
+    probabilities: Floats,
+    features: Floats,
+    ids: Sequence[str],
+    count: int,
+    known: Mapping[str, NDArray[np.int64]],
+    open_tags: NDArray[np.bool_] | None = None,
+    tags_each: int | None = None,
+) -> list[Wanted]:
+    """The most helpful first; at most `count`, fewer where the rest are near duplicates of what is chosen.
 
     `probabilities` (N, C) in the order of genga.tags.columns(), `features` (N, F) of the tagger; `ids` of the pictures decide between equals.
-    Pictures that people have tagged already are left out by the caller. DataError where the shapes do not fit or a number is none.
+    `known`: group or flag -> how many labels each of its values has (a flag's: no, yes). `open_tags` (N, tags) in the order of column_slices():
+    which tags of a picture may be asked for, None: all; `tags_each`: how many at most, None: all. Pictures with nothing open are left out by the
+    caller. DataError where the shapes do not fit or a number is none.
     """
-    _check(probabilities, features, ids, count)
+    may = np.ones((len(ids), len(column_slices())), bool) if open_tags is None else open_tags
+    _check(probabilities, features, ids, count, known, may)
     if not len(ids):
-        return np.empty(0, np.int64)
-    unsure = uncertainty(probabilities)
-    by_need = np.lexsort((np.asarray(ids), -unsure))  # ids: the same pictures come in the same order, whatever their rows
-    pool = by_need[: max(POOL * count, 1000)]
-    return np.asarray(pool[_spread(_standardised(features)[pool], unsure[pool], count)], np.int64)
+        return []
+    by_id = np.argsort(np.asarray(ids))  # the same pictures come in the same order, whatever their rows
+    telling = _Telling(probabilities[by_id], known, may[by_id], tags_each).pictures()
+    pool = by_id[np.argsort(-telling, kind="stable")[: max(POOL * count, LOOKED_AT)]]
+    chosen = _spread(_standardised(features)[pool], _Telling(probabilities[pool], known, may[pool], tags_each), count)
+    return [Wanted(int(pool[place]), tags) for place, tags in chosen]
 
 
-def uncertainty(probabilities: Floats) -> NDArray[np.float64]:
-    """(N,) in [0, 1]: the mean over groups and flags of the entropy, 1 where all values are equally likely."""
-    each = []
-    for name, part in column_slices().items():
-        found = probabilities[:, part].astype(np.float64)
-        shares = found if name in groups() else np.concatenate([found, 1 - found], axis=1)
-        each.append(-(shares * np.log(shares.clip(1e-12))).sum(axis=1) / np.log(shares.shape[1]))
-    return np.asarray(np.mean(each, axis=0).clip(0, 1))
+class _Telling:
+    """How much each tag of each picture teaches, while pictures are being chosen: what is asked for counts as known."""
+
+    def __init__(self, probabilities: Floats, known: Mapping[str, NDArray[np.int64]], may: NDArray[np.bool_], tags_each: int | None) -> None:
+        self._names = list(column_slices())
+        self._tags_each = min(tags_each or len(self._names), len(self._names))
+        self._may = may
+        self._shares = [_shares(probabilities[:, part], name) for name, part in column_slices().items()]
+        self._labels = [known[name].astype(np.float64) + 1 for name in self._names]
+        self._each = np.stack([self._one(at) for at in range(len(self._names))], axis=1)
+
+    def pictures(self) -> NDArray[np.float64]:
+        """(N,): what the tags that it would be asked for teach together."""
+        return np.asarray(-np.partition(-self._each, self._tags_each - 1, axis=1)[:, : self._tags_each].sum(axis=1))
+
+    def ask(self, row: int) -> tuple[str, ...]:
+        telling = np.where(self._may[row], self._each[row], -1)
+        asked = [at for at in np.argsort(-telling, kind="stable")[: self._tags_each] if self._may[row, at]]
+        for at in asked:
+            self._labels[at] = self._labels[at] + self._shares[at][row]  # one label more, of the value that it probably has
+            self._each[:, at] = self._one(at)
+        return tuple(self._names[at] for at in asked)
+
+    def _one(self, at: int) -> NDArray[np.float64]:
+        shares = self._shares[at]
+        return np.asarray((shares * (1 - shares) / self._labels[at]).mean(axis=1) * self._may[:, at])
+
+
+def _shares(found: Floats, name: str) -> NDArray[np.float64]:
+    """(N, values)"""
+    shares = found.astype(np.float64)
+    return shares if name in groups() else np.concatenate([1 - shares, shares], axis=1)
 
 
 def _standardised(features: Floats) -> Floats:
@@ -62,26 +111,31 @@ def _standardised(features: Floats) -> Floats:
     return np.asarray(centred / np.sqrt(2 * max(1, (spread > 0).sum())), np.float32)
 
 
-def _spread(points: Floats, unsure: NDArray[np.float64], count: int) -> NDArray[np.int64]:
-    """Places in the pool. What is nearer than NEAR to one that is chosen is passed over."""
-    chosen: list[int] = []
+def _spread(points: Floats, telling: _Telling, count: int) -> list[tuple[int, tuple[str, ...]]]:
+    """Places in the pool, with what to ask. What is nearer than NEAR to one that is chosen is passed over."""
+    chosen: list[tuple[int, tuple[str, ...]]] = []
     lengths = (points**2).sum(axis=1)
     away = np.full(len(points), np.inf)
     while len(chosen) < min(count, len(points)):
-        # the first is the least certain of all; `away` is then known for every other
-        best = int(np.argmax(np.where(away < NEAR, -1, unsure * np.minimum(away, 1e6)))) if chosen else 0
+        best = int(np.argmax(np.where(away < NEAR, -1, telling.pictures() * np.minimum(away, APART))))
         if away[best] < NEAR:
             break
-        chosen.append(best)
+        chosen.append((best, telling.ask(best)))
         squared = lengths + lengths[best] - 2 * (points @ points[best])
         away = np.minimum(away, np.sqrt(squared.clip(0)))
         away[best] = 0
-    return np.array(chosen, np.int64)
+    return chosen
 
 
-def _check(probabilities: Floats, features: Floats, ids: Sequence[str], count: int) -> None:
+def _check(
+    probabilities: Floats, features: Floats, ids: Sequence[str], count: int, known: Mapping[str, NDArray[np.int64]], may: NDArray[np.bool_]
+) -> None:
     if count < 1:
         raise DataError(f"a queue of {count} pictures was asked for, expected 1 or more")
+    if missing := column_slices().keys() - known.keys():
+        raise DataError(f"no number of labels was found for {', '.join(sorted(missing))}, expected that of each value, 0 where there are none")
+    if may.shape != (len(ids), len(column_slices())):
+        raise DataError(f"open tags of shape {may.shape} for {len(ids)} pictures were found, expected one for each picture and tag")
     if probabilities.ndim != 2 or probabilities.shape[1] != len(columns()):
         raise DataError(f"probabilities of shape {probabilities.shape} were found, expected (N, {len(columns())}): one for each tag")
     if features.ndim != 2 or not len(probabilities) == len(features) == len(ids):

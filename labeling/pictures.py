@@ -5,8 +5,8 @@ something to try. Nobody learns from those labels: the drawing knows its joints.
 """
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,8 +17,9 @@ from genga.errors import DataError, PictureError
 from genga.params import OwnFigures, Params
 from genga.pictures import SUFFIXES, Limits, decode
 from genga.store import Store, picture_id
-from labeling.exports import Annotation, read_annotations
+from labeling.exports import read_annotations
 from labeling.projects import KindName
+from labeling.tasks import asking
 
 Picture = NDArray[np.uint8]
 OWN_FOLDERS = ("figures", "sticks")  # what stages/own_figures.py takes
@@ -26,10 +27,19 @@ OWN_FOLDERS = ("figures", "sticks")  # what stages/own_figures.py takes
 
 @dataclass(frozen=True)
 class Entry:
-    """One picture by its id; `read` gives it as uint8 (H, W, 3) or, where gray, (H, W)."""
+    """One picture by its id; `read` gives it as uint8 (H, W, 3) or, where gray, (H, W). `asks`: the tags that it is, or may be, asked for, () for
+    all."""
 
     id: str
     read: Callable[[], Picture]
+    asks: tuple[str, ...] = ()
+
+    def without(self, said: Collection[str]) -> "Entry | None":
+        """To be asked for the other tags; None where none is left. A pose is said with any of them."""
+        if not said:
+            return self
+        left = tuple(name for name in asking(self.asks)["asks"] if name not in said)
+        return replace(self, asks=left) if left else None
 
 
 def entries(kind: KindName, params: Params, figures_dir: Path, faces_dir: Path) -> list[Entry]:
@@ -91,25 +101,30 @@ def _row(pictures: Picture, row: int) -> Picture:
     return np.asarray(pictures[row])
 
 
-def labeled(kind: KindName, annotations_dir: Path) -> set[str]:
-    """Ids of the pictures that people have labeled or called bad, as far as the last pull knows."""
-    return {said.picture_id for said in read_annotations(annotations_dir).annotations if _answers(kind, said)}
-
-
-def _answers(kind: KindName, said: Annotation) -> bool:
-    return said.bad or (said.pose is not None if kind == "poses" else bool(said.labels))
+def said_by_people(kind: KindName, annotations_dir: Path) -> dict[str, set[str]]:
+    """Picture id -> the tags that people have said of it, as far as the last pull knows: every tag where they placed its joints, or called it bad."""
+    found: dict[str, set[str]] = {}
+    for said in read_annotations(annotations_dir).annotations:
+        if said.bad or (kind == "poses" and said.pose is not None):
+            found.setdefault(said.picture_id, set()).update(asking()["asks"])
+        elif kind == "tags":
+            found.setdefault(said.picture_id, set()).update(said.labels)
+    return found
 
 
 def doubtful(path: Path, found: Sequence[Entry]) -> list[Entry]:
-    """Of these pictures the ones that train_tagger's doubtful.json names, the surest mistake first."""
+    """Of these pictures the ones that train_tagger's doubtful.json names, the surest mistake first, each to be asked for what is doubted."""
+    names: dict[str, list[str]] = {}
     try:
-        ids = [str(named["id"]) for named in json.loads(path.read_text(encoding="utf-8"))["pictures"]]
+        for named in json.loads(path.read_text(encoding="utf-8"))["pictures"]:
+            names.setdefault(str(named["id"]), []).append(str(named["name"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{path} does not name doubtful pictures ({error!r}), expected what `genga repro` writes: weights/tagger/doubtful.json"
         ) from error
     by_id = {entry.id: entry for entry in found}
-    chosen = [by_id[id_] for id_ in dict.fromkeys(ids) if id_ in by_id]
+    open_tags = {id_: [name for name in doubted if name in asking(by_id[id_].asks)["asks"]] for id_, doubted in names.items() if id_ in by_id}
+    chosen = [replace(by_id[id_], asks=tuple(doubted)) for id_, doubted in open_tags.items() if doubted]
     if not chosen:
-        raise DataError(f"none of the {len(ids)} pictures that {path} names is here and not labeled by people; run `genga repro` to find others")
+        raise DataError(f"none of the {len(names)} pictures that {path} names is here and not labeled by people; run `genga repro` to find others")
     return chosen

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from genga.params import LabelStudioParams
 from labeling.account import Home, connect, one_sentence, url_of
 from labeling.projects import Project, oldest_projects
-from labeling.push import Present, present, queue_number
+from labeling.push import Present, queue_number, tasks_of
 
 Queues = dict[str, int]  # kind -> the number of its queue
 
@@ -45,4 +45,4 @@ def _tasks(home: Home) -> list[tuple[Project, list[Present]]]:
     url = url_of(home)
     with one_sentence(url):
         client = connect(home)
-        return [(project, list(present(client, project).values())) for project in oldest_projects(client, url).values()]
+        return [(project, tasks_of(client, project)) for project in oldest_projects(client, url).values()]

@@ -37,8 +37,8 @@ KINDS: dict[str, Kind] = {
     ),
     "tags": Kind(
         "tags", "Genga: tags", "hair_color", tags_config, ("tagger",),
-        "The model has filled in its guess: correct what is wrong. A box that stays empty is a no. Leave a group open where nothing fits. "
-        "Each row lies on a row of the keyboard. Then Submit (Ctrl+Enter).",
+        "Above stands what this picture is asked for; the model has filled in its guess of that: correct what is wrong. A box asked for that stays "
+        "empty is a no. Leave a group open where nothing fits; what is not asked for may stay open. Then Submit (Ctrl+Enter).",
     ),
 }  # fmt: skip
 

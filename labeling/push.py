@@ -1,18 +1,17 @@
 """Pictures -> tasks in Label Studio, with the models' guess and a place in the queue. A picture's id is the key: nothing goes in twice.
 
-What is there already gets what is new: a newer model's guess where nobody has labeled yet, and its place in a newer queue.
+What is there already gets what is new where nobody has labeled yet: a newer model's guess, its place in a newer queue and the tags that queue asks.
 `queue` in a task's data sorts downwards: the newest queue first, in it the most helpful picture first. A task without it comes last.
 """
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genga import tags
 from genga.params import LabelStudioParams
 from genga.pictures import encode_png
 from genga.release import locked
@@ -21,7 +20,7 @@ from labeling.account import Home
 from labeling.keypoints import JsonObject
 from labeling.pictures import Entry
 from labeling.projects import Project
-from labeling.tasks import Guess, prediction
+from labeling.tasks import EVERYTHING, Guess, about, asked, asking, prediction
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +44,13 @@ class Pushed:
 
 @dataclass(frozen=True)
 class Present:
-    """A task that Label Studio has. `answers`: how many were submitted."""
+    """A task that Label Studio has. `answers`: how many were submitted; `said`: the tags that it was asked for, once somebody answered."""
 
     task: int
     data: JsonObject
     answers: int
     versions: frozenset[str]
+    said: frozenset[str] = frozenset()
 
     @property
     def labeled(self) -> bool:
@@ -61,43 +61,63 @@ class Present:
 def push(
     client: Any, project: Project, home: Home, entries: Sequence[Entry], guesses: Guesses | None, params: LabelStudioParams, *, queue: bool
 ) -> Pushed:
-    """`entries` in the order in which they should be labeled; with `queue` that order is written into Label Studio.
+    """`entries` in the order in which they should be labeled; with `queue` that order is written into Label Studio, and a picture of which people
+    have said something is asked once more for what they have not said.
 
     Killed anywhere, the same call goes on: what went in is there and is not pushed again. Two at once wait for each other.
     """
     with locked(home.dir / "push.lock"):
-        there = present(client, project)
-        number = 1 + max((queue_number(task.data) for task in there.values()), default=0)
+        tasks = tasks_of(client, project)
+        there = _by_picture(tasks)
+        number = 1 + max((queue_number(task.data) for task in tasks), default=0)
         wanted = {entry.id: entry for entry in entries}
         places = {id_: f"{number:05d}-{LAST - place:06d}" for place, id_ in enumerate(wanted)} if queue else {}
+        new = [entry for id_, entry in wanted.items() if id_ not in there or (queue and there[id_].labeled and {*entry.asks} - there[id_].said)]
         created = 0
-        for batch in _batches([entry for id_, entry in wanted.items() if id_ not in there], params.batch_size):
+        for batch in _batches(new, params.batch_size):
             created += _create(client, project, home, batch, guesses, places)
-            log.info("%s: %d of %d tasks pushed", project.kind.name, created, len(wanted.keys() - there.keys()))
-        old = {id_: there[id_] for id_ in wanted if id_ in there and not there[id_].labeled}
-        reguessed = _guess_again(client, project, [(wanted[id_], task) for id_, task in old.items()], guesses, params.batch_size)
+            log.info("%s: %d of %d tasks pushed", project.kind.name, created, len(new))
+        ask_today(client, project, [task for task in tasks if task.data["id"] not in places])
+        old = [(entry, there[id_]) for id_, entry in wanted.items() if id_ in there and not there[id_].labeled]
+        if not queue:  # each keeps what it is asked for
+            old = [(replace(entry, asks=tuple(asked(task.data))), task) for entry, task in old]
+        reguessed = _guess_again(client, project, old, guesses, params.batch_size)
         if guesses and (created or reguessed):
             _show(client, project, guesses.version)
-        ask_today(client, project, [task for id_, task in there.items() if id_ not in places])
-        requeued = _queue_again(client, project, [(task, places[id_]) for id_, task in old.items() if id_ in places])
+        requeued = _queue_again(client, project, old, places) if queue else 0
     return Pushed(created, reguessed, requeued)
 
 
 def present(client: Any, project: Project) -> dict[str, Present]:
-    """Picture id -> its task."""
-    tasks = client.tasks.list(project=project.id, include="id,data,total_annotations,predictions_model_versions", page_size=1000)
+    """Picture id -> its task. Of several the one that waits, or that of the newest queue; `said` is what was said in all of them."""
+    return _by_picture(tasks_of(client, project))
+
+
+def _by_picture(tasks: Iterable[Present]) -> dict[str, Present]:
     found: dict[str, Present] = {}
     for task in tasks:
-        data = dict(task.data or {})
+        other = found.setdefault(task.data["id"], task)
+        shown = max(other, task, key=lambda each: (not each.labeled, str(each.data.get("queue") or "")))
+        found[task.data["id"]] = replace(shown, said=other.said | task.said)
+    return found
+
+
+def tasks_of(client: Any, project: Project) -> list[Present]:
+    """Those that Genga pushed."""
+    found = []
+    for task in client.tasks.list(project=project.id, include="id,data,total_annotations,predictions_model_versions", page_size=1000):
+        data, answers = dict(task.data or {}), int(task.total_annotations or 0)
         if isinstance(data.get("id"), str):
-            found.setdefault(data["id"], Present(int(task.id), data, int(task.total_annotations or 0), _versions(task.predictions_model_versions)))
+            said = frozenset(asked(data) if answers else ())
+            found.append(Present(int(task.id), data, answers, _versions(task.predictions_model_versions), said))
     return found
 
 
 def unanswered(client: Any, project: Project, entries: Sequence[Entry]) -> list[Entry]:
-    """Without the pictures that somebody has answered there, pulled or not, sure or not: they would take places in a queue and never be shown."""
-    answered = {id_ for id_, task in present(client, project).items() if task.labeled}
-    return [entry for entry in entries if entry.id not in answered]
+    """Without the pictures and tags that somebody has answered there, pulled or not, sure or not: they would take places in a queue and never be
+    shown, or be asked for twice."""
+    there = present(client, project)
+    return [left for entry in entries if (left := entry.without(there[entry.id].said if entry.id in there else ()))]
 
 
 def _versions(told: Any) -> frozenset[str]:
@@ -114,14 +134,14 @@ def _batches(entries: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
 
 def _create(client: Any, project: Project, home: Home, batch: Sequence[Entry], guesses: Guesses | None, places: Mapping[str, str]) -> int:
     pictures = [entry.read() for entry in batch]
-    predictions = _predictions(pictures, guesses)
+    predictions = _predictions(batch, pictures, guesses)
     folder = home.pictures / project.kind.name
     tasks = []
     for entry, picture, predicted in zip(batch, pictures, predictions, strict=True):
         path = folder / f"{entry.id}.png"
         if not path.is_file():
             write_whole(path, encode_png(picture))
-        data = {"image": f"/data/local-files/?d={project.kind.name}/{entry.id}.png", "id": entry.id, **_asks(project)}
+        data = {"image": f"/data/local-files/?d={project.kind.name}/{entry.id}.png", "id": entry.id, **_asking(project, entry.asks)}
         if entry.id in places:
             data["queue"] = places[entry.id]
         tasks.append({"data": data, "predictions": predicted})
@@ -129,24 +149,23 @@ def _create(client: Any, project: Project, home: Home, batch: Sequence[Entry], g
     return len(tasks)
 
 
-def _predictions(pictures: Sequence[NDArray[np.uint8]], guesses: Guesses | None) -> list[list[JsonObject]]:
+def _predictions(batch: Sequence[Entry], pictures: Sequence[NDArray[np.uint8]], guesses: Guesses | None) -> list[list[JsonObject]]:
     if guesses is None:
         return [[] for _ in pictures]
-    made = guesses.make(pictures)
     return [
-        [prediction(guess, picture.shape[1], picture.shape[0], guesses.version)] if guess else []
-        for guess, picture in zip(made, pictures, strict=True)
+        [prediction(about(guess, asking(entry.asks)["asks"]), picture.shape[1], picture.shape[0], guesses.version)] if guess else []
+        for entry, guess, picture in zip(batch, guesses.make(pictures), pictures, strict=True)
     ]
 
 
 def _guess_again(client: Any, project: Project, tasks: Sequence[tuple[Entry, Present]], guesses: Guesses | None, batch_size: int) -> int:
-    """Where the guess is another model's, or none."""
+    """Where the guess is another model's, or none, or of other tags than are asked for now."""
     if guesses is None:
         return 0
-    stale = [(entry, task) for entry, task in tasks if task.versions != {guesses.version}]
+    stale = [(entry, task) for entry, task in tasks if task.versions != {guesses.version} or asking(entry.asks)["asks"] != asked(task.data)]
     for batch in _batches(stale, batch_size):
         ids = [task.task for _, task in batch]
-        made = _predictions([entry.read() for entry, _ in batch], guesses)
+        made = _predictions([entry for entry, _ in batch], [entry.read() for entry, _ in batch], guesses)
         client.actions.create(id="delete_tasks_predictions", project=project.id, selected_items={"all": False, "included": ids})
         client.projects.import_predictions(
             project.id, request=[{"task": task, **predicted} for task, several in zip(ids, made, strict=True) for predicted in several]
@@ -161,18 +180,19 @@ def _show(client: Any, project: Project, version: str) -> None:
         client.projects.update(project.id, model_version=version)
 
 
-def _asks(project: Project) -> JsonObject:
-    return {"asks": tags.flags()} if project.kind.name == "tags" else {}
+def _asking(project: Project, names: Sequence[str] = ()) -> JsonObject:
+    return asking(names) if project.kind.name == "tags" else {}
 
 
 def ask_today(client: Any, project: Project, tasks: Iterable[Present]) -> None:
-    """What nobody has labeled yet will be answered on today's screen: a box of a new tag that stays empty is then a no."""
+    """What nobody has labeled yet and asks for everything will be answered on today's screen: a box of a new tag that stays empty is then a no."""
     for task in tasks:
-        if not task.labeled and task.data != (data := task.data | _asks(project)):
+        whole = task.data.get("question", EVERYTHING) == EVERYTHING
+        if whole and not task.labeled and task.data != (data := task.data | _asking(project)):
             client.tasks.update(str(task.task), data=data)
 
 
-def _queue_again(client: Any, project: Project, places: Sequence[tuple[Present, str]]) -> int:
-    for task, place in places:
-        client.tasks.update(str(task.task), data=task.data | {"queue": place, **_asks(project)})
-    return len(places)
+def _queue_again(client: Any, project: Project, tasks: Sequence[tuple[Entry, Present]], places: Mapping[str, str]) -> int:
+    for entry, task in tasks:
+        client.tasks.update(str(task.task), data=task.data | {"queue": places[entry.id], **_asking(project, entry.asks)})
+    return len(tasks)

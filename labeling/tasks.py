@@ -1,11 +1,13 @@
 """What goes into Label Studio: a picture as a task, and the models' guess as its prediction, with a score for every region.
 
-A task's data: `image` (where Label Studio finds it), `id` (sha256 of the decoded picture), `asks` (the yes/no tags that the screen offered,
-so that a box left empty is a no and a tag added later stays unknown), `queue` (its place; see labeling/push.py).
+A task's data: `image` (where Label Studio finds it), `id` (sha256 of the decoded picture), `queue` (its place; see labeling/push.py), and of tags
+`asks` (those that it is asked for: of these a box left empty is a no, and only these carry a guess, so that nobody agrees unasked; a tag added later
+stays unknown) and `question` (the same in words, at the top of the screen). A task without `question`, of an older push, asks for everything.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from genga.tags import Labels
 from labeling.keypoints import SIGHT, VERDICT, JsonObject
 
 FLAGS = "flags"  # the question that holds every yes/no tag
+EVERYTHING = "Asked: everything"
 KEYPOINT_WIDTH = 0.8  # percent of the picture's width
 
 
@@ -36,6 +39,26 @@ class TagGuess:
 
 
 Guess = PoseGuess | TagGuess
+
+
+def asking(names: Sequence[str] = ()) -> JsonObject:
+    """What a task of tags says of itself; without `names` it asks for all."""
+    every = [*tags.groups(), *tags.flags()]
+    asks = [name for name in every if name in names] or every
+    return {"asks": asks, "question": f"Asked: {', '.join(name.replace('_', ' ') for name in asks)}" if asks != every else EVERYTHING}
+
+
+def asked(data: Mapping[str, Any]) -> list[str]:
+    """The tags that a task asks for."""
+    names: list[str] = data["asks"] if data.get("question", EVERYTHING) != EVERYTHING else asking()["asks"]
+    return names
+
+
+def about(guess: Guess, names: Sequence[str]) -> Guess:
+    """Of a guess of tags what is asked for."""
+    if isinstance(guess, PoseGuess):
+        return guess
+    return TagGuess(guess.probabilities, {name: value for name, value in guess.values.items() if name in names})
 
 
 def prediction(guess: Guess, width: int, height: int, model_version: str) -> JsonObject:
@@ -101,7 +124,7 @@ def tag_regions(guess: TagGuess) -> list[JsonObject]:
 
 def _flag_score(guess: TagGuess) -> float:
     """How sure the least sure box is."""
-    return min(max(guess.probabilities[flag], 1 - guess.probabilities[flag]) for flag in tags.flags())
+    return min(max(guess.probabilities[flag], 1 - guess.probabilities[flag]) for flag in tags.flags() if flag in guess.values)
 
 
 def label_regions(labels: Labels) -> list[JsonObject]:

@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from genga.tags import column_slices, columns, flags
 from models.targets import UNKNOWN, Targets, names, value_names
 
-REGULARISATION = 0.02  # C of scikit-learn
+REGULARISATION = 0.02
 
 Floats = NDArray[np.float32]
 
@@ -17,8 +17,8 @@ Floats = NDArray[np.float32]
 class Baseline:
     """One regression for each group and flag, on those pictures that have the label."""
 
-    def __init__(self, features: Floats, targets: Targets) -> None:
-        """(N, F), (N, names). Values that never occur are never said."""
+    def __init__(self, features: Floats, targets: Targets, regularisation: float = REGULARISATION) -> None:
+        """(N, F), (N, names); `regularisation`: C of scikit-learn, the smaller the stronger. Values that never occur are never said."""
         self._models: dict[str, Pipeline | int] = {}
         for name, column in zip(names(), targets.T, strict=True):
             known = column != UNKNOWN
@@ -26,7 +26,7 @@ class Baseline:
             if len(values) < 2:
                 self._models[name] = int(values[0]) if len(values) else UNKNOWN
                 continue
-            model = make_pipeline(StandardScaler(), LogisticRegression(C=REGULARISATION, class_weight="balanced", max_iter=300))
+            model = make_pipeline(StandardScaler(), LogisticRegression(C=regularisation, class_weight="balanced", max_iter=300))
             self._models[name] = model.fit(features[known], column[known])
 
     def probabilities(self, features: Floats) -> Floats:

@@ -94,10 +94,15 @@ class Tagger(nn.Module):
             return (self._read(images) + self._read(images.flip(3))) / 2
         return self._read(images)
 
-    def _read(self, images: Tensor) -> Tensor:
+    def seen(self, images: Tensor) -> Tensor:
+        """(N, heads, S): what each head sees, of which its answer is a linear function; heads in the order of genga.tags.column_slices()."""
         seen = torch.cat([look(level) for look, level in zip(self.looks, self.levels(images)[1:], strict=True)], dim=2)
-        normed = self.dropout(self.norm(seen.flatten(1)).reshape(seen.shape))
-        return torch.cat([head(part) for head, part in zip(self.heads, normed.unbind(dim=1), strict=True)], dim=1)
+        normed: Tensor = self.norm(seen.flatten(1))
+        return normed.reshape(seen.shape)
+
+    def _read(self, images: Tensor) -> Tensor:
+        seen = self.dropout(self.seen(images))
+        return torch.cat([head(part) for head, part in zip(self.heads, seen.unbind(dim=1), strict=True)], dim=1)
 
 
 def probabilities(logits: Tensor, temperatures: Mapping[str, float]) -> Tensor:

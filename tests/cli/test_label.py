@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tiny_release import make_release
 
@@ -17,14 +19,14 @@ from cli.label import add_label_commands
 from cli.queueing import order
 from drawing.mannequin import LOOKS, line_art, sample_mannequin
 from genga.door import run
-from genga.errors import GengaError
+from genga.errors import DataError, GengaError
 from genga.params import load_params
 from genga.pictures import encode_png
 from genga.store import StoreWriter, picture_id
+from genga.tags import column_slices, flags, groups
 from labeling import account, projects, push
 from labeling.exports import read_exports, write_tasks
 from labeling.formats import Labeled, from_coco, to_coco, to_label_studio
-from labeling.ordering import uncertainty
 from labeling.pictures import Entry
 from labeling.projects import KINDS, Project
 from labeling.push import Present, Pushed
@@ -138,23 +140,48 @@ def faces(count: int) -> np.ndarray:
     return np.concatenate([pictures, again])
 
 
+def write_labels(labels_dir: Path, rows: Sequence[tuple[str, str, str]]) -> None:
+    """Who said it: a person. `rows`: picture, name, value."""
+    labels_dir.mkdir(exist_ok=True)
+    table = [{"id": picture, "name": name, "value": value, "origin": "human"} for picture, name, value in rows]
+    schema = pa.schema([(column, pa.string()) for column in ("id", "name", "value", "origin")])
+    pq.write_table(pa.Table.from_pylist(table, schema), labels_dir / "tags.parquet")
+
+
 def test_faces_are_queued_by_what_the_deployed_tagger_does_not_know_and_no_two_alike(tmp_path: Path) -> None:
     make_release(tmp_path / "release", families=("tagger",))
     engine = open_engine(tmp_path / "release")
     found = write_faces(tmp_path / "faces", faces(10))
+    write_labels(tmp_path / "labels", [])
     unlabeled = [found[row] for row in np.random.default_rng(1).permutation(len(found))][:-1]  # their order is not that of the store
-    queue = order("tags", unlabeled, engine, tmp_path / "faces", 20)
-    colours = [found.index(entry) % 10 for entry in queue]
+    queue = order("tags", unlabeled, engine, tmp_path / "faces", tmp_path / "labels", 20)
+    colours = [next(row for row, entry in enumerate(found) if entry.id == each.id) % 10 for each in queue]
     assert len(set(colours)) == len(colours) > 5
     guesses = guesses_for(engine, KINDS["tags"])
     assert guesses is not None
     told = np.array([list(guess.probabilities.values()) for guess in guesses.make([entry.read() for entry in unlabeled])])  # type: ignore[union-attr]
-    least = uncertainty(told.astype(np.float32))
-    assert queue[0].id in {entry.id for entry, unsure in zip(unlabeled, least, strict=True) if unsure > least.max() - 1e-4}
-    assert order("tags", unlabeled[::-1], engine, tmp_path / "faces", 4) == queue[:4]
-    assert order("tags", [], engine, tmp_path / "faces", 4) == []
+    telling = np.zeros(len(told))
+    for part in column_slices().values():
+        telling += (told[:, part] * (1 - told[:, part])).mean(axis=1)  # of a flag yes and no have the same
+    assert queue[0].id in {entry.id for entry, each in zip(unlabeled, telling, strict=True) if each > telling.max() - 1e-4}
+    assert order("tags", unlabeled[::-1], engine, tmp_path / "faces", tmp_path / "labels", 4) == queue[:4]
+    assert order("tags", [], engine, tmp_path / "faces", tmp_path / "labels", 4) == []
     with pytest.raises(GengaError, match="no stick-pose and figure-pose are deployed"):
-        order("poses", unlabeled, engine, tmp_path / "faces", 4)
+        order("poses", unlabeled, engine, tmp_path / "faces", tmp_path / "labels", 4)
+
+
+def test_faces_are_asked_for_a_few_tags_of_which_there_are_few_labels(tmp_path: Path) -> None:
+    make_release(tmp_path / "release", families=("tagger",))  # of random weights: unsure of everything
+    engine = open_engine(tmp_path / "release")
+    found = write_faces(tmp_path / "faces", faces(10))
+    values = groups() | {flag: ["true", "false"] for flag in flags()[2:]}
+    write_labels(tmp_path / "labels", [(entry.id, name, each[at % len(each)]) for at, entry in enumerate(found) for name, each in values.items()])
+    queue = order("tags", found, engine, tmp_path / "faces", tmp_path / "labels", 3, 2)
+    assert [len(entry.asks) for entry in queue] == [2, 2, 2]
+    assert set(flags()[:2]) <= {name for entry in queue for name in entry.asks}
+    assert not {name for entry in queue for name in entry.asks} & set(flags()[2:])
+    with pytest.raises(DataError, match="dvc repro labels"):
+        order("tags", found, engine, tmp_path / "faces", tmp_path / "nowhere", 3, 2)
 
 
 def test_figures_are_queued_once_for_each_pose_that_the_deployed_networks_read(tmp_path: Path) -> None:
@@ -166,7 +193,7 @@ def test_figures_are_queued_once_for_each_pose_that_the_deployed_networks_read(t
     blank = np.full((64, 64), 255, np.uint8)
     pictures = dict(zip(("first", "second", "third", "wider", "blank", "empty"), [*figures, wider, blank, blank], strict=True))
     unlabeled = [Entry(name, partial(np.asarray, picture)) for name, picture in pictures.items()]
-    queue = [entry.id for entry in order("poses", unlabeled, engine, tmp_path, 6)]
+    queue = [entry.id for entry in order("poses", unlabeled, engine, tmp_path, tmp_path, 6)]
     assert queue[:2] == ["blank", "empty"]
     assert sorted(queue[2:]) == ["first", "second", "third"]
 
@@ -198,7 +225,7 @@ def test_doubtful_faces_go_to_the_front_of_the_queue_without_a_guess_and_answere
 ) -> None:
     """All but Label Studio itself: what would be pushed there."""
     ids = [entry.id for entry in write_faces(tmp_path / "data" / "faces" / "prepared", faces(3))]
-    doubtful, said = [ids[4], ids[1], ids[0], ids[3], "gone"], [Labeled(ids[1], "ann", (64, 64), {"glasses": True}, None)]
+    doubtful, said = [ids[4], ids[1], ids[0], ids[3], "gone"], [Labeled(ids[1], "ann", (64, 64), {"hair_color": "blue"}, None)]
     (tmp_path / "doubtful.json").write_text(json.dumps({"pictures": [{"id": id_, "name": "hair_color"} for id_ in doubtful]}))
     (tmp_path / "annotations" / "project-1.json").write_text(to_label_studio(said))
     told: list[tuple[str, list[str], Any, bool]] = []
@@ -210,13 +237,13 @@ def test_doubtful_faces_go_to_the_front_of_the_queue_without_a_guess_and_answere
     monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:9")
     monkeypatch.setattr(account, "connect", lambda _: None)
     monkeypatch.setattr(projects, "ensure_project", lambda _client, url, kind, *_: Project(1, kind, url))
-    monkeypatch.setattr(push, "present", lambda *_: {ids[0]: Present(1, {"id": ids[0]}, 1, frozenset())})
+    monkeypatch.setattr(push, "present", lambda *_: {ids[0]: Present(1, {"id": ids[0]}, 1, frozenset(), frozenset({"hair_color"}))})
     monkeypatch.setattr(push, "push", pushed)
     label("push", "--doubtful", "doubtful.json")
     label("push", "--doubtful", "doubtful.json", "--limit", "1")
     assert told == [("tags", [ids[4], ids[3]], None, True), ("tags", [ids[4]], None, True)]
     assert "tags: 2 new tasks" in capsys.readouterr().out
-    (tmp_path / "doubtful.json").write_text(json.dumps({"pictures": [{"id": ids[0]}, {"id": ids[1]}]}))
+    (tmp_path / "doubtful.json").write_text(json.dumps({"pictures": [{"id": id_, "name": "hair_color"} for id_ in ids[:2]]}))
     with pytest.raises(SystemExit) as ended:
         label("push", "--doubtful", "doubtful.json")
     assert ended.value.code == 2

@@ -183,7 +183,7 @@ def queued(queue: int, answers: int) -> Present:
 
 
 def asking(people: int) -> LabelStudioParams:
-    return LabelStudioParams(port=8090, backend_port=8091, batch_size=500, annotators_per_task=people)
+    return LabelStudioParams(port=8090, backend_port=8091, batch_size=500, annotators_per_task=people, tags_per_picture=None)
 
 
 def test_tasks_that_a_later_queue_takes_over_still_count(monkeypatch: pytest.MonkeyPatch) -> None:

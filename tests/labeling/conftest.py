@@ -27,7 +27,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
             patch.delenv(name, raising=False)
         patch.setenv("GENGA_LABEL_STUDIO", str(REPO / PROGRAM))
         with running(home, account, port):
-            params = LabelStudioParams(port=port, backend_port=free_port(), batch_size=500, annotators_per_task=2)
+            params = LabelStudioParams(port=port, backend_port=free_port(), batch_size=500, annotators_per_task=2, tags_per_picture=4)
             yield Studio(home, account, params, connect(home))
 
 

@@ -22,7 +22,7 @@ from labeling.exports import read_result
 from labeling.pictures import Entry
 from labeling.projects import Kind
 from labeling.push import Guesses, present, push
-from labeling.tasks import TagGuess
+from labeling.tasks import TagGuess, asking
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
 VALUES: tags.Labels = {"hair_color": "pink", "smile": True}
@@ -62,6 +62,12 @@ def test_a_task_gets_the_guess_of_its_picture(backend: TestClient, tmp_path: Pat
     (result,) = backend.post("/predict", json={"tasks": tasks, "label_config": tags_config(), "project": "2.1"}, auth=AUTH).json()["results"]
     assert result["model_version"] == "tagger/7"
     assert read_result(result["result"]).labels == VALUES
+
+
+def test_only_what_a_task_asks_for_is_guessed(backend: TestClient, tmp_path: Path) -> None:
+    tasks = [{"id": 5, "data": {"id": export(tmp_path, PICTURE), **asking(["smile", "glasses"])}}]
+    (result,) = backend.post("/predict", json={"tasks": tasks, "label_config": tags_config()}, auth=AUTH).json()["results"]
+    assert read_result(result["result"]).labels == {"smile": True}
 
 
 def test_a_picture_in_which_the_models_see_nothing_gets_an_empty_guess(backend: TestClient, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from labeling.exports import read_exports, write_tasks
 from labeling.pictures import Entry
 from labeling.projects import KINDS, Project, ensure_project, labeling_url
 from labeling.pull import Pulled, pull
-from labeling.push import Guesses, present, push, unanswered
+from labeling.push import Guesses, present, push, tasks_of, unanswered
 from labeling.tasks import PoseGuess, TagGuess, label_regions, pose_regions
 from stages.labels import labels
 
@@ -233,6 +233,42 @@ def test_what_waits_is_asked_todays_questions_and_what_is_answered_is_not_chosen
     assert [("wings" in asks[picture.id], "smile" in asks[picture.id]) for picture in pictures] == [(False, True), (True, False), (True, False)]
 
 
+def test_a_queue_asks_for_what_it_says_and_a_later_one_for_something_else(studio: Studio) -> None:
+    project, pictures = studio.fresh("tags"), noise(2, 21)
+    guesses = tag_guesses({"hair_color": "blue", "eye_color": "red", "glasses": True, "smile": True})
+    pushed(studio, project, pictures, guesses, queue=False)
+    for asks, words in ((("smile", "hair_color"), "Asked: hair color, smile"), (("glasses",), "Asked: glasses")):
+        assert pushed(studio, project, [replace(pictures[0], asks=asks)], guesses) == (0, 1, 1)
+        for _ in range(2):  # a push of everything leaves it what it is asked for
+            task = present(studio.client, project)[pictures[0].id]
+            (prediction,) = studio.client.predictions.list(task=task.task)
+            guessed = {choice for region in prediction.result for choice in region["value"]["choices"]}
+            assert task.data["question"] == words and guessed == {"smile": {"blue", "smile"}, "glasses": {"glasses"}}[asks[0]]
+            assert pushed(studio, project, pictures, guesses, queue=False) == (0, 0, 0)
+    assert present(studio.client, project)[pictures[1].id].data["question"] == "Asked: everything"
+
+
+def test_a_picture_is_asked_again_for_what_nobody_said_of_it(studio: Studio, first: httpx.Client, tmp_path: Path) -> None:
+    project, pictures = studio.fresh("tags"), noise(2, 23)
+    guesses = tag_guesses({"hair_color": "blue", "eye_color": "red", "glasses": True})
+    pushed(studio, project, [replace(pictures[0], asks=("hair_color", "smile"))], guesses)
+    say(first, present(studio.client, project)[pictures[0].id].task, label_regions({"hair_color": "green"}))
+    (left, whole) = unanswered(studio.client, project, pictures)
+    assert whole.asks == () and set(left.asks) == {*tags.groups(), *tags.flags()} - {"hair_color", "smile"}
+    assert unanswered(studio.client, project, [replace(pictures[0], asks=("smile",))]) == []
+    assert pushed(studio, project, [left, whole], guesses, queue=False) == (1, 0, 0)  # no queue asks twice
+    again = replace(left, asks=("eye_color", "glasses"))
+    assert [pushed(studio, project, [again], guesses) for _ in range(2)] == [(1, 0, 0), (0, 0, 1)]
+    waiting = present(studio.client, project)[pictures[0].id]
+    assert (waiting.answers, waiting.data["question"], waiting.said) == (0, "Asked: eye color, glasses", {"hair_color", "smile"})
+    say(first, waiting.task, label_regions({"eye_color": "red"}))
+    assert [len(each.asks) for each in unanswered(studio.client, project, pictures[:1])] == [len(left.asks) - 2]
+    assert len(tasks_of(studio.client, project)) == 3
+    assert pulled(studio, tmp_path).added == 2
+    told = {name: value for (id_, name), value in tables(tmp_path)[1].items() if id_ == pictures[0].id}
+    assert told == {"hair_color": "green", "smile": "false", "eye_color": "red", "glasses": "false"}
+
+
 def test_regions_carry_scores_and_the_model(studio: Studio, first: httpx.Client) -> None:
     project = studio.fresh("poses")
     (figure,), poses = figures(1, 6)
@@ -326,6 +362,21 @@ def test_tags_are_corrected_by_their_keys(studio: Studio, labeling_page: Page, t
     told = {name: value for (id_, name), value in tables(tmp_path)[1].items() if id_ == pictures[0].id}
     no = dict.fromkeys(tags.flags(), "false")
     assert told == {"hair_color": "white", "eye_color": "gray", "skin_tone": "dark", **no, "smile": "true", "bangs": "true"}
+
+
+def test_who_is_asked_for_some_tags_says_nothing_of_the_others(studio: Studio, labeling_page: Page, tmp_path: Path) -> None:
+    page, project = labeling_page, studio.fresh("tags")
+    (picture,) = noise(1, 22)
+    guesses = tag_guesses({"hair_color": "blue", "eye_color": "red", "glasses": True, "smile": True})
+    pushed(studio, project, [replace(picture, asks=("eye_color", "glasses", "bangs"))], guesses)
+    assert first_task(page, studio, project) == picture.id
+    page.get_by_text("Asked: eye color, glasses, bangs", exact=True).wait_for()
+    page.keyboard.press("[")  # gray eyes
+    page.wait_for_timeout(80)
+    submit(page)
+    pulled(studio, tmp_path)
+    told = {name: value for (id_, name), value in tables(tmp_path)[1].items() if id_ == picture.id}
+    assert told == {"eye_color": "gray", "glasses": "true", "bangs": "false"}
 
 
 def test_an_unsure_answer_is_listed_with_a_link_that_opens_it(studio: Studio, labeling_page: Page, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The order in which people are asked: uncertain first, no two alike, the same for the same pictures."""
+"""The order in which people are asked: what teaches most first, no two alike, the same for the same pictures."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pytest
 
 from genga.errors import DataError
 from genga.tags import column_slices, columns, groups
-from labeling.ordering import pose_order, sureness, tag_order, uncertainty
+from labeling.ordering import Wanted, pose_order, sureness, tag_order
 
 rng = np.random.default_rng(0)
 
@@ -29,33 +29,70 @@ def ids_of(count: int) -> list[str]:
     return [f"{at:03d}" for at in range(count)]
 
 
-def test_uncertainty_is_the_mean_entropy_of_groups_and_flags() -> None:
-    found = sure_of_all(3)
-    unsure_of(found, 1, "hair_color")
-    unsure_of(found, 2, "hair_color")
-    unsure_of(found, 2, "glasses")
-    assert uncertainty(found) == pytest.approx(np.array([0, 1, 2]) / len(column_slices()), abs=1e-6)
-    everything = sure_of_all(1)
-    for name in column_slices():
-        unsure_of(everything, 0, name)
-    assert uncertainty(everything) == pytest.approx([1])
+def none_known() -> dict[str, np.ndarray]:
+    return {name: np.zeros(max(2, part.stop - part.start), np.int64) for name, part in column_slices().items()}
 
 
-def test_the_least_certain_come_first() -> None:
+def rows_of(found: np.ndarray, features: np.ndarray, ids: list[str], count: int) -> list[int]:
+    return [wanted.row for wanted in tag_order(found, features, ids, count, none_known())]
+
+
+def test_the_least_certain_come_first_and_are_asked_for_what_is_uncertain() -> None:
     found, features = sure_of_all(30), rng.normal(size=(30, 8)).astype(np.float32)
     unsure_of(found, 7, "eye_color")
     unsure_of(found, 21, "eye_color", 0.5)
-    assert tag_order(found, features, ids_of(30), 1).tolist() == [7]
-    assert tag_order(found, features, ids_of(30), 2).tolist() == [7, 21]
+    unsure_of(found, 21, "glasses", 0.1)
+    assert tag_order(found, features, ids_of(30), 1, none_known(), tags_each=1) == [Wanted(7, ("eye_color",))]
+    first, second = tag_order(found, features, ids_of(30), 2, none_known(), tags_each=2)
+    assert {first.row, second.row} == {7, 21}
+    assert set((first, second)[first.row == 7].tags) == {"eye_color", "glasses"}
+    assert len(tag_order(found, features, ids_of(30), 1, none_known())[0].tags) == len(column_slices())
+
+
+def test_a_value_with_few_labels_is_asked_for_before_one_with_many() -> None:
+    """Two pictures as uncertain: between two values that have a hundred labels, and between two that have one."""
+    start, found = column_slices()["hair_color"].start, sure_of_all(2)
+    found[0, start : start + 4], found[1, start : start + 4] = [0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5]
+    known, features = none_known(), np.eye(2, dtype=np.float32)
+    known["hair_color"][:2] = 100
+    known["hair_color"][2:4] = 1
+    assert [wanted.row for wanted in tag_order(found, features, ids_of(2), 2, known)] == [1, 0]
+    known["hair_color"][:4] = [1, 1, 100, 100]
+    assert [wanted.row for wanted in tag_order(found, features, ids_of(2), 2, known)] == [0, 1]
+
+
+def test_what_was_asked_for_counts_as_known() -> None:
+    """Ten pictures between the same two hair colours, one a little less uncertain of its glasses: that one is not asked last."""
+    found, features = sure_of_all(11), np.eye(11, dtype=np.float32)
+    start = column_slices()["hair_color"].start
+    found[:10, start : start + 2] = 0.5
+    unsure_of(found, 10, "glasses", 0.05)
+    order = tag_order(found, features, ids_of(11), 11, none_known(), tags_each=1)
+    assert order[0].row < 10 and 0 < [wanted.row for wanted in order].index(10) < 10
+
+
+def test_only_open_tags_are_asked_for() -> None:
+    found, features = sure_of_all(3), np.eye(3, dtype=np.float32)
+    unsure_of(found, 0, "hair_color")
+    unsure_of(found, 1, "glasses", 0.2)
+    may = np.array([[name in ("glasses", "smile") for name in column_slices()]]).repeat(3, axis=0)
+    assert tag_order(found, features, ids_of(3), 1, none_known(), may, tags_each=1) == [Wanted(1, ("glasses",))]
+    may[1] = [name == "smile" for name in column_slices()]
+    unsure_of(found, 2, "smile", 0.1)
+    order = tag_order(found, features, ids_of(3), 3, none_known(), may)
+    assert order[0] == Wanted(2, ("smile", "glasses")) and {(wanted.row, set(wanted.tags) == {"smile"}) for wanted in order[1:]} == {
+        (0, False),
+        (1, True),
+    }
 
 
 def test_of_equally_uncertain_pictures_the_farthest_from_what_is_chosen_comes_next() -> None:
     found = sure_of_all(4)
     for row in range(4):
         unsure_of(found, row, "hair_color")
-    features = np.array([[0.0, 0], [1, 0], [5, 0], [2, 0]], np.float32)
-    order = tag_order(found, features, ids_of(4), 4).tolist()
-    assert order[:2] == [0, 2] and set(order) == {0, 1, 2, 3}
+    features = np.array([[0.0, 0], [0.35, 0], [2, 0], [0.9, 0]], np.float32)
+    order = rows_of(found, features, ids_of(4), 4)
+    assert order[:2] == [0, 2] and order[-1] == 1
 
 
 def test_near_duplicates_are_passed_over() -> None:
@@ -63,8 +100,8 @@ def test_near_duplicates_are_passed_over() -> None:
     for row in range(12):
         unsure_of(found, row, "hair_color", 0.5)
     features = rng.normal(size=(4, 6)).astype(np.float32).repeat(3, axis=0) + rng.normal(size=(12, 6)).astype(np.float32) * 0.01
-    order = tag_order(found, features, ids_of(12), 12)
-    assert sorted(order // 3) == [0, 1, 2, 3]
+    order = rows_of(found, features, ids_of(12), 12)
+    assert sorted(row // 3 for row in order) == [0, 1, 2, 3]
 
 
 def test_the_order_does_not_depend_on_how_the_rows_lie() -> None:
@@ -72,17 +109,17 @@ def test_the_order_does_not_depend_on_how_the_rows_lie() -> None:
     found = rng.dirichlet(np.ones(len(columns())), count).astype(np.float32)
     found[10:20] = found[0]
     features, ids = rng.normal(size=(count, 5)).astype(np.float32), np.array(ids_of(count))
-    order = tag_order(found, features, ids.tolist(), 20)
+    order = tag_order(found, features, ids.tolist(), 20, none_known(), tags_each=3)
     shuffled = rng.permutation(count)
-    again = tag_order(found[shuffled], features[shuffled], ids[shuffled].tolist(), 20)
-    assert ids[order].tolist() == ids[shuffled][again].tolist()
-    assert order.dtype == np.int64 and len(set(order.tolist())) == 20
+    again = tag_order(found[shuffled], features[shuffled], ids[shuffled].tolist(), 20, none_known(), tags_each=3)
+    assert [(ids[wanted.row], wanted.tags) for wanted in order] == [(ids[shuffled][wanted.row], wanted.tags) for wanted in again]
+    assert len({wanted.row for wanted in order}) == 20
 
 
 def test_fewer_pictures_than_asked_for_are_all_given_and_none_of_none() -> None:
     found, features = sure_of_all(3), rng.normal(size=(3, 4)).astype(np.float32)
-    assert sorted(tag_order(found, features, ids_of(3), 10).tolist()) == [0, 1, 2]
-    assert tag_order(found[:0], features[:0], [], 5).tolist() == []
+    assert sorted(rows_of(found, features, ids_of(3), 10)) == [0, 1, 2]
+    assert rows_of(found[:0], features[:0], [], 5) == []
 
 
 @pytest.mark.parametrize(
@@ -94,12 +131,14 @@ def test_fewer_pictures_than_asked_for_are_all_given_and_none_of_none() -> None:
         ({"ids": ["a"]}, "as many of each"),
         ({"features": np.full((3, 4), np.nan, np.float32)}, "no number"),
         ({"probabilities": np.full((3, len(columns())), 1.5, np.float32)}, "outside 0 to 1"),
+        ({"known": {"hair_color": np.zeros(12, np.int64)}}, "no number of labels was found for bangs"),
+        ({"open_tags": np.ones((3, 2), bool)}, "one for each picture and tag"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_a_sentence(change: dict[str, object], sentence: str) -> None:
-    given: dict[str, object] = {"probabilities": sure_of_all(3), "features": np.zeros((3, 4), np.float32), "ids": ids_of(3), "count": 2}
+    given: dict[str, object] = {"probabilities": sure_of_all(3), "features": np.zeros((3, 4), np.float32), "known": none_known(), "ids": ids_of(3)}
     with pytest.raises(DataError, match=sentence):
-        tag_order(**(given | change))  # type: ignore[arg-type]
+        tag_order(**({"count": 2} | given | change))  # type: ignore[arg-type]
 
 
 # --- poses

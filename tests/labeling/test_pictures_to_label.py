@@ -1,27 +1,38 @@
 """Which pictures people are asked about."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from genga import tags
 from genga.errors import DataError
 from genga.params import load_params
 from genga.pictures import encode_png
 from genga.store import StoreWriter, picture_id
-from labeling.pictures import Entry, doubtful, entries, known_names, labeled
+from labeling.pictures import Entry, doubtful, entries, known_names, said_by_people
+from labeling.tasks import asking
+
+
+def every_tag() -> list[str]:
+    return [*tags.groups(), *tags.flags()]
+
 
 ENTRIES = [Entry(id_, lambda: np.zeros((8, 8, 3), np.uint8)) for id_ in "abcd"]
 
 
 def named(root: Path, *ids: str) -> Path:
-    (root / "doubtful.json").write_text(json.dumps({"pictures": [{"id": id_, "name": "hair_color"} for id_ in ids]}))
+    (root / "doubtful.json").write_text(
+        json.dumps({"pictures": [{"id": id_, "name": "eye_color" if id_ in ids[:at] else "hair_color"} for at, id_ in enumerate(ids)]})
+    )
     return root / "doubtful.json"
 
 
-def test_doubtful_pictures_come_in_the_order_of_their_file_and_once(tmp_path: Path) -> None:
-    assert [entry.id for entry in doubtful(named(tmp_path, "c", "a", "c", "gone"), ENTRIES)] == ["c", "a"]
+def test_doubtful_pictures_come_in_the_order_of_their_file_and_once_and_are_asked_for_what_is_doubted(tmp_path: Path) -> None:
+    found = doubtful(named(tmp_path, "c", "a", "c", "gone"), ENTRIES)
+    assert [(entry.id, entry.asks) for entry in found] == [("c", ("hair_color", "eye_color")), ("a", ("hair_color",))]
 
 
 def test_where_no_doubtful_picture_is_left_or_the_file_is_another_one_sentence_says_so(tmp_path: Path) -> None:
@@ -60,4 +71,17 @@ def test_who_called_a_picture_bad_is_not_asked_again(tmp_path: Path) -> None:
     verdict = {"id": "v", "from_name": "verdict", "to_name": "image", "type": "choices", "value": {"choices": ["bad picture"]}}
     task = {"id": 1, "data": {"id": "a"}, "annotations": [{"id": 1, "completed_by": 1, "result": [verdict]}]}
     (tmp_path / "project-1.json").write_text(json.dumps([task]))
-    assert labeled("tags", tmp_path) == {"a"}
+    assert said_by_people("tags", tmp_path) == said_by_people("poses", tmp_path) == {"a": set(every_tag())}
+
+
+def test_of_what_people_said_the_rest_stays_open(tmp_path: Path) -> None:
+    hair = {"id": "h", "from_name": "hair_color", "to_name": "image", "type": "choices", "value": {"choices": ["blue"]}}
+    task = {"id": 1, "data": {"id": "a", **asking(["hair_color", "smile"])}, "annotations": [{"id": 1, "completed_by": 1, "result": [hair]}]}
+    (tmp_path / "project-1.json").write_text(json.dumps([task]))
+    assert said_by_people("tags", tmp_path) == {"a": {"hair_color", "smile"}} and said_by_people("poses", tmp_path) == {}
+    left = ENTRIES[0].without({"hair_color", "smile"})
+    assert left is not None and set(left.asks) == set(every_tag()) - {"hair_color", "smile"}
+    assert left.without(set(left.asks) - {"bangs"}) == replace(ENTRIES[0], asks=("bangs",))
+    assert left.without(every_tag()) is None and ENTRIES[0].without(()) is ENTRIES[0]
+    (found,) = doubtful(named(tmp_path, "a", "a"), [left])  # doubts hair color and eye color; people have said the first
+    assert found.asks == ("eye_color",)

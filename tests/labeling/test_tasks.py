@@ -7,7 +7,7 @@ from genga import tags
 from genga.skeleton import JOINTS, STICKS
 from labeling.configs import KEYBOARD, hotkeys
 from labeling.exports import read_result
-from labeling.tasks import PoseGuess, TagGuess, pose_regions, prediction, sight_regions
+from labeling.tasks import EVERYTHING, PoseGuess, TagGuess, about, asked, asking, pose_regions, prediction, sight_regions
 
 POSE = np.random.default_rng(0).uniform(0.05, 0.95, (11, 2))
 CONFIDENCE = np.linspace(0.3, 0.9, 11)
@@ -86,3 +86,22 @@ def test_every_choice_has_a_key_of_its_own_and_neighbours_lie_side_by_side() -> 
 
 def test_a_question_longer_than_any_row_has_no_keys() -> None:
     assert hotkeys({"many": [str(n) for n in range(20)], "few": ["a"]})["many"] == {}
+
+
+def test_a_task_that_asks_for_some_tags_carries_a_guess_of_these_and_reads_back_as_these() -> None:
+    names = ("glasses", "hair_color", "bangs")
+    data = asking(names)
+    assert data == {"asks": ["hair_color", "glasses", "bangs"], "question": "Asked: hair color, glasses, bangs"}
+    guess = tag_guess({"hair_color": "blue", "eye_color": "red", "glasses": True, "smile": True, "bangs": False})
+    predicted = prediction(about(guess, asked(data)), 10, 10, "tagger/1")
+    assert [(region["from_name"], region["value"]["choices"]) for region in predicted["result"]] == [("hair_color", ["blue"]), ("flags", ["glasses"])]
+    assert predicted["score"] == pytest.approx(0.7)  # of hair color; of the boxes it is 0.8, of smile, which is not asked for, 0.9
+    assert read_result(predicted["result"], data["asks"]).labels == {"hair_color": "blue", "glasses": True, "bangs": False}
+
+
+def test_a_task_asks_for_everything_where_nothing_is_named_as_those_of_an_older_push_do() -> None:
+    every = [*tags.groups(), *tags.flags()]
+    assert asking() == asking(every) == {"asks": every, "question": EVERYTHING}
+    assert asked({"id": "x"}) == asked({"asks": tags.flags()}) == asked(asking()) == every
+    pose = PoseGuess(POSE, CONFIDENCE)
+    assert about(pose, ["glasses"]) is pose
