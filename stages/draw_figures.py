@@ -3,6 +3,7 @@
 reads   poses/                     pose files and motion (drawing/pose_files.py, drawing/bvh.py); may hold none
         own-figures/               drawings with Label Studio exports of their joints (stages/own_figures.py); may hold none
         data/labels/poses.parquet  joints that people placed on these drawings in Label Studio
+        data/labels/bad.csv        those of them that people call bad pictures (id)
 writes  data/figures/sticks/       store: gray, or each limb in its colour, as people draw them; then the user's own
         data/figures/mannequins/   store: thresholded and blurred projections of a posed 3D body, and line art of the same; then the user's own
         data/figures/rejected.csv  which of the user's own drawings are not in, and why
@@ -39,7 +40,7 @@ from genga.progress import progress
 from genga.skeleton import OWN, J, reference_length, to_vector
 from genga.splits import split_of
 from genga.store import StoreWriter, picture_id
-from stages.own_figures import Own, labeled_poses, on_paper, read_own, read_placed, write_rejected
+from stages.own_figures import Own, labeled_poses, on_paper, read_bad, read_own, read_placed, write_rejected
 from stages.processes import in_order
 from stages.threads import CHUNK
 
@@ -54,12 +55,14 @@ TERMS = {"source": BY_GENGA, "licence": "CC0-1.0"}
 STICK, MANNEQUIN, POSE = range(3)
 
 
-def draw_figures(params: DrawFigures, poses_path: Path, own_path: Path, out_dir: Path, labels_path: Path | None = None) -> None:
+def draw_figures(
+    params: DrawFigures, poses_path: Path, own_path: Path, out_dir: Path, labels_path: Path | None = None, bad_path: Path | None = None
+) -> None:
     check_styles(params.held_out_styles)
     check_palette(params.sticks.palette)
     partial_dir = out_dir.with_name(out_dir.name + ".partial")
     shutil.rmtree(partial_dir, ignore_errors=True)
-    own = read_own(params.own, own_path, read_placed(labels_path) if labels_path else {})
+    own = read_own(params.own, own_path, read_placed(labels_path) if labels_path else {}, read_bad(bad_path) if bad_path else set())
     poses = read_poses(params.poses, poses_path, labeled_poses)
     pool = PosePool(poses, params.poses.share)
 
@@ -217,11 +220,11 @@ def own_figure(params: DrawFigures, drawing: Own, sizes: Sequence[int], coloured
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("labels_path", "out_dir"):
+    for name in ("labels_path", "bad_path", "out_dir"):
         parser.add_argument(name, type=Path)
     args = parser.parse_args()
     params = load_params().draw_figures
-    draw_figures(params, Path(params.poses.path), Path(params.own.path), args.out_dir, args.labels_path)
+    draw_figures(params, Path(params.poses.path), Path(params.own.path), args.out_dir, args.labels_path, args.bad_path)
 
 
 if __name__ == "__main__":

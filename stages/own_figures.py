@@ -2,12 +2,12 @@
 
 A folder holds pictures in `sticks/` and `figures/` and, anywhere in it, Label Studio exports that name the pictures by their files or by sha256.
 Each picture becomes gray on white square paper, its aspect kept, its joints moved along; which of these one sees, people said too. A drawing whose
-joints nobody has placed yet waits. What cannot be used is listed with the reason.
+joints nobody has placed yet waits, unless people call it a bad picture. What cannot be used is listed with the reason.
 """
 
 import csv
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from stages.threads import in_order
 Array = NDArray[Any]
 
 WAITS = "waits for its joints: `genga label push` puts it into Label Studio"
+BAD = "bad picture, as people say"
 KINDS = ("sticks/", "figures/")
 SIDE_SUFFIXES = frozenset({".json", ".csv", ".md", ".txt", ".pdf", ".html", ".xml", ""})  # what lies beside pictures
 
@@ -96,8 +97,15 @@ def read_placed(labels_path: Path) -> dict[str, Placed]:
     return dict(zip(table["id"].to_pylist(), map(Placed, poses, visible), strict=True))
 
 
-def read_own(params: OwnFigures, path: Path, placed: Mapping[str, Placed] | None = None) -> OwnSet:
-    """Every drawing with one pose on which people agree. `placed`: picture id -> what was settled in Label Studio, which counts more."""
+def read_bad(bad_path: Path) -> set[str]:
+    """data/labels/bad.csv: ids of the pictures that people call bad."""
+    with bad_path.open(encoding="utf-8", newline="") as file:
+        return {row["id"] for row in csv.DictReader(file)}
+
+
+def read_own(params: OwnFigures, path: Path, placed: Mapping[str, Placed] | None = None, bad: Set[str] = frozenset()) -> OwnSet:
+    """Every drawing with one pose on which people agree. `placed`: picture id -> what was settled in Label Studio, which counts more; `bad`: ids of
+    what is left out whatever its joints."""
     if not path.is_dir():
         raise DataError(f"no folder at {path}, expected one with sticks/ and figures/; correct draw_figures.own.path in params.yaml")
     names, first, rejected, poses, faults = _read(params, path)
@@ -107,8 +115,10 @@ def read_own(params: OwnFigures, path: Path, placed: Mapping[str, Placed] | None
             f"none of the {len(faults)} pictures that exports in {path} name is a drawing there ({min(faults)}: {faults[min(faults)]}), "
             "expected file names or sha256; give the drawings these names, or take the exports away"
         )
-    taken = sorted(picture.name for picture in first.values() if picture.name in poses)
-    rejected += [Rejected(name, fault, counts=name in names) for name, fault in faults.items() if name not in poses]
+    called_bad = {picture.name for picture in first.values() if picture.id in bad}
+    taken = sorted(poses.keys() - called_bad)
+    rejected += [Rejected(name, BAD, counts=False) for name in called_bad]
+    rejected += [Rejected(name, fault, counts=name in names) for name, fault in faults.items() if name not in poses and name not in called_bad]
     known = {*taken, *(row.name for row in rejected)}
     rejected += [Rejected(name, WAITS, counts=False) for name in names if name not in known]
     _check(params, path, len(taken), rejected)

@@ -16,7 +16,7 @@ from genga.pictures import encode_png
 from genga.skeleton import JOINTS
 from genga.store import picture_id
 from labeling.exports import write_tasks
-from stages.own_figures import WAITS, exported, labeled_poses, on_paper, read_own, read_placed
+from stages.own_figures import BAD, WAITS, exported, labeled_poses, on_paper, read_bad, read_own, read_placed
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml").draw_figures.own
 
@@ -213,6 +213,20 @@ def test_joints_placed_in_label_studio_count_more_than_an_export(own: Path, tmp_
     assert found.sticks[0].path.name == "0.png"
     np.testing.assert_allclose(found.sticks[0].placed.pose, pose / 2)
     np.testing.assert_allclose(found.sticks[1].placed.pose, sketch(9, 9, 1)[1], atol=1e-9)
+
+
+def test_what_people_call_a_bad_picture_waits_no_longer_and_is_not_taken_with_its_joints_either(own: Path, tmp_path: Path) -> None:
+    write_waiting(own, 2)
+    change(own, "3/annotations/0/result/4/value/x", 101)
+    pictures = [sketch(100, 100, 20)[0], sketch(300, 300, 0)[0], sketch(400, 600, 3)[0]]
+    (tmp_path / "bad.csv").write_text("\n".join(["id", *map(picture_id, pictures), ""]))
+    found = read_own(params_with(max_rejected=0.0), own, bad=read_bad(tmp_path / "bad.csv"))
+    assert [one.path.name for one in (*found.sticks, *found.figures)] == ["1.png", "2.png", "4.png"]
+    assert {row.name: row.reason for row in found.rejected} == {
+        **{"sticks/new-0.png": BAD, "sticks/0.png": BAD, "figures/3.png": BAD},
+        "sticks/new-1.png": WAITS,
+    }
+    assert len(found.rejected) == 4
 
 
 def test_drawings_may_be_named_by_their_sha256_and_people_may_differ(own: Path) -> None:
