@@ -72,8 +72,9 @@ def create_app(release_dir: Path, review_path: Path | None = None) -> FastAPI:
 
 
 async def engine_now(request: Request) -> Engine:
-    """Taken once per request: a swap in between does not touch it."""
+    """Taken once per request: a swap in between does not touch it. The reply names its release, whatever becomes of the request."""
     engine: Engine = request.app.state.current.engine
+    request.state.release = engine.release.id
     return engine
 
 

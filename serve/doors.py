@@ -24,6 +24,7 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
+RELEASE_HEADER = "X-Genga-Release"
 
 
 class BodyLimit:
@@ -75,7 +76,8 @@ class Counted:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message).update(HEADERS)
+                release = scope.get("state", {}).get("release")  # of the engine that the route took
+                MutableHeaders(scope=message).update(HEADERS | ({RELEASE_HEADER: release} if release else {}))
             await send(message)
 
         try:

@@ -1,6 +1,7 @@
 """What the API takes and gives, and its stated limits. Past these types no code checks again.
 
-Every reply made by a model names it as "family/version", in `version` and in the header X-Genga-Version.
+Every reply made by a model names it as "family/version", in `version` and in the header X-Genga-Version; X-Genga-Release
+has the release's id, which differs also where version numbers begin again.
 """
 
 from typing import Annotated, Any, Literal

@@ -7,14 +7,23 @@ export class ApiError extends Error {
   }
 }
 
+let told = () => {};
+
+/** `tell(id)`: with every answer, the id of the release that answered; "" where none is named, also where nothing answers. */
+export function listen(tell) {
+  told = tell;
+}
+
 async function ask(path, options = {}) {
   let reply;
   try {
     reply = await fetch(path, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
+    told("");
     throw new ApiError("The server does not answer; is it still running?", 0);
   }
+  told(reply.headers.get("X-Genga-Release") ?? "");
   if (reply.ok) return reply;
   throw new ApiError(await sentenceOf(reply), reply.status);
 }

@@ -1,6 +1,6 @@
 // The page: tabs, the release that is served, and the four tools.
 
-import { ApiError, release as getRelease } from "./api.js";
+import { ApiError, release as getRelease, listen } from "./api.js";
 import { Character } from "./character.js";
 import { byId, h, say } from "./dom.js";
 import { Enlarge } from "./enlarge.js";
@@ -13,8 +13,8 @@ const TABS = ["character", "pose", "tags", "enlarge"];
 let release = null;
 let opening = null;
 
-const enlarge = new Enlarge({ onanswer });
-const tools = [new Character({ onanswer, onenlarge }), new PoseTool({ onanswer }), new TagTool({ onanswer }), enlarge];
+const enlarge = new Enlarge();
+const tools = [new Character({ onenlarge }), new PoseTool(), new TagTool(), enlarge];
 
 /** Reads what is served and hands it to the tools, if it is news to them; where nothing is served, says so and tries again. */
 async function open() {
@@ -38,12 +38,6 @@ async function open() {
 
 function refresh() {
   opening ??= open().finally(() => (opening = null));
-}
-
-/** Every answer names its version, "family/version". One that we do not know, or a refusal, may mean that a new release is served. */
-function onanswer(version = "") {
-  const [family, number] = version.split("/");
-  if (release.families[family]?.version !== number || !number) refresh();
 }
 
 async function onenlarge(url, name) {
@@ -115,5 +109,6 @@ function labelWords(learnedFrom) {
 }
 
 listenToTabs();
+listen((id) => id === release?.release || refresh());
 refresh();
 document.addEventListener("visibilitychange", () => document.hidden || refresh());

@@ -36,8 +36,7 @@ export class Character {
   #variantsLater = settled(() => this.#askVariants(), 450);
   #rememberLater = settled(() => this.#rememberShown(), 900);
 
-  constructor({ onanswer, onenlarge }) {
-    this.onanswer = onanswer;
+  constructor({ onenlarge }) {
     this.#preview = new Latest({
       work: (settings, signal) => characters({ ...settings, count: 1 }, signal),
       done: (answer, settings) => this.#showPicture(answer, settings),
@@ -175,7 +174,6 @@ export class Character {
 
   #fail(error) {
     say(byId("character-message"), error.message);
-    this.onanswer();
   }
 
   async #showPicture({ images, version }, settings) {
@@ -188,7 +186,6 @@ export class Character {
     byId("character-enlarge").disabled = !this.#release.families.upscaler;
     say(byId("character-message"));
     this.#rememberLater();
-    this.onanswer(version);
   }
 
   #askVariants() {

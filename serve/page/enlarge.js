@@ -10,15 +10,11 @@ export class Enlarge {
   #result = null; // {url, filename}
   #upscaler;
 
-  constructor({ onanswer }) {
-    this.onanswer = onanswer;
+  constructor() {
     this.#upscaler = new Latest({
       work: async ({ file, name }, signal) => ({ ...(await upscale(file, name, signal)), file }),
       done: (answer, { name }) => this.#showAnswer(answer, name),
-      failed: (error) => {
-        this.#refuse(error.message);
-        this.onanswer();
-      },
+      failed: (error) => this.#refuse(error.message),
       busy: (busy) => byId("drop").setAttribute("aria-busy", busy),
       patience: 0,
     });
@@ -102,7 +98,6 @@ export class Enlarge {
     byId("enlarge-made").textContent = made;
     byId("enlarge-download").disabled = false;
     byId("another").disabled = false;
-    this.onanswer(version);
   }
 
   #cut() {

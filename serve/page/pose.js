@@ -28,23 +28,23 @@ export class PoseTool {
   #traced = null; // object URL of the picture behind the joints
   #shown = null; // that picture's file, width and height
   #opened = null; // the file chosen last
+  #toRead = null; // the same, until its joints are read or somebody has changed the pose
   #lastKey = { joint: -1, time: 0, state: null }; // state: the step that this key made
   #sketches;
   #reader;
   #readStrokes = settled(() => this.#reader.ask({ strokes: this.#timeline.now.strokes }), 350);
 
-  constructor({ onanswer }) {
-    this.onanswer = onanswer;
+  constructor() {
     this.#sketches = new Latest({
       work: (wish, signal) => sketch({ ...wish, count: NUM_SKETCHES }, signal),
       done: (answer) => this.#showAnswer(answer),
-      failed: (error) => this.#fail("sketch-message", error),
+      failed: (error) => say(byId("sketch-message"), error.message),
       busy: (busy) => byId("sketches").setAttribute("aria-busy", busy),
     });
     this.#reader = new Latest({
       work: (wish, signal) => this.#read(wish, signal),
       done: (answer, wish) => this.#take(answer, wish),
-      failed: (error) => this.#fail("pose-message", error),
+      failed: (error) => say(byId("pose-message"), error.message),
       busy: (busy) => byId("stage").setAttribute("aria-busy", busy),
     });
     byId("sketches").replaceChildren(...Array.from({ length: NUM_SKETCHES }, () => h("li", { class: "empty" })));
@@ -194,6 +194,7 @@ export class PoseTool {
   }
 
   #forgetReading() {
+    this.#toRead = null;
     this.#readStrokes.cancel();
     this.#reader.cancel();
   }
@@ -217,7 +218,6 @@ export class PoseTool {
     byId("stage-help").textContent = `Joints read by ${version}${unsure ? "; the hollow ones are guesses" : ""}. Correct them with Joints.`;
     this.#showState();
     this.#askSketches();
-    this.onanswer(version);
   }
 
   async #open(input) {
@@ -239,14 +239,14 @@ export class PoseTool {
     const { strokes } = this.#timeline.now;
     const url = URL.createObjectURL(file);
     const picture = new Image();
-    this.#opened = file;
+    this.#opened = this.#toRead = file;
     const readable = await show(picture, url);
     if (this.#opened !== file) return; // another was opened meanwhile
     this.#trace(readable ? url : null);
     this.#shown = readable ? { file, width: picture.naturalWidth, height: picture.naturalHeight } : null;
     byId("pose-keep").hidden = !readable;
     this.#allowKeeping();
-    this.#reader.ask({ strokes, file });
+    if (this.#toRead === file) this.#reader.ask({ strokes, file });
   }
 
   #openJson(text) {
@@ -271,8 +271,8 @@ export class PoseTool {
     const within = (value) => Math.min(1, Math.max(0, value));
     const pose = this.#timeline.now.pose.map(unletterbox(width, height)).map((place) => place.map(within));
     say(byId("pose-message"));
-    if (!(await keep(file, { by: reviewer(), pose }))) this.onanswer();
-    else if (file === this.#shown?.file) byId("stage-help").textContent = "Kept. `genga label pull` takes these joints into the labels.";
+    if (!(await keep(file, { by: reviewer(), pose })) || file !== this.#shown?.file) return;
+    byId("stage-help").textContent = "Kept. `genga label pull` takes these joints into the labels.";
   }
 
   #trace(url) {
@@ -285,11 +285,6 @@ export class PoseTool {
   }
 
   // --- answers
-
-  #fail(place, error) {
-    say(byId(place), error.message);
-    this.onanswer();
-  }
 
   #askSketches({ pose, confidence } = this.#timeline.now) {
     const unsure = confidence.some((each) => each < 1) ? { confidence } : {};
@@ -304,7 +299,6 @@ export class PoseTool {
     byId("nearest").replaceChildren(...figures);
     byId("sketch-made").textContent = provenance(version, this.#release.families.sketcher);
     say(byId("sketch-message"));
-    this.onanswer(version);
   }
 }
 

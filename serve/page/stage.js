@@ -68,8 +68,14 @@ export class Stage {
     return this.#strokes;
   }
 
-  /** Shows a pose; joints that the reader was unsure of are hollow. */
+  /** Shows a pose; joints that the reader was unsure of are hollow. A joint that somebody has hold of is dragged on from there. */
   setPose(pose, confidence) {
+    if (this.#grip?.pose) this.#grip.pose = pose;
+    this.#show(pose);
+    this.#handles.forEach((handle, joint) => handle.classList.toggle("unsure", confidence[joint] < UNSURE));
+  }
+
+  #show(pose) {
     this.#pose = pose;
     placeLines(this.#lines, pose);
     placeHead(this.#head, pose, this.#skeleton.joints);
@@ -77,7 +83,6 @@ export class Stage {
       const [x, y] = pose[joint];
       handle.setAttribute("transform", `translate(${(x * 100).toFixed(2)} ${(y * 100).toFixed(2)})`);
       handle.setAttribute("aria-label", `${jointWords(this.#skeleton.joints[joint])}, ${Math.round(x * 100)} across, ${Math.round(y * 100)} down`);
-      if (confidence) handle.classList.toggle("unsure", confidence[joint] < UNSURE);
     });
   }
 
@@ -172,7 +177,7 @@ export class Stage {
   #moveJoint(from, joint, point, how) {
     const alone = () => from.map((each, each_idx) => (each_idx === joint ? point : each));
     const pose = this.#keeping ? pull(from, joint, point, this.#skeleton.joints) : alone();
-    this.setPose(pose);
+    this.#show(pose);
     this.onmove(pose, { joint, ...how });
   }
 }

@@ -14,12 +14,11 @@ export class TagTool {
   #touched = new Set(); // questions that the person has answered
   #reader;
 
-  constructor({ onanswer }) {
-    this.onanswer = onanswer;
+  constructor() {
     this.#reader = new Latest({
       work: (file, signal) => readTags(file, file.name, signal),
       done: (answer) => this.#showGuess(answer),
-      failed: (error) => this.#fail(error),
+      failed: (error) => say(byId("tags-message"), error.message),
     });
     byId("tags-open").addEventListener("click", () => byId("tags-file").click());
     byId("tags-file").addEventListener("change", () => this.#open());
@@ -81,7 +80,6 @@ export class TagTool {
     }
     for (const legend of byId("tags-questions").querySelectorAll("legend")) legend.lastChild.textContent = doubt(legend.dataset.name, groups, unsure);
     byId("tags-made").textContent = `Tags guessed by ${version}. Correct what is wrong, then keep them.`;
-    this.onanswer(version);
   }
 
   async #keep() {
@@ -92,19 +90,11 @@ export class TagTool {
       if (input.type === "checkbox") labels[question(input)] = input.checked;
       else if (input.checked) labels[question(input)] = input.value;
     }
-    if (!(await keep(file, { by: reviewer(), labels }))) {
-      this.onanswer();
-      return;
-    }
-    if (file !== this.#file) return;
+    if (!(await keep(file, { by: reviewer(), labels })) || file !== this.#file) return;
     say(byId("tags-message"));
     byId("tags-made").textContent = "Kept. `genga label pull` takes it into the labels.";
   }
 
-  #fail(error) {
-    say(byId("tags-message"), error.message);
-    this.onanswer();
-  }
 }
 
 /** The name under which this browser's corrections are kept. */

@@ -92,6 +92,20 @@ def characters(client: TestClient, **request: Any) -> Any:
     return reply.json()
 
 
+def test_every_reply_of_a_release_names_it_even_a_refusal(client: TestClient, release_dir: Path) -> None:
+    picture = {"file": ("a.png", encode_png(noise(16, 16)))}
+    replies = [
+        client.get("/api/release"),
+        client.post("/api/characters", json={}, headers={"Accept": "image/png"}),
+        client.post("/api/characters", json={"family": "began64"}),
+        client.post("/api/characters", json={"seed": -1}),
+        client.post("/api/upscale", files=picture),
+    ]
+    assert [reply.status_code for reply in replies] == [200, 200, 422, 422, 200]
+    assert {reply.headers["X-Genga-Release"] for reply in replies} == {Release.open(release_dir).id}
+    assert "X-Genga-Release" not in client.get("/healthz").headers
+
+
 def test_a_seed_gives_the_same_bytes_every_time_and_another_seed_another_face(client: TestClient) -> None:
     first, second = characters(client, seed=7), characters(client, seed=7)
     assert first == second

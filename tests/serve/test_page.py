@@ -13,6 +13,8 @@ from browsing import PATIENCE_MS, Watch, expect_other, expect_picture, png, slid
 from playwright.sync_api import Locator, Page, Request, Route, expect
 from tiny_release import make_release
 
+from genga.release import Release
+
 REFUSED = "Failed to load resource"  # what a browser itself writes of every reply with an error status
 
 
@@ -371,6 +373,23 @@ def test_a_release_that_replaces_another_is_taken_over_with_the_settings_kept(ge
     until(genga, served, "the new version answers")
     expect(genga.locator(".family").first).to_contain_text("version 2")
     assert slider(genga, "glasses").input_value() == "0.4"
+
+
+def test_a_release_whose_version_numbers_began_again_is_taken_over_without_leaving_the_page(genga: Page, page_release: Path) -> None:
+    """As after a new mlflow.db."""
+    card = genga.locator(".family").first
+    genga.get_by_text("Models, sources and licences").click()
+    expect(card).to_contain_text("kid 0.5")
+    version = Release.open(page_release).families["stylegan2"].version
+    make_release(page_release, version=version, seed=2, kid=0.25)
+
+    def served() -> bool:
+        genga.get_by_role("button", name="Random seed").click()
+        genga.wait_for_timeout(200)
+        return "kid 0.25" in card.inner_text()
+
+    until(genga, served, "the new release is shown")
+    expect(card).to_contain_text(f"version {version}")
 
 
 def test_a_server_that_does_not_answer_is_said_and_found_again(page: Page, page_server: str) -> None:

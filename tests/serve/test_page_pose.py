@@ -317,6 +317,45 @@ def test_a_late_reading_of_strokes_does_not_undo_what_was_done_meanwhile(posing:
     np.testing.assert_allclose(asked(watch), BENT)
 
 
+@pytest.mark.parametrize("begun", ["taken hold of", "on its way"])
+def test_a_drag_begun_before_a_reading_arrives_is_kept(posing: Page, watch: Watch, held: list[Route], begun: str) -> None:
+    """A joint that is only held takes the reading and goes on from there."""
+    before = asked(watch)
+    upload(posing, "#pose-file", "figure.png", png(80, 80))
+    until(posing, lambda: len(held) == 1, "the picture is read")
+    x, y = middle(joint(posing, "Left wrist"))
+    posing.mouse.move(x, y)
+    posing.mouse.down()
+    if begun == "on its way":
+        posing.mouse.move(x + 10, y - 30, steps=3)
+    held[0].fulfill(json=reading(BENT))
+    watch.quiet()
+    posing.mouse.move(x + 20, y - 60, steps=3)
+    posing.mouse.up()
+    assert moved(BENT if begun == "taken hold of" else before, asked(watch)) == {"l_elbow", "l_wrist"}
+
+
+def test_a_drag_before_the_picture_opened_is_shown_is_not_read_over(posing: Page, watch: Watch, held: list[Route]) -> None:
+    posing.evaluate(
+        """() => {
+          const { decode } = HTMLImageElement.prototype;
+          const large = new Promise((resolve) => (window.decoded = resolve));
+          HTMLImageElement.prototype.decode = async function () {
+            if (this.src.startsWith("blob:")) await large;
+            return decode.call(this);
+          };
+        }"""
+    )
+    upload(posing, "#pose-file", "figure.png", png(80, 80))
+    drag_wrist(posing)
+    dragged = asked(watch)
+    posing.evaluate("decoded()")
+    expect(posing.locator("#trace-clear")).to_be_visible()
+    watch.quiet()
+    assert held == []
+    np.testing.assert_allclose(asked(watch), dragged)
+
+
 def test_undo_and_redo_with_nowhere_to_go_leave_a_reading_alone(posing: Page, watch: Watch, held: list[Route]) -> None:
     upload(posing, "#pose-file", "figure.png", png(80, 80))
     until(posing, lambda: len(held) == 1, "the picture is read")

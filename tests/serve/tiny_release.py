@@ -39,14 +39,14 @@ SLIDERS = ("hair_color=blue", "glasses", "hair_length")
 NOTE = "Its weights were never trained."
 
 
-def make_release(release_dir: Path, *, version: str = "1", seed: int = 0, families: Collection[str] = FAMILIES) -> Release:
+def make_release(release_dir: Path, *, version: str = "1", seed: int = 0, families: Collection[str] = FAMILIES, kid: float = 0.5) -> Release:
     """Written as deploy writes it, over the release that is there."""
     scratch_dir = release_dir.with_name(f"{release_dir.name}-scratch-{version}")
     makers = {name: _gallery if name == "gallery" else _model for name in families}
     entries = {}
     for name, make in makers.items():
         make(name, scratch_dir / name, seed)
-        entries[name] = Entry(version, scratch_dir / name, {"kid": 0.5}, ["CC0-1.0"], ["drawn for a test"], [NOTE], {"glasses": "drawn"}, "c0ffee")
+        entries[name] = Entry(version, scratch_dir / name, {"kid": kid}, ["CC0-1.0"], ["drawn for a test"], [NOTE], {"glasses": "drawn"}, "c0ffee")
     release_dir.mkdir(parents=True, exist_ok=True)
     with locked(release_dir / ".lock"):
         return write_release(release_dir, entries, 2, lambda _: None)

@@ -1,0 +1,32 @@
+"""How a command ends: what a person can mend is one sentence."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genga.documents import write_json
+from genga.door import run
+from genga.pictures import encode_png
+
+FULL = Path("/dev/full")  # the system itself refuses every write
+
+
+@pytest.mark.parametrize(
+    "write",
+    [lambda: FULL.write_bytes(encode_png(np.zeros((64, 64), np.uint8))), lambda: write_json(FULL, {"kimg": 1})],
+    ids=["picture", "document"],
+)
+def test_a_full_disk_is_one_sentence_whatever_is_written(write: Callable[[], None], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(write)
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: a file could not be written ([Errno 28]") and said.count("\n") == 1
+    assert f"make room on the disk of {Path.cwd()}, or " in said
+
+
+def test_another_fault_of_a_file_is_not_called_a_full_disk(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        run(lambda: (tmp_path / "none").read_text())
