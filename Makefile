@@ -49,7 +49,7 @@ browser: setup
 	@genga doctor --browser
 
 test: setup browser  # in two processes of one thread each
-	@OMP_NUM_THREADS=1 pytest -n 2 --no-loadscope-reorder
+	@OMP_NUM_THREADS=1 pytest -n 2
 
 test-labels: setup browser $(LABEL_READY)
 	@pytest -m label_studio tests/labeling tests/flows
