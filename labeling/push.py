@@ -4,6 +4,7 @@ What is there already gets what is new where nobody has labeled yet: a newer mod
 `queue` in a task's data sorts downwards: the newest queue first, in it the most helpful picture first. A task without it comes last.
 """
 
+import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,14 +18,15 @@ from genga.pictures import encode_png
 from genga.release import locked
 from genga.whole import write_whole
 from labeling.account import Home
-from labeling.keypoints import JsonObject
+from labeling.keypoints import BAD, JsonObject
 from labeling.pictures import Entry
 from labeling.projects import Project
-from labeling.tasks import EVERYTHING, Guess, about, asked, asking, prediction
+from labeling.tasks import Guess, about, asked, asking, prediction
 
 log = logging.getLogger(__name__)
 
 LAST = 999_999  # place in a queue; counted down so that the first sorts highest
+CALLED_BAD = {"filter": "filter:tasks:annotations_results", "operator": "contains", "type": "String", "value": BAD}
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class Pushed:
 
 @dataclass(frozen=True)
 class Present:
-    """A task that Label Studio has. `answers`: how many were submitted; `said`: the tags that it was asked for, once somebody answered."""
+    """A task that Label Studio has. `answers`: how many were submitted; `said`: the tags that it was asked for, once somebody answered, and all where
+    that was that it is a bad picture."""
 
     task: int
     data: JsonObject
@@ -104,20 +107,23 @@ def _by_picture(tasks: Iterable[Present]) -> dict[str, Present]:
 
 def tasks_of(client: Any, project: Project) -> list[Present]:
     """Those that Genga pushed."""
+    query = json.dumps({"filters": {"conjunction": "and", "items": [CALLED_BAD]}})
+    bad = {task.id for task in client.tasks.list(project=project.id, fields="task_only", include="id", page_size=1000, query=query)}
     found = []
     for task in client.tasks.list(project=project.id, include="id,data,total_annotations,predictions_model_versions", page_size=1000):
         data, answers = dict(task.data or {}), int(task.total_annotations or 0)
         if isinstance(data.get("id"), str):
-            said = frozenset(asked(data) if answers else ())
+            said = frozenset(() if not answers else asking()["asks"] if task.id in bad else asked(data))
             found.append(Present(int(task.id), data, answers, _versions(task.predictions_model_versions), said))
     return found
 
 
-def unanswered(client: Any, project: Project, entries: Sequence[Entry]) -> list[Entry]:
+def unanswered(client: Any, project: Project, entries: Sequence[Entry], *, again: bool) -> list[Entry]:
     """Without the pictures and tags that somebody has answered there, pulled or not, sure or not: they would take places in a queue and never be
-    shown, or be asked for twice."""
+    shown, or be asked for twice. Where nothing is to be asked `again`, also without pictures answered in part that have no task waiting."""
     there = present(client, project)
-    return [left for entry in entries if (left := entry.without(there[entry.id].said if entry.id in there else ()))]
+    found = [entry for entry in entries if again or entry.id not in there or not there[entry.id].labeled]
+    return [left for entry in found if (left := entry.without(there[entry.id].said if entry.id in there else ()))]
 
 
 def _versions(told: Any) -> frozenset[str]:
@@ -159,18 +165,25 @@ def _predictions(batch: Sequence[Entry], pictures: Sequence[NDArray[np.uint8]], 
 
 
 def _guess_again(client: Any, project: Project, tasks: Sequence[tuple[Entry, Present]], guesses: Guesses | None, batch_size: int) -> int:
-    """Where the guess is another model's, or none, or of other tags than are asked for now."""
+    """Where the guess is another model's, or none, or of other tags than are asked for now. Without `guesses` the last of these go."""
+    others = [asking(entry.asks)["asks"] != asked(task.data) for entry, task in tasks]
     if guesses is None:
+        _forget(client, project, [task.task for (_, task), is_other in zip(tasks, others, strict=True) if is_other and task.versions])
         return 0
-    stale = [(entry, task) for entry, task in tasks if task.versions != {guesses.version} or asking(entry.asks)["asks"] != asked(task.data)]
+    stale = [each for each, is_other in zip(tasks, others, strict=True) if is_other or each[1].versions != {guesses.version}]
     for batch in _batches(stale, batch_size):
         ids = [task.task for _, task in batch]
         made = _predictions([entry for entry, _ in batch], [entry.read() for entry, _ in batch], guesses)
-        client.actions.create(id="delete_tasks_predictions", project=project.id, selected_items={"all": False, "included": ids})
+        _forget(client, project, ids)
         client.projects.import_predictions(
             project.id, request=[{"task": task, **predicted} for task, several in zip(ids, made, strict=True) for predicted in several]
         )
     return len(stale)
+
+
+def _forget(client: Any, project: Project, tasks: Sequence[int]) -> None:
+    if tasks:
+        client.actions.create(id="delete_tasks_predictions", project=project.id, selected_items={"all": False, "included": tasks})
 
 
 def _show(client: Any, project: Project, version: str) -> None:
@@ -185,10 +198,10 @@ def _asking(project: Project, names: Sequence[str] = ()) -> JsonObject:
 
 
 def ask_today(client: Any, project: Project, tasks: Iterable[Present]) -> None:
-    """What nobody has labeled yet and asks for everything will be answered on today's screen: a box of a new tag that stays empty is then a no."""
+    """What nobody has labeled yet will be answered on today's screen: where everything is asked for, a box of a new tag that stays empty is a no,
+    and a tag that is no more is not asked for."""
     for task in tasks:
-        whole = task.data.get("question", EVERYTHING) == EVERYTHING
-        if whole and not task.labeled and task.data != (data := task.data | _asking(project)):
+        if not task.labeled and task.data != (data := task.data | _asking(project, asked(task.data))):
             client.tasks.update(str(task.task), data=data)
 
 

@@ -49,9 +49,9 @@ def asking(names: Sequence[str] = ()) -> JsonObject:
 
 
 def asked(data: Mapping[str, Any]) -> list[str]:
-    """The tags that a task asks for."""
-    names: list[str] = data["asks"] if data.get("question", EVERYTHING) != EVERYTHING else asking()["asks"]
-    return names
+    """The tags of today that a task asks for."""
+    every: list[str] = asking()["asks"]
+    return every if data.get("question", EVERYTHING) == EVERYTHING else [name for name in data["asks"] if name in every]
 
 
 def about(guess: Guess, names: Sequence[str]) -> Guess:

@@ -28,7 +28,7 @@ export class PoseTool {
   #traced = null; // object URL of the picture behind the joints
   #shown = null; // that picture's file, width and height
   #opened = null; // the file chosen last
-  #toRead = null; // the same, until its joints are read or somebody has changed the pose
+  #toRead = null; // the same, until its joints are read or somebody has changed the pose or drawn
   #lastKey = { joint: -1, time: 0, state: null }; // state: the step that this key made
   #sketches;
   #reader;
@@ -163,6 +163,7 @@ export class PoseTool {
 
   /** Its joints are still those from before the stroke: unread. */
   #stroked(strokes) {
+    this.#toRead = null;
     this.#timeline.push({ ...this.#timeline.now, strokes, unread: true, of: this.#shown?.file });
     this.#showState();
     this.#readStrokes();

@@ -94,7 +94,6 @@ export class TagTool {
     say(byId("tags-message"));
     byId("tags-made").textContent = "Kept. `genga label pull` takes it into the labels.";
   }
-
 }
 
 /** The name under which this browser's corrections are kept. */

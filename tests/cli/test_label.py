@@ -241,7 +241,8 @@ def test_doubtful_faces_go_to_the_front_of_the_queue_without_a_guess_and_answere
     monkeypatch.setattr(push, "push", pushed)
     label("push", "--doubtful", "doubtful.json")
     label("push", "--doubtful", "doubtful.json", "--limit", "1")
-    assert told == [("tags", [ids[4], ids[3]], None, True), ("tags", [ids[4]], None, True)]
+    label("push", "--only", "tags", "--limit", "1")  # what was asked for some tags and answered takes no place where no queue asks again
+    assert told == [("tags", [ids[4], ids[3]], None, True), ("tags", [ids[4]], None, True), ("tags", [ids[1]], None, False)]
     assert "tags: 2 new tasks" in capsys.readouterr().out
     (tmp_path / "doubtful.json").write_text(json.dumps({"pictures": [{"id": id_, "name": "hair_color"} for id_ in ids[:2]]}))
     with pytest.raises(SystemExit) as ended:

@@ -27,11 +27,12 @@ from labeling.account import Home, LabelStudioError, one_sentence
 from labeling.agreement import compare
 from labeling.configs import tags_config
 from labeling.exports import read_exports, write_tasks
+from labeling.keypoints import BAD, VERDICTS
 from labeling.pictures import Entry
 from labeling.projects import KINDS, Project, ensure_project, labeling_url
 from labeling.pull import Pulled, pull
 from labeling.push import Guesses, present, push, tasks_of, unanswered
-from labeling.tasks import PoseGuess, TagGuess, label_regions, pose_regions
+from labeling.tasks import PoseGuess, TagGuess, label_regions, pose_regions, verdict_region
 from stages.labels import labels
 
 pytestmark = pytest.mark.label_studio
@@ -226,11 +227,22 @@ def test_what_waits_is_asked_todays_questions_and_what_is_answered_is_not_chosen
     pushed(studio, project, pictures, None)
     unsure = [{"id": "v", "from_name": "verdict", "to_name": "image", "type": "choices", "value": {"choices": ["unsure"]}}]
     say(first, present(studio.client, project)[pictures[0].id].task, unsure)
-    assert unanswered(studio.client, project, pictures) == pictures[1:]
+    assert unanswered(studio.client, project, pictures, again=True) == pictures[1:]
     monkeypatch.setattr(tags, "flags", lambda: ["glasses", "wings"])
     assert pushed(studio, project, pictures[:2], None, queue=False) == (0, 0, 0)
     asks = {id_: task.data["asks"] for id_, task in present(studio.client, project).items()}
     assert [("wings" in asks[picture.id], "smile" in asks[picture.id]) for picture in pictures] == [(False, True), (True, False), (True, False)]
+
+
+def test_what_waits_and_asks_for_tags_that_are_no_more_asks_for_the_others(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    project, pictures = studio.fresh("tags"), noise(2, 27)
+    guesses = tag_guesses({"hair_color": "blue", "smile": True})
+    pushed(studio, project, [replace(pictures[0], asks=("hair_color", "smile")), replace(pictures[1], asks=("smile",))], guesses)
+    monkeypatch.setattr(tags, "flags", lambda: ["glasses", "wings"])
+    pushed(studio, project, pictures, guesses, queue=False)
+    assert pushed(studio, project, pictures, guesses, queue=False) == (0, 0, 0)
+    there = present(studio.client, project)
+    assert [there[picture.id].data["question"] for picture in pictures] == ["Asked: hair color", "Asked: everything"]
 
 
 def test_a_queue_asks_for_what_it_says_and_a_later_one_for_something_else(studio: Studio) -> None:
@@ -253,20 +265,48 @@ def test_a_picture_is_asked_again_for_what_nobody_said_of_it(studio: Studio, fir
     guesses = tag_guesses({"hair_color": "blue", "eye_color": "red", "glasses": True})
     pushed(studio, project, [replace(pictures[0], asks=("hair_color", "smile"))], guesses)
     say(first, present(studio.client, project)[pictures[0].id].task, label_regions({"hair_color": "green"}))
-    (left, whole) = unanswered(studio.client, project, pictures)
+    (left, whole) = unanswered(studio.client, project, pictures, again=True)
     assert whole.asks == () and set(left.asks) == {*tags.groups(), *tags.flags()} - {"hair_color", "smile"}
-    assert unanswered(studio.client, project, [replace(pictures[0], asks=("smile",))]) == []
+    assert unanswered(studio.client, project, [replace(pictures[0], asks=("smile",))], again=True) == []
     assert pushed(studio, project, [left, whole], guesses, queue=False) == (1, 0, 0)  # no queue asks twice
     again = replace(left, asks=("eye_color", "glasses"))
     assert [pushed(studio, project, [again], guesses) for _ in range(2)] == [(1, 0, 0), (0, 0, 1)]
     waiting = present(studio.client, project)[pictures[0].id]
     assert (waiting.answers, waiting.data["question"], waiting.said) == (0, "Asked: eye color, glasses", {"hair_color", "smile"})
     say(first, waiting.task, label_regions({"eye_color": "red"}))
-    assert [len(each.asks) for each in unanswered(studio.client, project, pictures[:1])] == [len(left.asks) - 2]
+    assert [len(each.asks) for each in unanswered(studio.client, project, pictures[:1], again=True)] == [len(left.asks) - 2]
     assert len(tasks_of(studio.client, project)) == 3
     assert pulled(studio, tmp_path).added == 2
     told = {name: value for (id_, name), value in tables(tmp_path)[1].items() if id_ == pictures[0].id}
     assert told == {"hair_color": "green", "smile": "false", "eye_color": "red", "glasses": "false"}
+
+
+def test_what_somebody_called_a_bad_picture_is_not_asked_for_its_other_tags(studio: Studio, first: httpx.Client) -> None:
+    """That answer, being newer, would take the word back."""
+    project, pictures = studio.fresh("tags"), noise(2, 24)
+    pushed(studio, project, [replace(picture, asks=("hair_color",)) for picture in pictures], None)
+    there = present(studio.client, project)
+    say(first, there[pictures[0].id].task, [verdict_region(BAD)])
+    say(first, there[pictures[1].id].task, [verdict_region(VERDICTS[0])])
+    assert [each.id for each in unanswered(studio.client, project, pictures, again=True)] == [pictures[1].id]
+
+
+def test_a_push_of_everything_leaves_out_what_somebody_answered_in_part(studio: Studio, first: httpx.Client) -> None:
+    project, pictures = studio.fresh("tags"), noise(3, 25)
+    asked = [replace(picture, asks=("hair_color",)) for picture in pictures[:2]]
+    pushed(studio, project, asked, None)
+    for picture in pictures[:2]:
+        say(first, present(studio.client, project)[picture.id].task, label_regions({"hair_color": "blue"}))
+    pushed(studio, project, [replace(pictures[1], asks=("smile",))], None)
+    assert [each.id for each in unanswered(studio.client, project, pictures, again=False)] == [picture.id for picture in pictures[1:]]
+
+
+def test_a_queue_without_a_guess_leaves_none_of_what_it_does_not_ask(studio: Studio) -> None:
+    project, pictures = studio.fresh("tags"), noise(2, 26)
+    pushed(studio, project, pictures, tag_guesses({"hair_color": "blue", "smile": True}), queue=False)
+    assert pushed(studio, project, [replace(pictures[0], asks=("glasses",)), pictures[1]], None) == (0, 0, 2)
+    there = present(studio.client, project)
+    assert [len(studio.client.predictions.list(task=there[picture.id].task)) for picture in pictures] == [0, 1]
 
 
 def test_regions_carry_scores_and_the_model(studio: Studio, first: httpx.Client) -> None:

@@ -105,3 +105,7 @@ def test_a_task_asks_for_everything_where_nothing_is_named_as_those_of_an_older_
     assert asked({"id": "x"}) == asked({"asks": tags.flags()}) == asked(asking()) == every
     pose = PoseGuess(POSE, CONFIDENCE)
     assert about(pose, ["glasses"]) is pose
+
+
+def test_a_tag_that_is_no_more_is_asked_for_no_longer() -> None:
+    assert asked(asking(["hair_color", "glasses"]) | {"asks": ["hair_color", "gone", "glasses"]}) == ["hair_color", "glasses"]

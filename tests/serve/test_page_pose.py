@@ -335,8 +335,9 @@ def test_a_drag_begun_before_a_reading_arrives_is_kept(posing: Page, watch: Watc
     assert moved(BENT if begun == "taken hold of" else before, asked(watch)) == {"l_elbow", "l_wrist"}
 
 
-def test_a_drag_before_the_picture_opened_is_shown_is_not_read_over(posing: Page, watch: Watch, held: list[Route]) -> None:
-    posing.evaluate(
+def slow_to_show(page: Page) -> None:
+    """Pictures opened from now on are shown once `decoded()` is called."""
+    page.evaluate(
         """() => {
           const { decode } = HTMLImageElement.prototype;
           const large = new Promise((resolve) => (window.decoded = resolve));
@@ -346,6 +347,10 @@ def test_a_drag_before_the_picture_opened_is_shown_is_not_read_over(posing: Page
           };
         }"""
     )
+
+
+def test_a_drag_before_the_picture_opened_is_shown_is_not_read_over(posing: Page, watch: Watch, held: list[Route]) -> None:
+    slow_to_show(posing)
     upload(posing, "#pose-file", "figure.png", png(80, 80))
     drag_wrist(posing)
     dragged = asked(watch)
@@ -354,6 +359,21 @@ def test_a_drag_before_the_picture_opened_is_shown_is_not_read_over(posing: Page
     watch.quiet()
     assert held == []
     np.testing.assert_allclose(asked(watch), dragged)
+
+
+def test_strokes_before_the_picture_opened_is_shown_are_not_read_over(posing: Page, watch: Watch, held: list[Route]) -> None:
+    slow_to_show(posing)
+    upload(posing, "#pose-file", "figure.png", png(80, 80))
+    draw(posing, 0.5)
+    posing.mouse.up()
+    until(posing, lambda: len(held) == 1, "the stroke is read")
+    held[0].fulfill(json=reading(BENT))
+    watch.quiet()
+    posing.evaluate("decoded()")
+    expect(posing.locator("#trace-clear")).to_be_visible()
+    watch.quiet()
+    assert len(held) == 1
+    np.testing.assert_allclose(asked(watch), BENT)
 
 
 def test_undo_and_redo_with_nowhere_to_go_leave_a_reading_alone(posing: Page, watch: Watch, held: list[Route]) -> None:
