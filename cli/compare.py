@@ -19,23 +19,22 @@ UNLIKE = "≠"  # in place of a number that was not measured like the others
 
 def compare(family: str | None, *, again: bool) -> None:
     """`again`: every version is scored anew by the tagger and the data of today, so that all numbers can be compared."""
-    registry = Registry()
+    params, registry = load_params().evaluate, Registry()  # outside the project this stops here, before a store is made
     families = registry.families()
     if not families or (family and family not in families):
         raise RegistryError(
             f"{family or 'the registry'} has no version, registered are: {', '.join(families) or 'none'}; run `genga repro` to register some"
         )
     if family:
-        _compare_versions(registry, family, again)
+        _compare_versions(registry, params, family, again)
         return
     for name in families:
         if champion := registry.champion(name):
             _show(name, [champion], champion, {})
 
 
-def _compare_versions(registry: Registry, family: str, again: bool) -> None:
+def _compare_versions(registry: Registry, params: Evaluate, family: str, again: bool) -> None:
     versions, champion = registry.versions(family), registry.champion(family)
-    params = load_params().evaluate
     if again:
         versions = _scored_again(registry, params, versions)
     measured = [version for version in versions if version.metrics] or versions
@@ -61,16 +60,16 @@ def _unlike(version: Version, base: Version) -> dict[str, str]:
 
 
 def _show(title: str, versions: list[Version], champion: Version | None, unlike: dict[str, dict[str, str]]) -> None:
-    """One row per version, one column per number that any of them has."""
-    metrics = sorted({name for version in versions for name in version.metrics})
-    table = Table("family", "version", "", *metrics, "data", "commit", title=title)
-    for version in versions:
-        refused = unlike.get(version.number, {})
-        numbers = [UNLIKE if name in refused else f"{version.metrics[name]:.4g}" if name in version.metrics else "" for name in metrics]
-        facts = [version.facts.get(name, "")[:8] for name in ("data_id", "git_commit")]
-        table.add_row(version.family, version.number, "champion" if champion and version.number == champion.number else "", *numbers, *facts)
+    """One column per version, one row per number that any of them has: names stay whole on a narrow terminal."""
+    table = Table("version", *(version.number for version in versions), title=title)
+    table.add_row("", *("champion" if champion and version.number == champion.number else "" for version in versions))
+    for name in sorted({name for version in versions for name in version.metrics}):
+        numbers = ((UNLIKE if name in unlike.get(version.number, {}) else version.metrics.get(name)) for version in versions)
+        table.add_row(name, *(f"{number:.4g}" if isinstance(number, float) else number for number in numbers))
+    for fact, name in (("data", "data_id"), ("commit", "git_commit")):
+        table.add_row(fact, *(version.facts.get(name, "")[:8] for version in versions))
     console = Console()
-    console.width = max(console.width, 160, 60 + 11 * len(metrics))
+    console.width = max(console.width, console.measure(table).maximum)
     console.print(table)
 
 

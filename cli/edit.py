@@ -31,7 +31,7 @@ def merge(values: Any, into: Any) -> None:
     for key, value in values.items():
         present = into.get(key)
         if key in WHOLE_SETS:
-            for family in set(present) - set(value):
+            for family in set(present or {}) - set(value or {}):
                 del present[family]
         same_type = (
             isinstance(present, dict)
@@ -46,10 +46,7 @@ def merge(values: Any, into: Any) -> None:
 
 def _write(changes: list[Any], *, dry_run: bool) -> None:
     before = read_params(PARAMS)
-    try:
-        document = _yaml().load(before)
-    except YAMLError as error:
-        raise ParamsError(f"{PARAMS} is not valid YAML ({' '.join(str(error).split())}); correct it there and run again") from error
+    document = _parsed(before, PARAMS)
     for change in changes:
         merge(change, document)
     text = io.StringIO()
@@ -66,22 +63,41 @@ def _write(changes: list[Any], *, dry_run: bool) -> None:
         end="",
     )
     if not dry_run:
-        write_whole(PARAMS, after)
+        try:
+            write_whole(PARAMS, after)
+        except PermissionError as error:
+            raise ParamsError(f"{PARAMS} cannot be written ({error}), it stays as it was; allow it to be written and run again") from error
+
+
+def _parsed(text: str, path: Path) -> Any:
+    """A file of values; its sections are checked once they stand in params.yaml."""
+    try:
+        document = _yaml().load(text)
+    except YAMLError as error:
+        raise ParamsError(f"{path} is not valid YAML ({' '.join(str(error).split())}); correct it there and run again") from error
+    if not isinstance(document, dict):
+        raise ParamsError(f"{path} holds no sections, expected some such as `evaluate:` with values below; put them there and run again")
+    return document
 
 
 def list_profiles() -> None:
     """Each profile with the first line of its comment."""
-    for path in sorted(PROFILES.glob("*.yaml")):
-        print(f"{path.stem:20} {path.read_text(encoding='utf-8').splitlines()[0].lstrip('# ')}")
+    paths = sorted(PROFILES.glob("*.yaml"))
+    if not paths:
+        raise ParamsError(f"no profile in {PROFILES} here; run from the project's folder")
+    for path in paths:
+        first = read_params(path).partition("\n")[0]
+        print(f"{path.stem:20} {first.lstrip('# ')}")
 
 
 def apply_profiles(names: list[str], *, dry_run: bool) -> None:
+    read_params(PARAMS)  # outside the project that is what is wrong
     paths = [PROFILES / f"{name}.yaml" for name in names]
     for path in paths:
         if not path.is_file():
             known = ", ".join(sorted(profile.stem for profile in PROFILES.glob("*.yaml")))
             raise ParamsError(f"no profile {path.stem!r}, there are: {known}; add {path} or choose one of these")
-    _write([_yaml().load(path.read_text(encoding="utf-8")) for path in paths], dry_run=dry_run)
+    _write([_parsed(read_params(path), path) for path in paths], dry_run=dry_run)
 
 
 def source_of(faces: str) -> dict[str, Any]:
@@ -90,22 +106,24 @@ def source_of(faces: str) -> dict[str, Any]:
         return {"kind": "sample", "path": "data/faces/sample"}
     if faces.startswith("kaggle:"):
         dataset, _, version = faces.removeprefix("kaggle:").partition("@")
-        if not version.isdigit():
+        if not version.isdecimal():
             raise ParamsError(
                 f"{faces!r} names no version, expected kaggle:OWNER/NAME@VERSION with a number; the dataset's page on Kaggle lists its versions"
             )
         return {"kind": "kaggle", "path": "stages/kaggle.py", "dataset": dataset, "version": int(version)}
     path = Path(faces)
-    if not path.exists():
+    try:
+        there = path.exists()
+    except OSError:  # a name that no file can have, or that we may not look for
+        there = False
+    if not there:
         raise ParamsError(f"nothing at {faces}, expected a folder or an archive of pictures; give its path, `sample`, or kaggle:OWNER/NAME@VERSION")
-    return {"kind": "folder" if path.is_dir() else "archive", "path": faces.rstrip("/")}
+    return {"kind": "folder" if path.is_dir() else "archive", "path": faces.rstrip("/") or "/"}
 
 
 def choose_faces(faces: str, licence: str, origin: str | None) -> None:
     source = source_of(faces)
     if source["kind"] == "sample":
         licence, origin = "CC0-1.0", "drawn by Genga"
-    _write(
-        [{"import_faces": {"source": source, "licence": licence, "origin": origin or Path(source.get("dataset", source["path"])).name}}],
-        dry_run=False,
-    )
+    named = source.get("dataset") or Path(source["path"]).absolute()
+    _write([{"import_faces": {"source": source, "licence": licence, "origin": origin or Path(named).name}}], dry_run=False)

@@ -1,6 +1,8 @@
 """The `genga` command: the shell's door. Each subcommand imports what it needs when it runs, so that --help is instant."""
 
 import argparse
+import signal
+import sys
 from pathlib import Path
 
 from cli.label import add_label_commands
@@ -104,13 +106,13 @@ def build_parser() -> argparse.ArgumentParser:
     command.set_defaults(do=profile)
 
     command = commands.add_parser("repro", help="run what has changed in the graph, with a line per stage")
-    command.add_argument("stages", nargs="*", metavar="STAGE", help="only up to these stages (default: everything)")
+    command.add_argument("stages", nargs="*", metavar="STAGE", help="only up to these stages, as `dvc stage list` names them (default: everything)")
     command.set_defaults(do=repro)
 
     command = commands.add_parser("serve", help="serve the page and the API from a release")
-    command.add_argument("--release", type=Path, default=Path("release"))
-    command.add_argument("--host", default="127.0.0.1")
-    command.add_argument("--port", type=int, default=8000)
+    command.add_argument("--release", type=Path, default=Path("release"), help="the folder that `genga repro` deploys into (default: release)")
+    command.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 answers other machines too (default: 127.0.0.1)")
+    command.add_argument("--port", type=int, default=8000, help="0 takes a free one (default: 8000)")
     command.add_argument(
         "--review", type=Path, metavar="FILE", help="take corrections from the page and append them to this file (annotations/review.jsonl)"
     )
@@ -120,7 +122,7 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("folder", type=Path, metavar="FOLDER", help="pictures of faces, in folders within it too; of each the middle square is read")
     command.add_argument("--release", type=Path, default=Path("release"), help="where the tagger comes from (default: release)")
     command.add_argument(
-        "--format", choices=("csv", "json", "txt"), default="csv", help="one table, one document, or a text file beside each picture"
+        "--format", choices=("csv", "json", "txt"), default="csv", help="one table, one document, or a text file beside each picture (default: csv)"
     )
     command.add_argument("--out", type=Path, help="the csv or json file (default: tags.csv or tags.json in FOLDER)")
     command.add_argument(
@@ -130,7 +132,14 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="[TAG=]NUMBER",
         help="write a tag from this probability on, all tags or one group or flag; may be repeated (default: the tagger's own)",
     )
-    command.add_argument("--exclude", nargs="+", action="extend", default=[], metavar="TAG", help="groups, tags or words that are never written")
+    command.add_argument(
+        "--exclude",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="TAG",
+        help="groups, tags or words never written; FOLDER comes before",
+    )
     command.add_argument("--underscores", action="store_true", help="write blue_hair instead of blue hair into text files")
     standing = command.add_mutually_exclusive_group()
     standing.add_argument("--append", dest="existing", action="store_const", const="append", help="add what is missing to files that stand there")
@@ -149,19 +158,19 @@ def build_parser() -> argparse.ArgumentParser:
     command.set_defaults(do=gamma)
 
     command = commands.add_parser("promote", help="make a version the champion and deploy it")
-    command.add_argument("family", metavar="FAMILY")
-    command.add_argument("version", type=int, metavar="VERSION")
+    command.add_argument("family", metavar="FAMILY", help="one of those that `genga compare` shows")
+    command.add_argument("version", type=int, metavar="VERSION", help="its number, as `genga compare FAMILY` shows it")
     command.add_argument("--why", required=True, help="one sentence for the promotion record")
     command.set_defaults(do=promote)
 
     command = commands.add_parser("rollback", help="put the champion before this one back and deploy it")
-    command.add_argument("family", metavar="FAMILY")
+    command.add_argument("family", metavar="FAMILY", help="one of those that `genga compare` shows")
     command.add_argument("--why", required=True, help="one sentence for the promotion record")
     command.set_defaults(do=rollback)
 
     command = commands.add_parser("veto", help="keep the gate from making a version the champion")
-    command.add_argument("family", metavar="FAMILY")
-    command.add_argument("version", type=int, metavar="VERSION")
+    command.add_argument("family", metavar="FAMILY", help="one of those that `genga compare` shows")
+    command.add_argument("version", type=int, metavar="VERSION", help="its number, as `genga compare FAMILY` shows it")
     command.add_argument("--why", required=True, help="one sentence for the promotion record")
     command.set_defaults(do=veto)
 
@@ -177,7 +186,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     args = build_parser().parse_args()
-    run(lambda: args.do(args))
+    try:
+        run(lambda: args.do(args))
+    except KeyboardInterrupt:
+        sys.stderr.write("\nstopped by Ctrl-C; the same command begins again or goes on\n")
+        sys.exit(128 + signal.SIGINT)
 
 
 if __name__ == "__main__":

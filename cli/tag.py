@@ -219,6 +219,8 @@ def _name(folder: Path, path: Path) -> str:
 def _check_writable(path: Path) -> None:
     if path.is_dir():
         raise DataError(f"{path} is a folder, expected a file to write; move it away, or choose another place")
+    if path.suffix.lower() in SUFFIXES:
+        raise DataError(f"{path} is a picture by its name, expected a table or document to write; choose another name, such as tags.csv")
     if not (path.parent.is_dir() and os.access(path.parent, os.W_OK | os.X_OK)):
         raise DataError(f"{path} cannot be written, expected a folder {path.parent} that you may write into; make it, or choose another place")
 

@@ -18,12 +18,14 @@ def promote(family: str, version: int, why: str) -> None:
 
 
 def rollback(family: str, why: str) -> None:
+    load_params()  # outside the project this stops here, before a store is made
     registry = Registry()
     _check(family, registry.before_champion(family), registry)
     _take_effect(registry.rollback(family, user(), why), registry)
 
 
 def veto(family: str, version: int, why: str) -> None:
+    load_params()
     Registry().veto(family, str(version), user(), why)
     print(f"{family}: the gate will not make version {version} champion; `genga promote {family} {version}` lifts that")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from prefect import flow, get_run_logger, task
 
+from genga.door import run
 from genga.errors import GengaError
 from genga.params import load_params
 from genga.release import locked
@@ -89,4 +90,4 @@ def pull_and_merge() -> None:
 
 
 if __name__ == "__main__":
-    run_graph()
+    run(run_graph)

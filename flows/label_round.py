@@ -22,9 +22,11 @@ from typing import Annotated, Literal
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
+from prefect.exceptions import ParameterTypeError
 from pydantic import Field
 
 from flows.graph import ANNOTATIONS, NETWORK_DELAY_S, NETWORK_RETRIES, run_graph, stages_up_to
+from genga.door import run
 from genga.errors import GengaError
 from genga.params import load_params
 from genga.registry import Registry
@@ -214,8 +216,11 @@ def main() -> None:
     parser.add_argument("enough", type=int, nargs="?")
     parser.add_argument("hours", type=float, nargs="?", default=48.0)
     args = parser.parse_args()
-    label_round(args.count, args.enough, args.hours)
+    try:
+        label_round(args.count, args.enough, args.hours)
+    except ParameterTypeError as error:
+        raise GengaError(f"{' '.join(str(error).split())}; correct that and run again") from error
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -674,6 +674,8 @@ def read_params(path: Path) -> str:
         raise ParamsError(f"no {path} here; run from the project's folder") from error
     except UnicodeDecodeError as error:
         raise ParamsError(f"{path} is not in UTF-8 ({error}); save it as UTF-8 and run again") from error
+    except OSError as error:
+        raise ParamsError(f"{path} cannot be read ({error.strerror}); expected a file that you may read, put it right and run again") from error
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:

@@ -384,16 +384,19 @@ class Registry:
         found = _all_pages(self.client.search_model_versions, f"name = '{family}'", order_by=["version_number ASC"])
         return [_version(found_version) for found_version in found]
 
+    def _check_family(self, family: str) -> None:
+        if family not in (known := self.families()):
+            raise RegistryError(f"no family {family!r} is registered, families are {', '.join(known) or 'none'}; choose one or run `genga repro`")
+
     def version(self, family: str, number: str) -> Version:
         from mlflow.exceptions import MlflowException
 
         try:
             return _version(self.client.get_model_version(family, number))
         except MlflowException as error:
-            known = ", ".join(version.number for version in self.versions(family)) or "none"
-            raise RegistryError(
-                f"{family} has no version {number}, it has {known}; choose one of those, or register one with `dvc repro register`"
-            ) from error
+            known = ", ".join(version.number for version in self.versions(family))
+            way_out = "choose one of those, or register one with `dvc repro register`" if known else f"families are {', '.join(self.families())}"
+            raise RegistryError(f"{family} has no version {number}, it has {known or 'none'}; {way_out}") from error
 
     def champion(self, family: str) -> Version | None:
         """Who is champion by the record. An alias moved by hand in MLflow does not count: nobody signed for it."""
@@ -456,6 +459,8 @@ class Registry:
         """The version that a rollback goes back to."""
         reigns = _reigns(self.history(family))
         if len(reigns) < 2:
+            if not reigns:
+                self._check_family(family)
             raise RegistryError(f"{family} has no champion before {reigns[0] if reigns else 'the first one'}; name a version with `genga promote`")
         return self.version(family, reigns[-2]).number
 

@@ -119,6 +119,12 @@ class Mapped(mmap.mmap):
     def seekable(self) -> bool:  # zipfile asks; mmap has it from Python 3.13 on
         return True
 
+    def seek(self, pos: int, whence: Any = os.SEEK_SET) -> Any:
+        try:
+            return super().seek(pos, whence)
+        except ValueError as error:  # zipfile expects what a file says; an archive of nothing is shorter than all that it looks for
+            raise OSError(str(error)) from error
+
 
 def _list_zip(path: Path, limits: ArchiveLimits) -> list[Member]:
     with path.open("rb") as file:

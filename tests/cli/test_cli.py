@@ -1,3 +1,5 @@
+import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -101,6 +103,63 @@ def test_an_unknown_profile_names_those_there_are(here: Path) -> None:
         edit.apply_profiles(["lapptop"], dry_run=False)
 
 
+@pytest.mark.parametrize("text", ["", "hello\n", "- evaluate\n", "evaluate: [1,\n", "evaluate:\n  seed: 1\n  seed: 2\n", "train_face:\n", "\xff"])
+def test_a_profile_that_holds_no_values_is_one_sentence_and_params_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = (REPO / "params.yaml").read_text()
+    Path("params.yaml").write_text(before)
+    Path("profiles").mkdir()
+    Path("profiles/mine.yaml").write_text(text, encoding="latin-1")
+    with pytest.raises(ParamsError, match=r"profiles/mine\.yaml (is not valid YAML|holds no sections|is not in UTF-8)|train_face"):
+        edit.apply_profiles(["mine"], dry_run=False)
+    assert Path("params.yaml").read_text() == before
+
+
+@pytest.mark.parametrize("text", ["", "hello\n", "[]\n"])
+def test_params_without_sections_are_one_sentence(here: Path, text: str) -> None:
+    (here / "params.yaml").write_text(text)
+    for command in (lambda: edit.choose_faces("sample", "unknown", None), lambda: edit.apply_profiles(["laptop"], dry_run=False)):
+        with pytest.raises(ParamsError, match=r"params\.yaml holds no sections"):
+            command()
+
+
+def test_the_laptop_profile_brings_back_a_section_that_was_emptied(here: Path) -> None:
+    shipped = load_params()
+    document = yaml.safe_load((here / "params.yaml").read_text()) | {"train_face": None}
+    (here / "params.yaml").write_text(yaml.safe_dump(document))
+    edit.apply_profiles(["laptop"], dry_run=False)
+    assert load_params() == shipped
+
+
+def test_outside_the_project_commands_say_so_and_make_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    commands = (["profile"], ["profile", "laptop"], ["compare"], ["rollback", "x", "--why", "y"], ["veto", "x", "1", "--why", "y"])
+    for words in commands:
+        args = build_parser().parse_args(words)
+        with pytest.raises(ParamsError, match="run from the project's folder"):
+            args.do(args)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_params_that_cannot_be_read_or_written_are_one_sentence(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(edit, "write_whole", refuse)
+    with pytest.raises(ParamsError, match=r"params\.yaml cannot be written .*Permission denied"):
+        edit.apply_profiles(["evening"], dry_run=False)
+    (here / "params.yaml").unlink()
+    (here / "params.yaml").mkdir()
+    with pytest.raises(ParamsError, match=r"params\.yaml cannot be read"):
+        load_params()
+
+
+def test_the_folder_we_stand_in_can_be_imported_and_has_its_name_as_origin(here: Path) -> None:
+    for faces in (".", "./", str(here)):
+        edit.choose_faces(faces, "unknown", None)
+        assert load_params().import_faces.origin == here.name
+
+
 def test_import_chooses_a_folder_an_archive_kaggle_and_the_sample_again(here: Path) -> None:
     (here / "pics").mkdir()
     edit.choose_faces("pics", "CC-BY-4.0", None)
@@ -122,7 +181,14 @@ def test_import_chooses_a_folder_an_archive_kaggle_and_the_sample_again(here: Pa
 
 
 @pytest.mark.parametrize(
-    ("faces", "said"), [("nowhere.zip", "nothing at nowhere.zip"), ("kaggle:shilou/crypko-data", "names no version"), ("kaggle:crypko@1", "dataset")]
+    ("faces", "said"),
+    [
+        ("nowhere.zip", "nothing at nowhere.zip"),
+        ("kaggle:shilou/crypko-data", "names no version"),
+        ("kaggle:crypko@1", "dataset"),
+        ("kaggle:a/b@²", "names no version"),
+        ("x" * 300, "nothing at x"),
+    ],
 )
 def test_a_wrong_source_is_refused_and_params_stay(here: Path, faces: str, said: str) -> None:
     before = (here / "params.yaml").read_text()
@@ -171,6 +237,27 @@ def test_gamma_shows_each_one_s_numbers_and_keeps_its_trainings_in_the_registry(
 def test_where_dvc_cannot_list_the_stages_its_own_message_is_shown(here: Path) -> None:
     with pytest.raises(GengaError, match=r"DVC cannot list the graph's stages .*not inside of a DVC repository.*; mend what it says"):
         stage_descriptions()
+
+
+@pytest.mark.parametrize(("number", "to_all", "code"), [(signal.SIGTERM, False, 128 + 15), (signal.SIGINT, True, 128 + 2)])
+def test_a_graph_that_is_told_to_stop_takes_its_stage_with_it_and_shows_no_traceback(
+    here: Path, number: signal.Signals, to_all: bool, code: int
+) -> None:
+    """`kill` and Docker tell the command alone, Ctrl-C all that the terminal started."""
+    (here / "dvc.yaml").write_text("stages: {slow: {cmd: echo $$ > pid && exec sleep 60}}")
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q", "--no-scm"], cwd=here, check=True)
+    environment = os.environ | {"PYTHONPATH": str(REPO)}
+    command = [sys.executable, "-m", "cli.main", "repro"]
+    with subprocess.Popen(command, cwd=here, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        deadline = time.monotonic() + 60
+        while not ((here / "pid").is_file() and (here / "pid").read_text().strip()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        stage = int((here / "pid").read_text())
+        (os.killpg if to_all else os.kill)(process.pid, number)
+        said = process.communicate(timeout=30)[1]
+    assert process.returncode == code and 'File "' not in said
+    with pytest.raises(ProcessLookupError):
+        os.kill(stage, 0)
 
 
 def test_a_typo_in_params_yaml_is_one_sentence_and_exit_code_2(here: Path) -> None:

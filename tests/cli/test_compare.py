@@ -108,6 +108,18 @@ def test_a_family_that_draws_no_faces_is_compared_without_a_picture(registry: Re
     assert "22.5" in capsys.readouterr().out and not Path("runs").exists()
 
 
+def test_names_of_numbers_stay_whole_however_many_there_are(registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "made" / "upscaler"
+    folder.mkdir(parents=True)
+    save_file({}, folder / "weights.safetensors")
+    (folder / "card.json").write_text(json.dumps({"model": {"arch": "upscaler"}}))
+    names = [f"pck_0.1/joint_of_a_long_name_{number}" for number in range(40)]
+    registry.register("upscaler", folder, dict.fromkeys(names, 0.5), {})
+    compare("upscaler", again=False)
+    said = capsys.readouterr().out
+    assert all(f" {name} " in said for name in names) and "…" not in said
+
+
 def test_an_unknown_family_names_those_that_there_are(registry: Registry) -> None:
     register(registry, 0, 0.125, PROTOCOL)
     with pytest.raises(RegistryError, match="dcgan64 has no version, registered are: dcgan32"):

@@ -235,6 +235,13 @@ def test_a_folder_that_may_not_be_written_into_is_said_before_pictures_are_read(
         genga_tag(*words_)
 
 
+def test_a_table_never_takes_the_place_of_a_picture(here: Path) -> None:
+    before = (here / "faces" / "a.png").read_bytes()
+    with pytest.raises(DataError, match=r"a\.png is a picture by its name"):
+        genga_tag("--out", "faces/a.png", "--overwrite")
+    assert (here / "faces" / "a.png").read_bytes() == before
+
+
 def test_pictures_that_share_a_text_file_are_refused_before_any_is_read(here: Path) -> None:
     (here / "faces" / "a.jpg").write_bytes((here / "faces" / "b.jpg").read_bytes())
     with pytest.raises(DataError, match=r"faces/a\.jpg and faces/a\.png would both have their tags in faces/a\.txt; rename"):

@@ -234,3 +234,10 @@ def test_a_label_round_waits_for_what_it_queued_and_for_no_earlier_queue(monkeyp
     monkeypatch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 0, "", ""))
     with disable_run_logger():
         assert label_round.queue_and_push.fn(100, None) == {"tags": 2}
+
+
+@pytest.mark.parametrize(("words", "said"), [(["graph"], "run from the project's folder"), (["label_round", "3", "-4"], "enough")])
+def test_by_hand_a_flow_that_cannot_run_is_one_sentence_and_exit_code_2(tmp_path: Path, shell: Shell, words: list[str], said: str) -> None:
+    home = {"PYTHONPATH": str(Path(__file__).parents[2]), "PREFECT_HOME": str(tmp_path / "prefect")}
+    result = shell(sys.executable, "-m", f"flows.{words[0]}", *words[1:], cwd=tmp_path, check=False, **home)
+    assert result.returncode == 2 and [said in line for line in result.stderr.splitlines() if line.startswith("error: ")] == [True]

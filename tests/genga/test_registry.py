@@ -194,6 +194,10 @@ def test_an_unknown_version_or_family_is_refused_in_one_sentence(registry: Regis
             registry.promote("dcgan32", number, "ann", "x")
     with pytest.raises(RegistryError, match="nobody has no version 1, it has none"):
         registry.promote("nobody", "1", "ann", "x")
+    with pytest.raises(RegistryError, match=r"it has none; families are dcgan32"):
+        registry.veto("nobody", "1", "ann", "x")
+    with pytest.raises(RegistryError, match=r"no family 'nobody' is registered, families are dcgan32"):
+        registry.rollback("nobody", "ann", "x")
     assert registry.history() == []
 
 

@@ -237,6 +237,12 @@ def test_a_path_that_leaves_the_archive_stops_the_import(tmp_path: Path, make: C
     assert not Path("/etc/escape.jpg").exists()
 
 
+def test_a_zip_of_nothing_is_said(tmp_path: Path) -> None:
+    zipfile.ZipFile(tmp_path / "a.zip", "w").close()
+    with pytest.raises(DataError, match=r"no picture in .*a\.zip: found nothing"):
+        imported(tmp_path, tmp_path / "a.zip")
+
+
 def test_a_link_in_a_zip_stops_the_import(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("good.jpg", jpeg(1))
