@@ -2,11 +2,12 @@
 peer's, and at most 0.75 of the best peer's, by two extractors of different kinds.
 
     python -m bench.face_quality --peers FOLDER [--minutes 20] [--only NAME ...] [--sheet sheet.png] [--keep FOLDER]
+    python -m bench.face_quality --side 128 --only "ours stylegan2" "ours fastgan128" [...]       Genga's families among themselves at 128 px
 
-FOLDER holds checkouts of the peers (bench/peers.py says which); --only takes names of theirs and of families in profiles/evening.yaml and
-profiles/fastgan.yaml. It takes two hours: with --keep, samples and extractors stay, and a later call with as many minutes goes on from there.
-Pictures are those of ../shared/data/faces64.zip, of which HELD_OUT are kept for the comparison; without that file there
-is nothing to measure. The extractors: a classifier of hair and eyes, trained on faces96.zip, and a network that tells which way up these very
+FOLDER holds checkouts of the peers (bench/peers.py says which); --only takes names of theirs and of families in the profiles of SIDES.
+It takes two hours: with --keep, samples and extractors stay, and a later call with as many minutes goes on from there.
+Pictures are those of SIDES in ../shared/data, of which some are kept for the comparison; without them there is nothing to measure. The
+extractors, of pictures brought to 64 px: a classifier of hair and eyes, trained on faces96.zip, and a network that tells which way up these very
 pictures stand. Every training has the same wall-clock time; ours is planned from its measured speed and then stopped by the clock as well.
 """
 
@@ -47,6 +48,8 @@ Pictures = NDArray[np.uint8]
 
 DEFAULT = "stylegan2"
 HELD_OUT, SAMPLES, SHOWN = 2000, 2000, 16
+# side: pictures, how many of them are held out, and the profiles of Genga's families
+SIDES = {SIDE: ("faces64.zip", HELD_OUT, ("evening", "fastgan")), 128: ("faces256.zip", 400, ("stylegan2-128", "fastgan-128"))}
 PROBES = 6  # places of a training at which its speed is measured
 JUDGING = 0.15  # of a family's minutes, at most 3: how long each extractor learns
 PROMISED = 0.75
@@ -138,7 +141,7 @@ def learn_tags(minutes: float, root: Path) -> Any:
 
 
 class Judge:
-    """Distances of made pictures to the held-out ones, by each extractor's features."""
+    """Distances of made pictures to the held-out ones, by each extractor's features of them at 64 px."""
 
     def __init__(self, extractors: dict[str, Any], held_out: Pictures) -> None:
         self._extractors = extractors
@@ -146,7 +149,7 @@ class Judge:
 
     @torch.inference_mode()
     def _features(self, name: str, pictures: Pictures) -> NDArray[Any]:
-        parts = torch.split(to_signed(torch.from_numpy(pictures)), 200)
+        parts = torch.split(to_signed(torch.from_numpy(at_side(pictures, SIDE))), 200)
         return torch.cat([self._extractors[name].features(part) for part in parts]).numpy()
 
     def score(self, made: Pictures) -> dict[str, dict[str, float]]:
@@ -158,6 +161,13 @@ def read_pictures(path: Path) -> Pictures:
     with zipfile.ZipFile(path) as archive:
         names = sorted(name for name in archive.namelist() if name.endswith(".jpg"))
         return np.stack([decode(data) for data in dict.fromkeys(map(archive.read, names))])
+
+
+def at_side(pictures: Pictures, side: int) -> Pictures:
+    if pictures.shape[1] == side:
+        return pictures
+    how = cv2.INTER_AREA if side < pictures.shape[1] else cv2.INTER_CUBIC
+    return np.stack([cv2.resize(picture, (side, side), interpolation=how) for picture in pictures]).astype(np.uint8)
 
 
 def decode(data: bytes) -> Pictures:
@@ -204,25 +214,26 @@ class Made(NamedTuple):
             return cls(found["pictures"], float(found["kimg"]))
 
 
-def families() -> dict[str, TrainFace]:
+def families(side: int) -> dict[str, TrainFace]:
     found: dict[str, TrainFace] = {}
-    for name in ("evening", "fastgan"):
+    for name in SIDES[side][2]:
         found |= parse_params(with_profiles(name), f"params.yaml with profiles/{name}.yaml").train_face
-    return {name: params for name, params in found.items() if params.model.resolution == SIDE}
+    return {name: params for name, params in found.items() if params.model.resolution == side}
 
 
-def measure(peers_dir: Path | None, only: list[str] | None, minutes: float, faces_path: Path, sheet_path: Path, root: Path) -> None:
-    ours = {f"ours {name}": params for name, params in families().items()}
-    names = [f"ours {DEFAULT}", *TRAINED] if only is None else only
-    if unknown := [name for name in names if name not in {*ours, *TRAINED}]:
-        raise ParamsError(f"--only: no {unknown[0]!r}, expected some of {', '.join([*ours, *TRAINED])}")
+def measure(peers_dir: Path | None, only: list[str] | None, side: int, minutes: float, faces_path: Path, sheet_path: Path, root: Path) -> None:
+    ours = {f"ours {name}": params for name, params in families(side).items()}
+    known = [*ours, *(TRAINED if side == SIDE else [])]
+    names = [f"ours {DEFAULT}", *known[len(ours) :]] if only is None else only
+    if unknown := [name for name in names if name not in known]:
+        raise ParamsError(f"--only: no {unknown[0]!r} at {side} px, expected some of {', '.join(known)}")
     kept = {name: root / "samples" / f"{name.replace(' ', '-')}.npz" for name in names}
     # an absent checkout is found before hours are spent
     starts = {name: TRAINED[name](peers_dir) for name in names if name in TRAINED and not kept[name].is_file()}
-    pictures = np.random.default_rng(0).permutation(read_pictures(faces_path))
-    held_out, real = pictures[:HELD_OUT], pictures[HELD_OUT:]
+    pictures = at_side(np.random.default_rng(0).permutation(read_pictures(faces_path)), side)
+    held_out, real = np.split(pictures, [SIDES[side][1]])
     judging = min(3.0, JUDGING * minutes)
-    judge = Judge({"tags": learn_tags(judging, root), "turns": learn_turns(real, judging, root)}, held_out)
+    judge = Judge({"tags": learn_tags(judging, root), "turns": learn_turns(at_side(real, SIDE), judging, root)}, held_out)
     print(f"face_quality: {len(real)} pictures to learn from, {len(held_out)} held out, {minutes:g} minutes each, {SAMPLES} samples")
     scores, shown = {"real pictures": judge.score(real[:SAMPLES])}, [held_out[:SHOWN]]
     print_scores("real pictures", scores["real pictures"])
@@ -256,21 +267,22 @@ def print_scores(what: str, found: dict[str, dict[str, float]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", type=Path)
+    parser.add_argument("--side", type=int, choices=SIDES, default=SIDE, help="of the pictures that are drawn (default: 64)")
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--only", nargs="+")
     parser.add_argument("--sheet", type=Path, default=Path("bench-out/face-quality.png"), help="samples of all (default: bench-out/face-quality.png)")
     parser.add_argument("--keep", type=Path, help="a later call with as many minutes goes on from what lies there")
     args = parser.parse_args()
-    faces_path = REAL.with_name("faces64.zip")
+    faces_path = REAL.with_name(SIDES[args.side][0])
     if not faces_path.is_file():
         print(f"face_quality: skipped, there is no {faces_path} to learn from")
         return
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         if args.keep:
-            root = args.keep / f"{args.minutes:g}-minutes"
+            root = args.keep / f"{args.side}-px-{args.minutes:g}-minutes"
             root.mkdir(parents=True, exist_ok=True)
-        measure(args.peers, args.only, args.minutes, faces_path, args.sheet, root)
+        measure(args.peers, args.only, args.side, args.minutes, faces_path, args.sheet, root)
 
 
 if __name__ == "__main__":

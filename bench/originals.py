@@ -12,11 +12,24 @@ import argparse
 import tempfile
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 
-from bench.face_quality import HELD_OUT, SHOWN, Judge, Made, Ours, Pictures, learn_tags, learn_turns, print_scores, read_pictures, samples, train
+from bench.face_quality import (
+    HELD_OUT,
+    SHOWN,
+    Judge,
+    Made,
+    Ours,
+    Pictures,
+    at_side,
+    learn_tags,
+    learn_turns,
+    print_scores,
+    read_pictures,
+    samples,
+    train,
+)
 from bench.peers import SIDE
 from bench.real_faces import REAL
 from bench.real_poses import with_profiles
@@ -39,13 +52,6 @@ def settings(family: str, profiles: list[str]) -> TrainFace:
     return TrainFace.model_validate(with_profiles(*profiles)["train_face"][family])
 
 
-def at_side(pictures: Pictures, side: int) -> Pictures:
-    if pictures.shape[1] == side:
-        return pictures
-    how = cv2.INTER_AREA if side < pictures.shape[1] else cv2.INTER_CUBIC
-    return np.stack([cv2.resize(picture, (side, side), interpolation=how) for picture in pictures]).astype(np.uint8)
-
-
 def compared(family: str, minutes: float, judged: dict[str, torch.nn.Module], root: Path) -> Pictures:
     """Prints the distances of both; gives rows of real pictures and of theirs."""
     both = dict(zip(("Genga's", "the original's"), (settings(family, profiles) for profiles in SETTINGS[family]), strict=True))
@@ -53,7 +59,7 @@ def compared(family: str, minutes: float, judged: dict[str, torch.nn.Module], ro
     source = REAL if side > SIDE else REAL.with_name("faces64.zip")
     pictures = at_side(np.random.default_rng(0).permutation(read_pictures(source)), side)
     held_out, real = pictures[:HELD_OUT], pictures[HELD_OUT:]
-    judge = Judge(judged, at_side(held_out, SIDE))
+    judge = Judge(judged, held_out)
     scores, rows = {}, [at_side(held_out[:SHOWN], SIDE)]
     for whose, params in both.items():
         path = root / "samples" / f"{family}-{whose.replace(' ', '-')}.npz"
@@ -63,7 +69,7 @@ def compared(family: str, minutes: float, judged: dict[str, torch.nn.Module], ro
             kimg = train(training, real, minutes, signed=False)
             Made(samples(training), kimg).keep(path)
         made = Made.kept(path)
-        scores[whose] = judge.score(at_side(made.pictures, SIDE))
+        scores[whose] = judge.score(made.pictures)
         rows.append(at_side(made.pictures[:SHOWN], SIDE))
         print_scores(f"{family}, {whose} settings, {made.kimg:.1f} kimg", scores[whose])
     for extractor in judged:
