@@ -190,9 +190,11 @@ def _push(args: argparse.Namespace, choose: Any, *, queue: bool, guess: bool) ->
 
 
 def pull(args: argparse.Namespace) -> None:
+    from genga.params import load_params
     from labeling.account import HOME, Home
     from labeling.pull import pull
 
+    load_params()  # outside the project this stops here, before a folder is made
     pulled = pull(ANNOTATIONS, Home(HOME), offline=args.offline)
     for problem in pulled.problems:
         print(f"kept out: {problem.task}  {problem.reason}")

@@ -1,8 +1,6 @@
 """The `genga` command: the shell's door. Each subcommand imports what it needs when it runs, so that --help is instant."""
 
 import argparse
-import signal
-import sys
 from pathlib import Path
 
 from cli.label import add_label_commands
@@ -160,18 +158,18 @@ def build_parser() -> argparse.ArgumentParser:
     command = commands.add_parser("promote", help="make a version the champion and deploy it")
     command.add_argument("family", metavar="FAMILY", help="one of those that `genga compare` shows")
     command.add_argument("version", type=int, metavar="VERSION", help="its number, as `genga compare FAMILY` shows it")
-    command.add_argument("--why", required=True, help="one sentence for the promotion record")
+    command.add_argument("--why", type=_sentence, required=True, help="one sentence for the promotion record")
     command.set_defaults(do=promote)
 
     command = commands.add_parser("rollback", help="put the champion before this one back and deploy it")
     command.add_argument("family", metavar="FAMILY", help="one of those that `genga compare` shows")
-    command.add_argument("--why", required=True, help="one sentence for the promotion record")
+    command.add_argument("--why", type=_sentence, required=True, help="one sentence for the promotion record")
     command.set_defaults(do=rollback)
 
     command = commands.add_parser("veto", help="keep the gate from making a version the champion")
     command.add_argument("family", metavar="FAMILY", help="one of those that `genga compare` shows")
     command.add_argument("version", type=int, metavar="VERSION", help="its number, as `genga compare FAMILY` shows it")
-    command.add_argument("--why", required=True, help="one sentence for the promotion record")
+    command.add_argument("--why", type=_sentence, required=True, help="one sentence for the promotion record")
     command.set_defaults(do=veto)
 
     add_label_commands(commands)
@@ -184,13 +182,15 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _sentence(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("found nothing, expected one sentence for those who read the record later; say why")
+    return text
+
+
 def main() -> None:
     args = build_parser().parse_args()
-    try:
-        run(lambda: args.do(args))
-    except KeyboardInterrupt:
-        sys.stderr.write("\nstopped by Ctrl-C; the same command begins again or goes on\n")
-        sys.exit(128 + signal.SIGINT)
+    run(lambda: args.do(args))
 
 
 if __name__ == "__main__":

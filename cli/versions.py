@@ -12,22 +12,25 @@ GATE, RELEASE = Path("data/registry/gate.json"), Path("release")
 
 
 def promote(family: str, version: int, why: str) -> None:
-    registry = Registry()
+    registry = _registry()
     _check(family, str(version), registry)
     _take_effect(registry.promote(family, str(version), user(), why), registry)
 
 
 def rollback(family: str, why: str) -> None:
-    load_params()  # outside the project this stops here, before a store is made
-    registry = Registry()
+    registry = _registry()
     _check(family, registry.before_champion(family), registry)
     _take_effect(registry.rollback(family, user(), why), registry)
 
 
 def veto(family: str, version: int, why: str) -> None:
-    load_params()
-    Registry().veto(family, str(version), user(), why)
+    _registry().veto(family, str(version), user(), why)
     print(f"{family}: the gate will not make version {version} champion; `genga promote {family} {version}` lifts that")
+
+
+def _registry() -> Registry:
+    load_params()  # outside the project this stops here, before a store is made
+    return Registry()
 
 
 def _check(family: str, number: str, registry: Registry) -> None:

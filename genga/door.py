@@ -1,4 +1,4 @@
-"""The way out of every command: a GengaError, or a disk that is full, becomes one sentence on stderr and exit code 2."""
+"""The way out of every command: a GengaError, a full disk or a file that is not ours becomes one sentence on stderr and exit code 2."""
 
 import errno
 import logging
@@ -11,6 +11,7 @@ from typing import NoReturn
 from genga.errors import GengaError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def run(main: Callable[[], None]) -> None:
@@ -20,7 +21,12 @@ def run(main: Callable[[], None]) -> None:
         main()
     except GengaError as error:
         _refuse(str(error))
+    except KeyboardInterrupt:
+        sys.stderr.write("\nstopped by Ctrl-C; the same command begins again or goes on\n")
+        sys.exit(128 + signal.SIGINT)
     except OSError as error:
+        if error.errno in FORBIDDEN and error.filename is not None:
+            _refuse(f"{error.filename} may not be used as is needed here ({error.strerror}); give yourself the right to it and run it again")
         if error.errno not in FULL:
             raise
         _refuse(  # a write that fails seldom knows its file

@@ -133,12 +133,27 @@ def test_the_laptop_profile_brings_back_a_section_that_was_emptied(here: Path) -
 
 def test_outside_the_project_commands_say_so_and_make_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    commands = (["profile"], ["profile", "laptop"], ["compare"], ["rollback", "x", "--why", "y"], ["veto", "x", "1", "--why", "y"])
-    for words in commands:
+    why = ["--why", "y"]
+    for words in (
+        ["profile"],
+        ["profile", "laptop"],
+        ["compare"],
+        ["promote", "x", "1", *why],
+        ["rollback", "x", *why],
+        ["veto", "x", "1", *why],
+        ["label", "pull", "--offline"],
+    ):
         args = build_parser().parse_args(words)
         with pytest.raises(ParamsError, match="run from the project's folder"):
             args.do(args)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [["promote", "x", "1"], ["rollback", "x"], ["veto", "x", "1"]])
+def test_a_record_without_a_reason_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        build_parser().parse_args([*words, "--why", " "])
+    assert ended.value.code == 2 and "--why: found nothing, expected one sentence" in capsys.readouterr().err
 
 
 def test_params_that_cannot_be_read_or_written_are_one_sentence(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

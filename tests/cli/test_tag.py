@@ -205,6 +205,18 @@ def test_a_picture_that_does_not_decode_is_named_and_the_rest_go_on(
     assert "1 could not be read" in capsys.readouterr().out
     assert "bad.png" in caplog.text
     assert len(table(here / "faces" / "tags.csv")) == 3
+    genga_tag("--append")  # where the bad one alone is left
+    assert "0 pictures tagged" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("form", ["csv", "txt"])
+def test_where_no_picture_decodes_nothing_is_written(here: Path, form: str) -> None:
+    for path in (here / "faces").rglob("*.*"):
+        path.write_bytes(path.read_bytes()[:60])
+    before = sorted((here / "faces").rglob("*"))
+    with pytest.raises(DataError, match="none of 3 pictures in "):
+        genga_tag("--format", form)
+    assert sorted((here / "faces").rglob("*")) == before
 
 
 @pytest.mark.parametrize(

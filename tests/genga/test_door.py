@@ -30,3 +30,24 @@ def test_a_full_disk_is_one_sentence_whatever_is_written(write: Callable[[], Non
 def test_another_fault_of_a_file_is_not_called_a_full_disk(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         run(lambda: (tmp_path / "none").read_text())
+
+
+def test_what_we_may_not_touch_is_one_sentence_that_names_it(capsys: pytest.CaptureFixture[str]) -> None:
+    def locked() -> None:
+        raise PermissionError(13, "Permission denied", "mlflow.db.lock")  # root, as tests may run, is never refused
+
+    with pytest.raises(SystemExit) as ended:
+        run(locked)
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: mlflow.db.lock may not be used as is needed here (Permission denied); give ") and said.count("\n") == 1
+
+
+def test_a_stage_stopped_by_ctrl_c_says_so_in_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    def stopped() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as ended:
+        run(stopped)
+    assert ended.value.code == 130
+    assert capsys.readouterr().err.strip().startswith("stopped by Ctrl-C")
