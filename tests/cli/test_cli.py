@@ -262,7 +262,8 @@ def test_a_graph_that_is_told_to_stop_takes_its_stage_with_it_and_shows_no_trace
     (here / "dvc.yaml").write_text("stages: {slow: {cmd: echo $$ > pid && exec sleep 60}}")
     subprocess.run([sys.executable, "-m", "dvc", "init", "-q", "--no-scm"], cwd=here, check=True)
     environment = os.environ | {"PYTHONPATH": str(REPO)}
-    command = [sys.executable, "-m", "cli.main", "repro"]
+    # what a shell starts in the background ignores Ctrl-C, the tests perhaps too
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "cli.main", "repro"]
     with subprocess.Popen(command, cwd=here, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         deadline = time.monotonic() + 60
         while not ((here / "pid").is_file() and (here / "pid").read_text().strip()) and time.monotonic() < deadline:
