@@ -215,9 +215,10 @@ class Made(NamedTuple):
 
 
 def families(side: int) -> dict[str, TrainFace]:
+    """As the first profile that names them has them: the later ones keep the others as params.yaml has them."""
     found: dict[str, TrainFace] = {}
     for name in SIDES[side][2]:
-        found |= parse_params(with_profiles(name), f"params.yaml with profiles/{name}.yaml").train_face
+        found = parse_params(with_profiles(name), f"params.yaml with profiles/{name}.yaml").train_face | found
     return {name: params for name, params in found.items() if params.model.resolution == side}
 
 

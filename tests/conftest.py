@@ -14,6 +14,7 @@ from xdist.scheduler import LoadScopeScheduling
 REPO = Path(__file__).parents[1]
 TRACER = REPO / "tests" / "graph" / "tracer"
 WHOLE_GRAPH = {"tests/graph/test_graph.py", "tests/flows/test_flows.py"}  # run by `finished`, once a process
+LONG = WHOLE_GRAPH | {"tests/stages/test_train_face.py", "tests/models/test_parallel.py"}
 SHARED = Path(os.environ.get("GENGA_SHARED", REPO.parent / "shared" / "data"))
 
 
@@ -31,7 +32,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest comes first."""
-    items.sort(key=lambda item: item.nodeid.partition("::")[0] not in WHOLE_GRAPH)
+    items.sort(key=lambda item: item.nodeid.partition("::")[0] not in LONG)
 
 
 @pytest.fixture(scope="session")
