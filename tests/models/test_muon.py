@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.muon import Muon, as_matrix
+from models.muon import ITERATIONS, Muon, OrthogonalSteps, as_matrix
 
 
 def network() -> nn.Module:
@@ -69,3 +69,25 @@ def test_the_learning_rate_of_both_parts_is_set_at_once() -> None:
     optimizer.step()
     for weight, kept in zip(net.parameters(), before, strict=True):
         torch.testing.assert_close(weight.detach(), kept, rtol=0, atol=0)
+
+
+def stepped(optimizer_of: type[torch.optim.Muon], shape: tuple[int, int], **more: str) -> torch.Tensor:
+    """A matrix after three steps."""
+    torch.manual_seed(0)
+    matrix = torch.randn(shape).requires_grad_()
+    optimizer = optimizer_of([matrix], 0.01, 0.1, ns_steps=ITERATIONS, **more)
+    for _ in range(3):
+        matrix.grad = torch.randn(shape)
+        optimizer.step()
+    return matrix.detach()
+
+
+@pytest.mark.parametrize("shape", [(48, 96), (96, 48)])
+def test_steps_are_those_of_pytorchs_muon_where_bf16_is_computed_and_nearly_where_it_is_not(
+    shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = stepped(torch.optim.Muon, shape, adjust_lr_fn="match_rms_adamw")
+    monkeypatch.setattr("models.muon.uses_bf16", lambda _: True)
+    torch.testing.assert_close(stepped(OrthogonalSteps, shape), theirs, rtol=0, atol=1e-6)
+    monkeypatch.setattr("models.muon.uses_bf16", lambda _: False)
+    torch.testing.assert_close(stepped(OrthogonalSteps, shape), theirs, rtol=0, atol=1e-3)  # of steps of 0.002 a number and time
