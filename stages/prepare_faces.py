@@ -6,7 +6,7 @@
 With `crop`, every face that the cascade finds becomes a picture of its own, with its margin. Without it the whole picture is the face: its
 largest centred square is taken, since bars along the sides would be drawn again by every model. Shrinking averages, enlarging is bicubic.
 Of equal and nearly equal faces the first by name stays; its manifest row names the others. A bad picture goes, and with it what nearly equals
-it. All faces of one picture go to one split. A picture's only face has the picture's id, so that what people say of either counts for both; each
+it, also what comes before it by name. All faces of one picture go to one split. A picture's only face has the picture's id, so that what people say of either counts for both; each
 of several has one of its own. `crop_id` is what a face was cut out as.
 """
 
@@ -16,7 +16,7 @@ import json
 import logging
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -55,16 +55,39 @@ class Face(NamedTuple):
     sizes: dict[str, Array]
 
 
+class Seen:
+    """Faces of which others may be copies, by place; `names` of their pictures."""
+
+    def __init__(self, params: PrepareFaces) -> None:
+        self.names: list[str] = []
+        self._kept = Kept(params.near_duplicate_bits, params.near_duplicate_rms)
+        self._places: dict[str, int] = {}
+
+    def find(self, face: Face) -> int | None:
+        """The place of the first that equals it, to the byte or to the eye."""
+        place = self._places.get(face.crop_id)
+        return self._kept.find(face.hash, face.thumbnail) if place is None else place
+
+    def add(self, face: Face, name: str) -> None:
+        self._kept.keep(face.hash, face.thumbnail)
+        self._places.setdefault(face.crop_id, len(self.names))
+        self.names.append(name)
+
+
 def prepare_faces(params: PrepareFaces, imported_dir: Path, bad_path: Path, out_dir: Path) -> None:
     imported = Store(imported_dir)
     with bad_path.open(encoding="utf-8", newline="") as file:
         bad = {row["id"] for row in csv.DictReader(file)}
     finder = None if params.crop is None else FaceFinder(params.crop)
-    faces_of = partial(_faces_of, imported=imported, ids=imported.column("id"), sizes=params.sizes, finder=finder, margin=_margin(params))
+    ids, pictures = imported.column("id"), imported.manifest.to_pylist()
+    faces_of = partial(_faces_of, imported=imported, ids=ids, sizes=params.sizes, finder=finder, margin=_margin(params))
+    # one of several faces of a picture has an id that only cutting tells
+    suspects = range(len(imported)) if finder and bad - set(ids) else [row_idx for row_idx, id_ in enumerate(ids) if id_ in bad]
+    bad_faces = _bad_faces(params, [pictures[row_idx] for row_idx in suspects], in_order(faces_of, suspects), bad) if suspects else Seen(params)
     found = progress(in_order(faces_of, range(len(imported))), what="prepare", total=len(imported))
     rejected: list[tuple[str, str]] = []
     with StoreWriter(out_dir, {str(size): (size, size, 3) for size in params.sizes}) as writer:
-        count = _write_faces(writer, params, imported.manifest.to_pylist(), found, bad, rejected)
+        count = _write_faces(writer, params, pictures, found, bad, bad_faces, rejected)
         if count == 0:
             raise DataError(
                 f"no face was found in the {len(imported)} pictures of {imported_dir}, or people call all of them bad; "
@@ -110,49 +133,57 @@ def resize(square: Array, size: int) -> Array:
     return cv2.resize(square, (size, size), interpolation=interpolation).astype(np.uint8, copy=False)
 
 
+def _bad_faces(params: PrepareFaces, pictures: Sequence[dict[str, Any]], found: Iterable[list[Face]], bad: Set[str]) -> Seen:
+    bad_faces = Seen(params)
+    for picture, faces in zip(pictures, progress(found, what="find bad pictures", total=len(pictures)), strict=True):
+        for face in faces:
+            if _is_bad(face, picture, bad):
+                bad_faces.add(face, picture["name"])
+    return bad_faces
+
+
 def _write_faces(
     writer: StoreWriter,
     params: PrepareFaces,
     pictures: Sequence[dict[str, Any]],
     found: Iterable[list[Face]],
     bad: Set[str],
+    bad_faces: Seen,
     rejected: list[tuple[str, str]],
 ) -> int:
     """Gives the number of faces written; what is not written goes to `rejected`."""
-    kept = Kept(params.near_duplicate_bits, params.near_duplicate_rms)
-    places: dict[str, int] = {}
+    kept = Seen(params)
     rows: list[dict[str, Any]] = []
-    names: list[str] = []
     copies: list[list[str]] = []
     waiting: list[tuple[dict[str, Any], Face]] = []
-    count = 0
     for picture, faces in zip(pictures, found, strict=True):
         if not faces:
             rejected.append((picture["name"], "no face found"))
         for face in faces:
-            place = places.get(face.crop_id)
-            if place is None:
-                place = kept.find(face.hash, face.thumbnail)
-            if place is not None:
-                rejected.append((picture["name"], f"near duplicate of {names[place]}"))
-                copies[place] += [picture["name"], *picture["duplicates"]]
-                continue
-            kept.keep(face.hash, face.thumbnail)
-            places[face.crop_id] = len(rows)
-            names.append(picture["name"])
-            copies.append(list(picture["duplicates"]))
-            rows.append(_row(face, picture, split_of(picture["id"], params.val, params.test)))
-            if not bad.isdisjoint((face.id, face.crop_id, picture["id"])):
+            if _is_bad(face, picture, bad):
                 rejected.append((picture["name"], "bad picture, as people say"))
                 continue
+            if (place := bad_faces.find(face)) is not None:
+                rejected.append((picture["name"], f"near duplicate of {bad_faces.names[place]}"))
+                continue
+            if (place := kept.find(face)) is not None:
+                rejected.append((picture["name"], f"near duplicate of {kept.names[place]}"))
+                copies[place] += [picture["name"], *picture["duplicates"]]
+                continue
+            kept.add(face, picture["name"])
+            copies.append(list(picture["duplicates"]))
+            rows.append(_row(face, picture, split_of(picture["id"], params.val, params.test)))
             waiting.append((rows[-1], face))
-            count += 1
             if len(waiting) == CHUNK:
                 _append(writer, waiting)
     _append(writer, waiting)
     for row, duplicates in zip(rows, copies, strict=True):
         row["duplicates"] = json.dumps(duplicates, ensure_ascii=False)  # the writer keeps the rows themselves until it closes
-    return count
+    return len(rows)
+
+
+def _is_bad(face: Face, picture: Mapping[str, Any], bad: Set[str]) -> bool:
+    return not bad.isdisjoint((face.id, face.crop_id, picture["id"]))
 
 
 def _row(face: Face, picture: dict[str, Any], split: str) -> dict[str, Any]:

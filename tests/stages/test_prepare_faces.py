@@ -181,6 +181,27 @@ def test_what_people_call_a_bad_picture_goes_with_its_near_duplicates(tmp_path: 
     assert rejected(store) == [("a.png", "bad picture, as people say"), ("b.jpg", "near duplicate of a.png")]
 
 
+def test_what_nearly_equals_a_bad_picture_goes_also_where_it_comes_first_by_name(tmp_path: Path) -> None:
+    files = {"b.png": encode_png(picture(1)), "a.jpg": jpeg(picture(1), 95), "c.jpg": jpeg(picture(1), 90), "d.png": encode_png(picture(2))}
+    prepare_faces(params(), imported(tmp_path, files), bad(tmp_path, picture_id(picture(1))), tmp_path / "prepared")
+    store = Store(tmp_path / "prepared")
+    assert store.column("id") == [picture_id(picture(2))]
+    assert rejected(store) == [("a.jpg", "near duplicate of b.png"), ("b.png", "bad picture, as people say"), ("c.jpg", "near duplicate of b.png")]
+
+
+def test_what_nearly_equals_a_bad_face_of_a_picture_with_several_goes_wherever_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each picture's two halves stand in for two faces that a cascade finds: whose id is called bad only cutting them out tells."""
+    monkeypatch.setattr(FaceFinder, "__init__", lambda *_: None)
+    monkeypatch.setattr(FaceFinder, "find", lambda *_: [Box(0, 0, 96, 96), Box(96, 0, 192, 96)])
+    files = {name: encode_png(np.hstack([picture(one), picture(other)])) for name, one, other in (("b.png", 1, 2), ("c.png", 4, 5))}
+    files["a.jpg"] = jpeg(np.hstack([picture(1), picture(3)]), 95)
+    section = params(crop=crop(tmp_path / "any", margin=0.0))
+    prepare_faces(section, imported(tmp_path, files), bad(tmp_path, picture_id(picture(1))), tmp_path / "prepared")
+    store = Store(tmp_path / "prepared")
+    assert rejected(store) == [("a.jpg", "near duplicate of b.png"), ("b.png", "bad picture, as people say")]
+    assert store.column("id")[1:] == [picture_id(picture(seed)) for seed in (2, 4, 5)]
+
+
 @pytest.mark.parametrize("name_of", [lambda whole: whole, lambda whole: np.ascontiguousarray(whole[:, 12:108])], ids=["picture", "face"])
 def test_of_an_oblong_picture_the_whole_or_its_face_may_be_called_bad(tmp_path: Path, name_of: Callable[[np.ndarray], np.ndarray]) -> None:
     whole = picture(1, 96, 120)
