@@ -31,7 +31,7 @@ def take_in(params: Params, root: Path, source: Path | None) -> None:
     import_faces(params.import_faces, source or root / "sample", root / "imported")
     (root / "annotations").mkdir(exist_ok=True)
     labels(params.labels, root / "imported", root / "sample", root / "annotations", root / "labels")
-    prepare_faces(params.prepare_faces, root / "imported", root / "labels" / "bad.csv", root / "faces")
+    prepare_faces(params.prepare_faces, root / "imported", root / "labels" / "bad-faces.csv", root / "faces")
 
 
 def real_faces(profile: str, root: Path) -> Params:

@@ -48,7 +48,8 @@ YES_NO = {"yes": True, "no": False}
 @dataclass(frozen=True)
 class Annotation:
     """What one person said about one picture. `at` orders two answers of the same person; `decides`: a reviewer's word over all others'.
-    `size`: the picture's width and height, where joints tell it; `bad`: it should not be learned from at all."""
+    `size`: the picture's width and height, where joints tell it; `bad`: it should not be learned from at all; `asks`: the tags that the task asks
+    for, None where it says nothing of tags."""
 
     picture_id: str
     task: str
@@ -60,6 +61,7 @@ class Annotation:
     decides: bool = False
     size: tuple[int, int] = (1, 1)
     bad: bool = False
+    asks: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -104,14 +106,17 @@ def _read_task(task: JsonObject, where: str, exports: Exports) -> None:
         if annotation.get("was_cancelled"):
             continue
         with named(where):
-            said = read_result(annotation["result"], data.get("asks") or [])
+            asks = None if data.get("asks") is None else tuple(data["asks"])
+            said = read_result(annotation["result"], asks or ())
         answered = said.labels or said.pose is not None or said.bad
         if said.fault or not answered:
             nothing = "nothing was answered" if "asks" in data else pose_fault([])
             exports.problems.append(Problem(where, picture_id, said.fault or nothing))
         if answered:
             who, at, decides = annotator(annotation), time_of(annotation), bool(annotation.get("ground_truth"))
-            exports.annotations.append(Annotation(picture_id, where, who, at, said.labels, said.pose, said.hidden, decides, said.size, said.bad))
+            exports.annotations.append(
+                Annotation(picture_id, where, who, at, said.labels, said.pose, said.hidden, decides, said.size, said.bad, asks)
+            )
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
 """Poses within limits, and poses and drawings of the user's own -> stick figures and mannequins whose 11 joints are known.
 
-reads   poses/                     pose files and motion (drawing/pose_files.py, drawing/bvh.py); may hold none
-        own-figures/               drawings with Label Studio exports of their joints (stages/own_figures.py); may hold none
-        data/labels/poses.parquet  joints that people placed on these drawings in Label Studio
-        data/labels/bad.csv        those of them that people call bad pictures (id)
-writes  data/figures/sticks/       store: gray, or each limb in its colour, as people draw them; then the user's own
-        data/figures/mannequins/   store: thresholded and blurred projections of a posed 3D body, and line art of the same; then the user's own
-        data/figures/rejected.csv  which of the user's own drawings are not in, and why
+reads   poses/                       pose files and motion (drawing/pose_files.py, drawing/bvh.py); may hold none
+        own-figures/                 drawings with Label Studio exports of their joints (stages/own_figures.py); may hold none
+        data/labels/poses.parquet    joints that people placed on these drawings in Label Studio
+        data/labels/bad-figures.csv  those of them that people call bad pictures (id)
+writes  data/figures/sticks/         store: gray, or each limb in its colour, as people draw them; then the user's own
+        data/figures/mannequins/     store: thresholded and blurred projections of a posed 3D body, and line art of the same; then the user's own
+        data/figures/rejected.csv    which of the user's own drawings are not in, and why
 Figure n is drawn from (seed, n) and the pose files alone, so neither the number of processes nor the number of figures changes it.
 The split of a figure is that of its pose, and says in which styles it may be drawn.
 """

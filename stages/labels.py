@@ -3,10 +3,11 @@
     reads   data/faces/imported/ (store), data/faces/sample/annotations.json, annotations/*.json (Label Studio exports)
     writes  data/labels/   tags.parquet (id, name, value, origin)   poses.parquet (id, x0, y0 ... x10, y10, hidden, origin)
                            problems.csv (task, id, reason)          revision.json (revision, counts, origins, agreement)
-                           bad.csv (id): pictures that people call bad; nothing is learned from them
+                           bad-faces.csv, bad-figures.csv (id): pictures that people call bad; nothing is learned from them
 
 A person's word goes before the data's, and that before the drawn truth. What counts where people differ: labeling/agreement.py; what they differ
 on stands in problems.csv, with a link to the task where Label Studio is known. `hidden`: names of the joints that one does not see.
+Bad faces are those that are imported or that a task of tags shows, bad figures those that no task asks for tags: what may be either is in both.
 The revision is the sha256 of what the two tables hold.
 """
 
@@ -30,7 +31,7 @@ from genga.skeleton import JOINTS, to_vector
 from genga.store import Store
 from genga.tags import ORIGINS, Labels
 from labeling.agreement import HIDDEN, POSE, TIES, Answer, Key, answers_of, bad_pictures, scores, settle, word
-from labeling.exports import read_annotations, read_exports
+from labeling.exports import Annotation, read_annotations, read_exports
 from labeling.keypoints import Problem
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,8 @@ def labels(params: LabelFaces, imported_dir: Path, sample_dir: Path, annotations
     answers = answers_of(exports.annotations)
     human = _settle(answers, params, problems)
     drawn = _settle(answers_of(sample.annotations), params, problems)
-    imported = {} if params.human_only else _labels_of_imported(Store(imported_dir), drawn)
+    store = Store(imported_dir)
+    imported = {} if params.human_only else _labels_of_imported(store, drawn)
     bad = bad_pictures(exports.annotations, params)
     merged = _merge({"human": human, "imported": imported, "drawn": drawn}, disputed=answers.keys() - human.keys())
     found = {key: value for key, value in merged.items() if key.picture_id not in set(bad)}
@@ -69,9 +71,17 @@ def labels(params: LabelFaces, imported_dir: Path, sample_dir: Path, annotations
     _write_table(out_dir / "tags.parquet", tag_rows, dict.fromkeys(("id", "name", "value", "origin"), pa.string()))
     _write_table(out_dir / "poses.parquet", pose_rows, POSE_COLUMNS)
     _write_csv(out_dir / "problems.csv", [("task", "id", "reason"), *sorted(problems)])
-    _write_csv(out_dir / "bad.csv", [("id",), *((id_,) for id_ in bad)])
+    for name, ids in zip(("faces", "figures"), _by_kind(bad, exports.annotations, set(store.column("id"))), strict=True):
+        _write_csv(out_dir / f"bad-{name}.csv", [("id",), *((id_,) for id_ in ids)])
     (out_dir / "revision.json").write_text(json.dumps(revision, indent=1) + "\n", encoding="utf-8")
     log.info("labels: %d tags, %d poses, %d problems", len(tag_rows), len(pose_rows), len(problems))
+
+
+def _by_kind(bad: Sequence[str], annotations: Sequence[Annotation], imported: Set[str]) -> tuple[list[str], list[str]]:
+    """Faces and figures. An imported answer may come without the tags that were asked for, or with a list of none (labeling/formats.py)."""
+    offered = {said.picture_id for said in annotations if said.asks is not None}
+    asked = {said.picture_id for said in annotations if said.asks}
+    return [id_ for id_ in bad if id_ in imported or id_ in offered], [id_ for id_ in bad if id_ not in asked]
 
 
 def _hidden(found: Mapping[Key, tuple[Any, str]], picture_id: str) -> list[str]:

@@ -1,13 +1,13 @@
 """Imported pictures -> square faces at every size that a family needs, each once, split by content.
 
-    reads   data/faces/imported/   store;   data/labels/bad.csv (id)   faces that people call bad pictures
+    reads   data/faces/imported/   store;   data/labels/bad-faces.csv (id)   faces that people call bad pictures
     writes  data/faces/prepared/   store with one array for each size, and rejected.csv (path, reason)
 
 With `crop`, every face that the cascade finds becomes a picture of its own, with its margin. Without it the whole picture is the face: its
 largest centred square is taken, since bars along the sides would be drawn again by every model. Shrinking averages, enlarging is bicubic.
 Of equal and nearly equal faces the first by name stays; its manifest row names the others. A bad picture goes, and with it what nearly equals
-it, also what comes before it by name. All faces of one picture go to one split. A picture's only face has the picture's id, so that what people say of either counts for both; each
-of several has one of its own. `crop_id` is what a face was cut out as.
+it, also what comes before it by name. All faces of one picture go to one split. A picture's only face has the picture's id, so that what people
+say of either counts for both; each of several has one of its own. `crop_id` is what a face was cut out as.
 """
 
 import argparse

@@ -23,7 +23,8 @@ from genga.pictures import encode_png
 from genga.registry import Registry
 from genga.release import Release
 from genga.store import Store
-from labeling.tasks import label_regions, pose_regions
+from labeling.keypoints import BAD
+from labeling.tasks import label_regions, pose_regions, verdict_region
 from models.networks import NETWORKS
 
 REPO = Path(__file__).parents[2]
@@ -149,6 +150,7 @@ def test_a_changed_value_reruns_what_reads_it_and_what_follows(copied: Path, she
     [
         (pose_regions(np.random.default_rng(0).uniform(0.1, 0.9, (11, 2)), 100, 100), "draw_figures", "train_tagger"),
         (label_regions({"hair_color": "blue"}), "train_tagger", "draw_figures"),
+        ([verdict_region(BAD)], "draw_figures", "prepare_faces"),
     ],
 )
 def test_a_new_label_reruns_exactly_what_reads_its_kind(

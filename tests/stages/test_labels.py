@@ -41,8 +41,8 @@ class Project:
         rows = [{"id": id_, "name": id_, "width": 1, "height": 1, "labels": json.dumps(known)} for id_, known in labels_of.items()]
         write_tasks(self.root / "sample" / "annotations.json", rows)
 
-    def export(self, name: str, *answers: tuple[str, str, dict[str, Any]], at: str = "2026-01-01") -> None:
-        """`answers`: annotator, picture id, and either tags or {"pose": 11 x, y}."""
+    def export(self, name: str, *answers: tuple[str, str, dict[str, Any]], at: str = "2026-01-01", asks: list[str] | None = None) -> None:
+        """`answers`: annotator, picture id, and either tags or {"pose": 11 x, y}; `asks`: what a task of tags asks for."""
         tasks = []
         for number, (annotator, picture_id, said) in enumerate(answers, start=1):
             if "pose" in said:
@@ -53,7 +53,8 @@ class Project:
             else:
                 result = [{"type": "choices", "from_name": tag, "value": {"choices": [choice]}} for tag, choice in said.items()]
             annotation = {"id": number, "completed_by": annotator, "updated_at": at, "result": result}
-            tasks.append({"id": number, "data": {"image": "x", "id": picture_id}, "annotations": [annotation]})
+            data = {"image": "x", "id": picture_id} | ({} if asks is None else {"asks": asks})
+            tasks.append({"id": number, "data": data, "annotations": [annotation]})
         (self.root / "annotations" / f"{name}.json").write_text(json.dumps(tasks))
 
     def run(self, human_only: bool = False, ties: Literal["newest", "leave_out"] = "leave_out") -> None:
@@ -72,8 +73,8 @@ class Project:
         with (self.root / "labels" / "problems.csv").open(newline="") as file:
             return [(row["task"], row["id"], row["reason"]) for row in csv.DictReader(file)]
 
-    def bad(self) -> list[str]:
-        return (self.root / "labels" / "bad.csv").read_text().splitlines()[1:]
+    def bad(self, kind: Literal["faces", "figures"]) -> list[str]:
+        return (self.root / "labels" / f"bad-{kind}.csv").read_text().splitlines()[1:]
 
     def revision(self) -> dict[str, Any]:
         revision: dict[str, Any] = json.loads((self.root / "labels" / "revision.json").read_text())
@@ -89,7 +90,7 @@ def test_with_nothing_labeled_the_tables_are_empty_but_there(project: Project) -
     project.run()
     assert (project.tags(), project.poses(), project.problems()) == ({}, {}, [])
     assert project.revision()["counts"] == {"pictures": 0, "tags": 0, "poses": 0, "problems": 0, "bad": 0}
-    assert project.bad() == []
+    assert project.bad("faces") == project.bad("figures") == []
 
 
 def test_a_person_goes_before_the_data_and_the_data_before_the_drawing(project: Project) -> None:
@@ -149,11 +150,23 @@ def test_a_picture_that_most_people_call_bad_has_no_labels_and_is_listed(project
     good = {"hair_color": "blue"}
     project.export("p", ("ann", "a", BAD), ("ben", "a", BAD), ("cat", "a", good), ("ann", "b", BAD), ("ben", "b", good))
     project.run()
-    assert project.bad() == ["a"]
+    assert project.bad("faces") == ["a"]
     assert project.tags() == {("b", "hair_color"): ("blue", "human"), ("b", "eye_color"): ("red", "imported")}
     project.export("q", ("ben", "a", good), at="2026-01-02")
     project.run()
-    assert project.bad() == []
+    assert project.bad("faces") == []
+
+
+def test_bad_pictures_are_told_apart_by_what_was_asked_and_where_nothing_tells_they_are_both(project: Project) -> None:
+    """A task of joints names no tags; an export of ours names none of a bad picture; another person's may say nothing of a face."""
+    project.imported({"face": None, "told nothing": None})
+    project.export("tags", ("ann", "face", BAD), ("ann", "one of several faces", BAD), asks=["hair_color", "smile"])
+    project.export("poses", ("ann", "figure", BAD), ("ann", "told nothing", BAD))
+    project.export("export", ("ann", "either", BAD), ("ann", "face", BAD), asks=[])
+    project.run()
+    assert project.bad("faces") == ["either", "face", "one of several faces", "told nothing"]
+    assert project.bad("figures") == ["either", "figure", "told nothing"]
+    assert project.revision()["counts"]["bad"] == 5
 
 
 def test_of_one_person_the_newest_answer_counts_wherever_it_was_exported(project: Project) -> None:
@@ -235,7 +248,7 @@ def test_the_same_labels_give_the_same_bytes(project: Project) -> None:
     first = {path.name: path.read_bytes() for path in (project.root / "labels").iterdir()}
     project.run()
     assert {path.name: path.read_bytes() for path in (project.root / "labels").iterdir()} == first
-    assert sorted(first) == ["bad.csv", "poses.parquet", "problems.csv", "revision.json", "tags.parquet"]
+    assert sorted(first) == ["bad-faces.csv", "bad-figures.csv", "poses.parquet", "problems.csv", "revision.json", "tags.parquet"]
 
 
 def test_a_damaged_export_stops_with_its_name(project: Project) -> None:
