@@ -43,28 +43,43 @@ class Posed(NamedTuple):
     size: tuple[int, int] | None
 
 
+class Called(NamedTuple):
+    """One person's word that one picture is a bad one."""
+
+    picture: str
+    task: str
+    annotator: str
+    at: str
+
+
 @dataclass(frozen=True)
 class PosedExports:
     poses: list[Posed]
+    bad: list[Called]
     problems: list[Problem]
 
 
 def read_poses(paths: Sequence[Path]) -> PosedExports:
-    """Every pose of every file, in order; pictures by the names that `picture_of` gives. Skipped tasks and predictions are no answers."""
-    found = PosedExports([], [])
+    """Every pose and every bad picture of every file, in order; pictures by the names that `picture_of` gives. Skipped tasks and predictions are no
+    answers."""
+    found = PosedExports([], [], [])
     for path in paths:
         for task in read_tasks(path):
             where = where_of(task, path)
             with named(where):
                 picture = picture_of(task.get("data"))
                 for annotation in task["annotations"]:
-                    points = keypoints_of(annotation["result"])
-                    if points and not annotation.get("was_cancelled"):
-                        if fault := verdict_fault(verdicts_of(annotation["result"])) or pose_fault(points):
-                            found.problems.append(Problem(where, picture, fault))
-                        else:
-                            who, at, hidden = annotator(annotation), time_of(annotation), hidden_joints(annotation["result"])
-                            found.poses.append(Posed(picture, where, who, at, read_pose(points), hidden, size_of(points)))
+                    if annotation.get("was_cancelled"):
+                        continue
+                    points, verdicts = keypoints_of(annotation["result"]), verdicts_of(annotation["result"])
+                    who, at = annotator(annotation), time_of(annotation)
+                    if BAD in verdicts:
+                        found.bad.append(Called(picture, where, who, at))
+                    elif points and (fault := verdict_fault(verdicts) or pose_fault(points)):
+                        found.problems.append(Problem(where, picture, fault))
+                    elif points:
+                        hidden = hidden_joints(annotation["result"])
+                        found.poses.append(Posed(picture, where, who, at, read_pose(points), hidden, size_of(points)))
     return found
 
 

@@ -2,7 +2,8 @@
 
 A folder holds pictures in `sticks/` and `figures/` and, anywhere in it, Label Studio exports that name the pictures by their files or by sha256.
 Each picture becomes gray on white square paper, its aspect kept, its joints moved along; which of these one sees, people said too. A drawing whose
-joints nobody has placed yet waits, unless people call it a bad picture. What cannot be used is listed with the reason.
+joints nobody has placed yet waits, unless people call it a bad picture: most of them, in a tie the newest. What cannot be used is listed with the
+reason.
 """
 
 import csv
@@ -24,7 +25,7 @@ from genga.params import OwnFigures
 from genga.pictures import Limits, decode
 from genga.skeleton import JOINTS
 from genga.store import picture_id
-from labeling.keypoints import read_poses, settle_pose
+from labeling.keypoints import Called, Posed, read_poses, settle_pose
 from models.ink import is_light_on_dark
 from stages.threads import in_order
 
@@ -73,12 +74,13 @@ class Opened(NamedTuple):
 
 
 class Folder(NamedTuple):
-    """`names`: of what lies there as a drawing; `first`: the first of equal pictures by their id; `poses` and `faults`: what the exports say."""
+    """`names`: of what lies there as a drawing; `first`: the first of equal pictures by their id; `poses`, `bad`, `faults`: what the exports say."""
 
     names: list[str]
     first: dict[str, Opened]
     rejected: list[Rejected]
     poses: dict[str, Placed]
+    bad: set[str]
     faults: dict[str, str]
 
 
@@ -86,7 +88,8 @@ def labeled_poses(path: Path) -> PoseFile:
     """The poses of a Label Studio export, in pixels of the pictures, whatever these are."""
     exports = read_poses([path])
     poses = [posed.pose * (posed.size or (1, 1)) for posed in exports.poses]
-    return whole(np.array(poses).reshape(-1, len(JOINTS), 2), ["labeled"] * len(poses), [problem.reason for problem in exports.problems])
+    left_out = [problem.reason for problem in exports.problems] + [BAD] * len(exports.bad)
+    return whole(np.array(poses).reshape(-1, len(JOINTS), 2), ["labeled"] * len(poses), left_out)
 
 
 def read_placed(labels_path: Path) -> dict[str, Placed]:
@@ -98,7 +101,7 @@ def read_placed(labels_path: Path) -> dict[str, Placed]:
 
 
 def read_bad(bad_path: Path) -> set[str]:
-    """data/labels/bad.csv: ids of the pictures that people call bad."""
+    """data/labels/bad-figures.csv: ids of the pictures that people call bad."""
     with bad_path.open(encoding="utf-8", newline="") as file:
         return {row["id"] for row in csv.DictReader(file)}
 
@@ -108,14 +111,15 @@ def read_own(params: OwnFigures, path: Path, placed: Mapping[str, Placed] | None
     what is left out whatever its joints."""
     if not path.is_dir():
         raise DataError(f"no folder at {path}, expected one with sticks/ and figures/; correct draw_figures.own.path in params.yaml")
-    names, first, rejected, poses, faults = _read(params, path)
-    poses |= {picture.name: placed[picture.id] for picture in first.values() if placed and picture.id in placed}
-    if first and faults and not poses and faults.keys().isdisjoint(names):
+    names, first, rejected, poses, exported_bad, faults = _read(params, path)
+    settled = {picture.name: placed[picture.id] for picture in first.values() if placed and picture.id in placed}
+    poses |= settled
+    if first and faults and not poses and not exported_bad and faults.keys().isdisjoint(names):
         raise DataError(
             f"none of the {len(faults)} pictures that exports in {path} name is a drawing there ({min(faults)}: {faults[min(faults)]}), "
             "expected file names or sha256; give the drawings these names, or take the exports away"
         )
-    called_bad = {picture.name for picture in first.values() if picture.id in bad}
+    called_bad = {picture.name for picture in first.values() if picture.id in bad} | (exported_bad - settled.keys())
     taken = sorted(poses.keys() - called_bad)
     rejected += [Rejected(name, BAD, counts=False) for name in called_bad]
     rejected += [Rejected(name, fault, counts=name in names) for name, fault in faults.items() if name not in poses and name not in called_bad]
@@ -127,9 +131,9 @@ def read_own(params: OwnFigures, path: Path, placed: Mapping[str, Placed] | None
 
 
 def exported(params: OwnFigures, path: Path) -> set[str]:
-    """Ids of the drawings whose joints an export in the folder tells: people need not place them again."""
+    """Ids of the drawings whose joints an export in the folder tells, or that it calls bad: people need not see them again."""
     found = _read(params, path)
-    return {id_ for id_, picture in found.first.items() if picture.name in found.poses}
+    return {id_ for id_, picture in found.first.items() if picture.name in found.poses or picture.name in found.bad}
 
 
 def _read(params: OwnFigures, path: Path) -> Folder:
@@ -159,8 +163,9 @@ def _open(path: Path, name: str, limits: Limits) -> Opened | Rejected:
 
 def _poses(
     params: OwnFigures, exports_paths: Sequence[Path], opened: Sequence[Opened], first: Mapping[str, Opened]
-) -> tuple[dict[str, Placed], dict[str, str]]:
-    """Picture -> joints; and what is wrong: picture, or what an export calls one, -> reason. `first`: the first of equal pictures by their id."""
+) -> tuple[dict[str, Placed], set[str], dict[str, str]]:
+    """Picture -> joints; bad pictures; and what is wrong: picture, or what an export calls one, -> reason. `first`: the first of equal pictures by
+    their id."""
     exports = read_poses(exports_paths)
     index: dict[str, set[str]] = defaultdict(set)
     for picture in opened:
@@ -175,25 +180,31 @@ def _poses(
             faults[name] = f"named in {task}, {'fits several pictures' if found else 'is no picture here'}"
         return next(iter(found)) if len(found) == 1 else None
 
-    answers: dict[str, dict[str, tuple[Array, frozenset[str]]]] = defaultdict(dict)
-    for posed in sorted(exports.poses, key=lambda posed: posed.at):  # each person's newest answer stays
-        name = find(posed.picture, posed.task)
-        if name and posed.size and posed.size != sizes[name]:
-            faults[name] = f"labeled as {posed.size[0]}x{posed.size[1]}, is {sizes[name][0]}x{sizes[name][1]}"
+    answers: dict[str, dict[str, Posed | Called]] = defaultdict(dict)
+    for answer in sorted([*exports.poses, *exports.bad], key=lambda answer: answer.at):  # each person's newest stays, the newest of all is the last
+        name = find(answer.picture, answer.task)
+        if name and isinstance(answer, Posed) and answer.size and answer.size != sizes[name]:
+            faults[name] = f"labeled as {answer.size[0]}x{answer.size[1]}, is {sizes[name][0]}x{sizes[name][1]}"
         elif name:
-            answers[name][posed.annotator] = posed.pose, posed.hidden
+            answers[name].pop(answer.annotator, None)
+            answers[name][answer.annotator] = answer
     for problem in exports.problems:
         if name := find(problem.picture_id, problem.task):
             faults[name] = problem.reason
     poses: dict[str, Placed] = {}
+    bad: set[str] = set()
     for name, given in answers.items():
-        said, unseen = zip(*given.values(), strict=True)
-        pose, fault = settle_pose(said, params.pose_tolerance)
+        posed = [answer for answer in given.values() if isinstance(answer, Posed)]
+        newest = [*given.values()][-1]
+        if 2 * len(posed) < len(given) or (2 * len(posed) == len(given) and isinstance(newest, Called)):
+            bad.add(name)
+            continue
+        pose, fault = settle_pose([each.pose for each in posed], params.pose_tolerance)
         if pose is None:
             faults[name] = fault
         else:  # as in labeling/agreement.py, a joint is hidden where more than half of the people say so
-            poses[name] = Placed(pose, [2 * sum(joint in each for each in unseen) <= len(unseen) for joint in JOINTS])
-    return poses, faults
+            poses[name] = Placed(pose, [2 * sum(joint in each.hidden for each in posed) <= len(posed) for joint in JOINTS])
+    return poses, bad, faults
 
 
 def _endings(name: str) -> list[str]:

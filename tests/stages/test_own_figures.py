@@ -16,6 +16,8 @@ from genga.pictures import encode_png
 from genga.skeleton import JOINTS
 from genga.store import picture_id
 from labeling.exports import write_tasks
+from labeling.keypoints import BAD as BAD_PICTURE
+from labeling.tasks import verdict_region
 from stages.own_figures import BAD, WAITS, exported, labeled_poses, on_paper, read_bad, read_own, read_placed
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml").draw_figures.own
@@ -68,6 +70,14 @@ def hide(own: Path, task_idx: int, joint: str, annotation_idx: int = 0) -> None:
     result = tasks[task_idx]["annotations"][annotation_idx]["result"]
     point = next(region for region in result if region["id"] == joint)
     result.append({**point, "from_name": "sight", "type": "choices", "value": {"choices": ["hidden"]}})
+    (own / "project-1.json").write_text(json.dumps(tasks))
+
+
+def call_bad(own: Path, task_idx: int, at: str, by: int = 0, *, without_joints: bool = False) -> None:
+    """One more answer: a bad picture, with the joints of the first answer or without."""
+    tasks = json.loads((own / "project-1.json").read_text())
+    joints = [] if without_joints else tasks[task_idx]["annotations"][0]["result"]
+    tasks[task_idx]["annotations"].append({"completed_by": by, "updated_at": at, "result": [*joints, verdict_region(BAD_PICTURE)]})
     (own / "project-1.json").write_text(json.dumps(tasks))
 
 
@@ -229,6 +239,53 @@ def test_what_people_call_a_bad_picture_waits_no_longer_and_is_not_taken_with_it
     assert len(found.rejected) == 4
 
 
+@pytest.mark.parametrize("without_joints", [True, False])
+def test_a_drawing_that_an_export_calls_bad_neither_waits_nor_counts_nor_is_pushed(own: Path, *, without_joints: bool) -> None:
+    call_bad(own, 0, "2026-01-01", without_joints=without_joints)
+    change(own, "0/annotations/0/was_cancelled", True)
+    call_bad(own, 3, "2026-01-01", without_joints=without_joints)  # a newer word of who placed the joints
+    change(own, "3/annotations/0/completed_by", 0)
+    found = read_own(params_with(max_rejected=0.0), own)
+    assert [one.path.name for one in (*found.sticks, *found.figures)] == ["1.png", "2.png", "4.png"]
+    assert {row.name: (row.reason, row.counts) for row in found.rejected} == {"sticks/0.png": (BAD, False), "figures/3.png": (BAD, False)}
+    assert {picture_id(sketch(300, 300, 0)[0]), picture_id(sketch(400, 600, 3)[0])} <= exported(PARAMS, own)
+
+
+@pytest.mark.parametrize(
+    ("answers", "is_bad"),
+    [
+        ([(1, "2026-01-02")], True),  # one for, one against, the newest says bad
+        ([(1, "2026-01-00")], False),  # the newest placed the joints
+        ([(0, "2026-01-00")], False),  # one person, who thought better of it
+        ([(1, "2026-01-00"), (2, "2026-01-00")], True),
+        ([(1, "2026-01-02"), (1, "2026-01-03"), (0, "2026-01-00")], True),
+    ],
+)
+def test_a_drawing_is_bad_where_most_say_so_and_in_a_tie_the_newest_decides(own: Path, answers: list[tuple[int, str]], is_bad: bool) -> None:
+    change(own, "0/annotations/0/completed_by", 0)
+    change(own, "0/annotations/0/updated_at", "2026-01-01")
+    for who, at in answers:
+        call_bad(own, 0, at, who)
+    assert reasons(own) == ({"sticks/0.png": BAD} if is_bad else {})
+
+
+def test_joints_settled_in_label_studio_count_more_than_an_export_that_calls_the_drawing_bad(own: Path, tmp_path: Path) -> None:
+    picture, pose = sketch(300, 300, 0)
+    call_bad(own, 0, "2026-01-01")
+    change(own, "0/annotations/0/was_cancelled", True)
+    write_labels(tmp_path / "poses.parquet", picture_id(picture), pose)
+    assert [one.path.name for one in read_own(PARAMS, own, read_placed(tmp_path / "poses.parquet")).sticks] == ["0.png", "1.png", "2.png"]
+
+
+def test_exports_that_only_call_drawings_bad_name_something_here(own: Path) -> None:
+    call_bad(own, 0, "2026-01-01", without_joints=True)
+    tasks = json.loads((own / "project-1.json").read_text())
+    tasks[0]["annotations"] = tasks[0]["annotations"][1:]
+    tasks[1]["data"]["image"] = "gone.png"
+    (own / "project-1.json").write_text(json.dumps(tasks[:2]))
+    assert reasons(own)["sticks/0.png"] == BAD
+
+
 def test_drawings_may_be_named_by_their_sha256_and_people_may_differ(own: Path) -> None:
     picture, pose = sketch(300, 300, 0)
     row = {"id": picture_id(picture), "name": "anywhere.png", "width": 300, "height": 300}
@@ -300,4 +357,6 @@ def test_poses_of_an_export_keep_the_aspect_of_their_pictures(own: Path) -> None
     found = labeled_poses(own / "project-1.json")
     assert len(found.poses) == 4 and found.kinds == ["labeled"] * 4
     assert found.left_out == {"l_wrist outside the picture": 1}
+    call_bad(own, 0, "2026-01-01", without_joints=True)
+    assert labeled_poses(own / "project-1.json").left_out == {"l_wrist outside the picture": 1, BAD: 1}
     np.testing.assert_allclose(found.poses[1], sketch(9, 9, 1)[1] * (200, 300))
