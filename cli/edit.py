@@ -2,6 +2,9 @@
 
 import difflib
 import io
+import os
+import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ from ruamel.yaml.error import YAMLError
 from genga.errors import ParamsError
 from genga.params import parse_params, read_params
 from genga.whole import write_whole
+from stages.archives import DAMAGES
 
 PARAMS = Path("params.yaml")
 PROFILES = Path("profiles")
@@ -118,7 +122,27 @@ def source_of(faces: str) -> dict[str, Any]:
         there = False
     if not there:
         raise ParamsError(f"nothing at {faces}, expected a folder or an archive of pictures; give its path, `sample`, or kaggle:OWNER/NAME@VERSION")
+    if path.is_dir() and not _holds_a_file(path):
+        raise ParamsError(f"no file that we may read lies in {faces}, expected pictures; put some there or give another, params.yaml stays as it was")
+    if not path.is_dir() and not _is_archive(path):
+        raise ParamsError(f"{faces} is neither a zip nor a tar archive, expected one, or a folder of pictures; params.yaml stays as it was")
     return {"kind": "folder" if path.is_dir() else "archive", "path": faces.rstrip("/") or "/"}
+
+
+def _holds_a_file(folder: Path) -> bool:
+    """What is hidden is none, and no link to a folder is followed, as in the import."""
+    for _, folders, names in os.walk(folder):
+        if any(not name.startswith(".") for name in names):
+            return True
+        folders[:] = [name for name in folders if not name.startswith(".")]
+    return False
+
+
+def _is_archive(path: Path) -> bool:
+    try:
+        return path.is_file() and (tarfile.is_tarfile(path) or zipfile.is_zipfile(path))
+    except DAMAGES:
+        return False
 
 
 def choose_faces(faces: str, licence: str, origin: str | None) -> None:

@@ -1,9 +1,12 @@
+import gzip
 import os
 import signal
 import statistics
 import subprocess
 import sys
+import tarfile
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -176,14 +179,20 @@ def test_the_folder_we_stand_in_can_be_imported_and_has_its_name_as_origin(here:
 
 
 def test_import_chooses_a_folder_an_archive_kaggle_and_the_sample_again(here: Path) -> None:
-    (here / "pics").mkdir()
+    (here / "pics" / "hair").mkdir(parents=True)
+    (here / "pics" / "hair" / "a.png").touch()
     edit.choose_faces("pics", "CC-BY-4.0", None)
     assert load_params().import_faces.source.model_dump() == {"kind": "folder", "path": "pics"}
     assert (load_params().import_faces.licence, load_params().import_faces.origin) == ("CC-BY-4.0", "pics")
-    (here / "faces.zip").touch()
+    with zipfile.ZipFile(here / "faces.zip", "w") as archive:
+        archive.writestr("a.png", b"")
     edit.choose_faces("faces.zip", "unknown", "my own drawings")
     assert load_params().import_faces.source.kind == "archive"
     assert load_params().import_faces.origin == "my own drawings"
+    with tarfile.open(here / "faces.tar.gz", "w:gz") as tar:
+        tar.add(here / "pics", "pics")
+    edit.choose_faces("faces.tar.gz", "unknown", None)
+    assert load_params().import_faces.source.model_dump() == {"kind": "archive", "path": "faces.tar.gz"}
     edit.choose_faces("kaggle:shilou/crypko-data@3", "unknown", None)
     assert load_params().import_faces.source.model_dump() == {
         "kind": "kaggle",
@@ -203,9 +212,19 @@ def test_import_chooses_a_folder_an_archive_kaggle_and_the_sample_again(here: Pa
         ("kaggle:crypko@1", "dataset"),
         ("kaggle:a/b@²", "names no version"),
         ("x" * 300, "nothing at x"),
+        ("empty", "no file that we may read lies in empty, .* params.yaml stays as it was"),
+        ("picture.png", "picture.png is neither a zip nor a tar archive, .* params.yaml stays as it was"),
+        ("cut.tar.gz", "cut.tar.gz is neither"),
+        ("pipe", "pipe is neither"),
     ],
 )
 def test_a_wrong_source_is_refused_and_params_stay(here: Path, faces: str, said: str) -> None:
+    (here / "empty" / "deep" / ".cache").mkdir(parents=True)
+    for name in ("empty/.DS_Store", "empty/deep/.cache/a.png"):
+        (here / name).touch()
+    (here / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (here / "cut.tar.gz").write_bytes(gzip.compress(bytes(999))[:20])
+    os.mkfifo(here / "pipe")
     before = (here / "params.yaml").read_text()
     with pytest.raises(ParamsError, match=said):
         edit.choose_faces(faces, "unknown", None)
