@@ -96,7 +96,8 @@ def add_label_commands(commands: Any) -> None:
         description="Turns COCO keypoints (the 11 joints, in any order), CVAT's XML (points or skeletons of the 11 joints, image tags) or a JSON "
         "export of Label Studio into annotations/<format>-<name>.json, which the labels stage reads. A picture is known by its sha256, as `genga "
         "label export` writes it, or by its file name, with or without folders and suffix, among the imported pictures and those of "
-        "own-figures/. A name that fits none or several of them is left out and said.",
+        "own-figures/. A name that fits none or several of them is left out and said; a figure or tag that cannot be taken is listed, and the rest "
+        "comes in.",
     )
     action.add_argument("format", choices=("coco", "cvat", "label-studio"))
     action.add_argument("file", type=Path, metavar="FILE")

@@ -1,7 +1,8 @@
 """Labels in other people's formats, without a server: Label Studio's JSON, COCO keypoints, CVAT's XML ("CVAT for images 1.1").
 
 Each reads and writes `Labeled`: one person's word on one picture, which is its id (sha256) where that is known, else its file name: what stands in
-`file_name` (COCO) or `name` (CVAT). Written is the id with `.png`. What an import does with file names: labeling/names.py.
+`file_name` (COCO) or `name` (CVAT). Written is the id with `.png`. What an import does with file names: labeling/names.py. A figure or tag of COCO
+or CVAT that cannot be taken is a `Problem`, and the rest comes in.
 COCO holds joints only: v = 2 visible, 1 hidden, 0 not placed. CVAT holds joints as points of one `figure` skeleton or as single points, with the
 attribute `hidden`, and tags as image tags: a group with the attribute `value`, a flag with `value` true or false.
 """
@@ -10,11 +11,11 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from defusedxml.ElementTree import fromstring
@@ -32,6 +33,7 @@ from labeling.tasks import label_regions, pose_regions, sight_regions, verdict_r
 
 SHA256 = re.compile("[0-9a-f]{64}")
 TIMES = re.compile(r',\s*"updated_at": "[^"]*"')
+ODD = (DataError, ValueError, KeyError, TypeError, IndexError)  # what is not as its format has it raises one of these
 CATEGORY = {
     "id": 1,
     "name": "figure",
@@ -55,6 +57,13 @@ class Labeled:
     at: str = ""
     decides: bool = False
     bad: bool = False
+
+
+class Read(NamedTuple):
+    """What a file holds, and what of it is kept out."""
+
+    found: list[Labeled]
+    problems: list[Problem]
 
 
 def labeled_of(annotations: Sequence[Annotation]) -> list[Labeled]:
@@ -118,26 +127,28 @@ def _coco_annotation(number: int, said: Labeled, image: int) -> JsonObject:
     }  # fmt: skip
 
 
-def from_coco(text: str) -> list[Labeled]:
+def from_coco(text: str) -> Read:
     """Figures whose category names our 11 joints, in any order."""
     document = json.loads(text)
     images = {image["id"]: image for image in document["images"]}
     orders = {category["id"]: category["keypoints"] for category in document["categories"] if set(JOINTS) <= set(category.get("keypoints", []))}
     if not orders:
         raise DataError(f"no category has the joints {', '.join(JOINTS)}; pose files with other joints go into poses/")
-    figures = [annotation for annotation in document["annotations"] if annotation["category_id"] in orders]
-    return [_from_coco(figure, images, orders[figure["category_id"]]) for figure in figures]
+    read = Read([], [])
+    for figure in (annotation for annotation in document["annotations"] if annotation["category_id"] in orders):
+        name = str(images.get(figure["image_id"], {}).get("file_name", "no picture of the file"))
+        try:
+            read.found.append(_from_coco(figure, images[figure["image_id"]], orders[figure["category_id"]]))
+        except ODD as error:
+            read.problems.append(Problem(f"figure {figure.get('id')} on {name}", _picture(name), _said(error)))
+    return read
 
 
-def _from_coco(annotation: JsonObject, images: Mapping[Any, JsonObject], order: Sequence[str]) -> Labeled:
-    image = images[annotation["image_id"]]
+def _from_coco(annotation: JsonObject, image: JsonObject, order: Sequence[str]) -> Labeled:
     size = (int(image["width"]), int(image["height"]))
     points = dict(zip(order, np.array(annotation["keypoints"], dtype=np.float64).reshape(-1, 3), strict=True))
-    missing = [joint for joint in JOINTS if points[joint][2] == 0]
-    if missing:
-        raise DataError(
-            f"figure {annotation.get('id')} on {image['file_name']} lacks {', '.join(missing)}; place every joint, hidden ones with v = 1"
-        )
+    if missing := [joint for joint in JOINTS if points[joint][2] == 0]:
+        raise DataError(f"lacks {', '.join(missing)}; place every joint, hidden ones with v = 1")
     pose = np.array([points[joint][:2] for joint in JOINTS]) / size
     hidden = frozenset(joint for joint in JOINTS if points[joint][2] == 1)
     return Labeled(_picture(image["file_name"]), str(annotation.get("annotator") or ""), size, {}, pose, hidden)
@@ -166,25 +177,41 @@ def to_cvat(found: Sequence[Labeled]) -> str:
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def from_cvat(text: str) -> list[Labeled]:
+def from_cvat(text: str) -> Read:
     """Images that hold a pose or a tag."""
-    found = (_from_cvat(image) for image in fromstring(text, forbid_dtd=True).iter("image"))
-    return [said for said in found if said.labels or said.pose is not None]
+    read = Read([], [])
+    for image in fromstring(text, forbid_dtd=True).iter("image"):
+        said = _from_cvat(image, read.problems)
+        if said.labels or said.pose is not None:
+            read.found.append(said)
+    return read
 
 
-def _from_cvat(image: ET.Element) -> Labeled:
-    size = (int(image.attrib["width"]), int(image.attrib["height"]))
-    points = [element for element in image.iter("points") if element.get("label") in JOINTS and element.get("outside") != "1"]
-    labels = {element.attrib["label"]: _cvat_value(element) for element in image.findall("tag")}
+def _from_cvat(image: ET.Element, problems: list[Problem]) -> Labeled:
+    name, size = image.attrib["name"], (int(image.attrib["width"]), int(image.attrib["height"]))
+    labels: Labels = {}
     pose, hidden = None, frozenset[str]()
-    if points:
-        names = [element.attrib["label"] for element in points]
-        if sorted(names) != sorted(JOINTS):
-            raise DataError(f"{image.attrib['name']} has the joints {', '.join(names)}, expected each of {', '.join(JOINTS)} once; mend it in CVAT")
-        placed = {element.attrib["label"]: [float(value) for value in element.attrib["points"].split(",")] for element in points}
-        pose = np.array([placed[joint] for joint in JOINTS]) / size
-        hidden = frozenset(element.attrib["label"] for element in points if element.get("occluded") == "1")
-    return Labeled(_picture(image.attrib["name"]), image.get("annotator", ""), size, tags.check(labels), pose, hidden)
+    for element in image.findall("tag"):
+        try:
+            labels |= tags.check({element.attrib["label"]: _cvat_value(element)})
+        except ODD as error:
+            problems.append(Problem(f"a tag of {name}", _picture(name), _said(error)))
+    points = [element for element in image.iter("points") if element.get("label") in JOINTS and element.get("outside") != "1"]
+    try:
+        if points:
+            pose, hidden = _cvat_pose(points) / size, frozenset(element.attrib["label"] for element in points if element.get("occluded") == "1")
+    except ODD as error:
+        problems.append(Problem(f"the figure on {name}", _picture(name), _said(error)))
+    return Labeled(_picture(name), image.get("annotator", ""), size, labels, pose, hidden)
+
+
+def _cvat_pose(points: Sequence[ET.Element]) -> Pose:
+    """(11, 2), in pixels."""
+    names = [element.attrib["label"] for element in points]
+    if sorted(names) != sorted(JOINTS):
+        raise DataError(f"has the joints {', '.join(names)}, expected each of {', '.join(JOINTS)} once; mend it in CVAT")
+    placed = {element.attrib["label"]: [float(value) for value in element.attrib["points"].split(",")] for element in points}
+    return np.array([placed[joint] for joint in JOINTS]).reshape(len(JOINTS), 2)
 
 
 def _cvat_value(tag: ET.Element) -> str | bool:
@@ -202,7 +229,7 @@ def _picture(name: str) -> str:
 # --- files
 
 WRITERS: dict[str, Callable[[Sequence[Labeled]], str]] = {"label-studio": to_label_studio, "coco": to_coco, "cvat": to_cvat}
-READERS: dict[str, Callable[[str], list[Labeled]]] = {"coco": from_coco, "cvat": from_cvat}
+READERS: dict[str, Callable[[str], Read]] = {"coco": from_coco, "cvat": from_cvat}
 
 
 def lost(found: Sequence[Labeled], form: str) -> list[str]:
@@ -219,27 +246,35 @@ def lost(found: Sequence[Labeled], form: str) -> list[str]:
     return [f"{count} {what}" for what, count in counts.items() if count]
 
 
-def read_labeled(path: Path, form: str) -> list[Labeled]:
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, DataError) else f"cannot be read ({error!r})"
+
+
+def read_labeled(path: Path, form: str) -> Read:
     """DataError where the file is not of this form."""
     try:
-        found = READERS[form](path.read_text(encoding="utf-8"))
-        _check_once(found)
-        return found
+        return _once(READERS[form](path.read_text(encoding="utf-8")))
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    except (OSError, ValueError, KeyError, TypeError, IndexError, ET.ParseError) as error:
+    except (OSError, ET.ParseError, *ODD) as error:
         raise DataError(f"{path} is no {form} file that we read ({error!r}); export it again") from error
 
 
-def _check_once(found: Sequence[Labeled]) -> None:
-    for (picture, by), count in Counter((said.picture, said.by) for said in found if said.pose is not None).items():
-        if count > 1:
-            raise DataError(f"{picture} has {count} figures{f' by {by}' if by else ''}, expected one of each annotator; take the others away")
+def _once(read: Read) -> Read:
+    """Where one person placed several figures on a picture nobody knows which is meant: none is taken."""
+    counts = Counter((said.picture, said.by) for said in read.found if said.pose is not None)
+    several = {key: count for key, count in counts.items() if count > 1}
+    problems = [
+        Problem(picture, picture, f"{count} figures{f' by {by}' if by else ''}, expected one of each annotator; take the others away")
+        for (picture, by), count in several.items()
+    ]
+    single = [replace(said, pose=None, hidden=frozenset()) if (said.picture, said.by) in several else said for said in read.found]
+    return Read([said for said in single if said.labels or said.pose is not None], read.problems + problems)
 
 
 @dataclass(frozen=True)
 class Imported:
-    """`pictures`: how many are labeled in `path`; `unknown`: names in the file that mean no picture here, or several; `problems`: answers in `path`
+    """`pictures`: how many are labeled in `path`; `unknown`: names in the file that mean no picture here, or several; `problems`: answers of the file
     that are kept out of the labels."""
 
     path: Path
@@ -250,9 +285,10 @@ class Imported:
 
 def import_labels(path: Path, form: str, annotations_dir: Path, known: Sequence[tuple[str, str]]) -> Imported:
     """The file's labels as a Label Studio export in annotations/, where the labels stage reads them. `known`: name and id of the pictures here."""
-    tasks = _answered(path) if form == "label-studio" else _said_when_written(path, form)
+    tasks, problems = (_answered(path), []) if form == "label-studio" else _said_when_written(path, form)
     if not tasks:
-        raise DataError(f"{path} holds no pose and no tag that we know; see `genga label import --help`")
+        first = f" ({problems[0].task}: {problems[0].reason})" if problems else ""
+        raise DataError(f"{path} holds no pose and no tag that can be taken{first}; see `genga label import --help`")
     names = {task["data"]["id"] for task in tasks}
     ids = find_pictures(names, known) | {name: name for name in names if SHA256.fullmatch(name)}
     unknown = sorted(names - ids.keys())
@@ -267,14 +303,14 @@ def import_labels(path: Path, form: str, annotations_dir: Path, known: Sequence[
         write_whole(out, text)
     elif TIMES.sub("", out.read_text(encoding="utf-8")) != TIMES.sub("", text):
         raise DataError(f"{out} holds other labels of a file of the same name; rename {path.name} to add to them, or take {out.name} away first")
-    return Imported(out, len(set(ids.values())), unknown, read_exports([out]).problems)
+    return Imported(out, len(set(ids.values())), unknown, problems + read_exports([out]).problems)
 
 
-def _said_when_written(path: Path, form: str) -> list[JsonObject]:
+def _said_when_written(path: Path, form: str) -> tuple[list[JsonObject], list[Problem]]:
     """Such a file does not tell when its labels were said."""
-    found = read_labeled(path, form)
+    read = read_labeled(path, form)
     at = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="milliseconds")
-    return [_task(number, replace(said, at=at, by=_person(said.by, path))) for number, said in enumerate(found, start=1)]
+    return [_task(number, replace(said, at=at, by=_person(said.by, path))) for number, said in enumerate(read.found, start=1)], read.problems
 
 
 def _answered(path: Path) -> list[JsonObject]:

@@ -88,7 +88,7 @@ def test_answers_are_compared_exported_and_pulled_without_a_server(tmp_path: Pat
     assert "2 people, 1 pictures" in told and "oks 1.000" in told and "hair_color" in told
     assert len((tmp_path / "d.csv").read_text().splitlines()) == 2
     label("export", "coco", "out.json")
-    assert len(from_coco((tmp_path / "out.json").read_text())) == 2
+    assert len(from_coco((tmp_path / "out.json").read_text()).found) == 2
     assert capsys.readouterr().out == "2 answers written to out.json; coco cannot hold 2 answers' tags\n"
     line = {"id": "b" * 64, "at": "2026-01-01", "by": "cat", "width": 9, "height": 9, "labels": {"glasses": True}}
     (tmp_path / "annotations" / "review.jsonl").write_text(json.dumps(line) + "\n")
@@ -114,6 +114,14 @@ def test_an_import_finds_pictures_by_their_names_and_says_which_it_does_not(tmp_
     (tmp_path / "z.json").write_text(to_coco([replace(said, pose=said.pose - 1)]))
     label("import", "coco", "z.json")
     assert capsys.readouterr().out.startswith("kept out: coco-z.json task 1  head, neck, ")
+    odd = json.loads(to_coco([said, replace(said, by="ben")]))
+    odd["annotations"][1]["keypoints"][2] = 0
+    (tmp_path / "odd.json").write_text(json.dumps(odd))
+    label("import", "coco", "odd.json")
+    assert capsys.readouterr().out.splitlines() == [
+        "kept out: figure 2 on one.png  lacks head; place every joint, hidden ones with v = 1",
+        "labels of 1 pictures are written to annotations/coco-odd.json; `genga repro` reads them",
+    ]
     (tmp_path / "y.json").write_text(to_coco([replace(said, picture="gone")]))
     with pytest.raises(SystemExit) as ended:
         label("import", "coco", "y.json")

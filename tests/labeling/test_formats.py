@@ -2,6 +2,7 @@
 
 import json
 import os
+import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,9 @@ def same(found: list[Labeled], expected: list[Labeled]) -> None:
 
 @pytest.mark.parametrize(("form", "expected"), [("coco", POSED), ("cvat", [*POSED, *TAGGED])])
 def test_what_is_written_reads_back(form: str, expected: list[Labeled]) -> None:
-    same(READERS[form](WRITERS[form]([*POSED, *TAGGED])), expected)
+    read = READERS[form](WRITERS[form]([*POSED, *TAGGED]))
+    same(read.found, expected)
+    assert read.problems == []
 
 
 def test_label_studios_json_is_what_the_labels_stage_reads(tmp_path: Path) -> None:
@@ -82,17 +85,19 @@ def test_a_pose_that_leaves_its_picture_is_listed_and_kept_out(tmp_path: Path, f
 
 
 @pytest.mark.parametrize("form", ["coco", "cvat"])
-def test_two_figures_of_one_person_on_one_picture_are_refused(tmp_path: Path, form: str) -> None:
+def test_two_figures_of_one_person_on_one_picture_are_both_kept_out(tmp_path: Path, form: str) -> None:
+    (tmp_path / "annotations").mkdir()
     (tmp_path / "in").write_text(WRITERS[form]([*POSED, replace(POSED[1], by="benjamin")]).replace("benjamin", "ben"))
-    with pytest.raises(DataError, match=rf"in: {'a' * 64} has 2 figures by ben, expected one of each annotator; take the others away"):
-        import_labels(tmp_path / "in", form, tmp_path, [])
+    done = import_labels(tmp_path / "in", form, tmp_path / "annotations", [])
+    assert done.problems == [Problem("a" * 64, "a" * 64, "2 figures by ben, expected one of each annotator; take the others away")]
+    same(labeled_of(read_exports([done.path]).annotations), POSED[:1])
 
 
 def test_coco_annotations_of_other_categories_are_passed_over() -> None:
     document = json.loads(WRITERS["coco"](POSED))
     document["categories"].append({"id": 2, "name": "hat"})
     document["annotations"].append({"id": 9, "image_id": 1, "category_id": 2, "bbox": [1, 2, 3, 4]})
-    same(READERS["coco"](json.dumps(document)), POSED)
+    same(READERS["coco"](json.dumps(document)).found, POSED)
 
 
 def test_what_label_studios_json_tells_settles_the_same_when_it_comes_back(tmp_path: Path) -> None:
@@ -119,8 +124,8 @@ def test_what_coco_and_cvat_cannot_hold_is_counted() -> None:
     assert lost(said, "label-studio") == []
     assert lost(said, "cvat") == ["1 older poses", "1 bad pictures", "1 stars", "2 times"]
     assert lost(said, "coco") == ["2 answers' tags", *lost(said, "cvat")]
-    same(READERS["coco"](WRITERS["coco"](said)), [replace(newest, labels={}), POSED[1]])
-    same(READERS["cvat"](WRITERS["cvat"](said)), [replace(newest, pose=None, hidden=frozenset()), newest, POSED[1]])
+    same(READERS["coco"](WRITERS["coco"](said)).found, [replace(newest, labels={}), POSED[1]])
+    same(READERS["cvat"](WRITERS["cvat"](said)).found, [replace(newest, pose=None, hidden=frozenset()), newest, POSED[1]])
 
 
 @pytest.mark.parametrize("form", ["coco", "cvat", "label-studio"])
@@ -234,15 +239,53 @@ def test_coco_is_in_pixels_with_visibility_and_one_based_sticks() -> None:
     assert [image["id"] for image in document["images"]] == [1]
 
 
-def test_coco_joints_may_come_in_another_order_and_a_missing_one_is_named() -> None:
+def test_coco_joints_may_come_in_another_order() -> None:
     document = json.loads(WRITERS["coco"](POSED[:1]))
     turned = np.array(document["annotations"][0]["keypoints"]).reshape(11, 3)[::-1]
     document["categories"][0]["keypoints"] = list(JOINTS[::-1])
     document["annotations"][0]["keypoints"] = turned.ravel().tolist()
-    same(READERS["coco"](json.dumps(document)), POSED[:1])
-    document["annotations"][0]["keypoints"][2] = 0
-    with pytest.raises(DataError, match="lacks r_ankle"):
-        READERS["coco"](json.dumps(document))
+    same(READERS["coco"](json.dumps(document)).found, POSED[:1])
+
+
+def test_odd_figures_of_a_coco_file_are_listed_and_the_rest_comes_in(tmp_path: Path) -> None:
+    others = [replace(POSED[0], picture=letter * 64) for letter in "bcd"]
+    document = json.loads(WRITERS["coco"]([*POSED, *others]))
+    document["annotations"][1]["keypoints"][32] = 0
+    document["annotations"][2]["keypoints"].pop()
+    document["annotations"][3]["image_id"] = 99
+    (tmp_path / "in.json").write_text(json.dumps(document))
+    (tmp_path / "annotations").mkdir()
+    done = import_labels(tmp_path / "in.json", "coco", tmp_path / "annotations", [])
+    assert [(problem.task, problem.picture_id) for problem in done.problems] == [
+        (f"figure 2 on {'a' * 64}.png", "a" * 64),
+        (f"figure 3 on {'b' * 64}.png", "b" * 64),
+        ("figure 4 on no picture of the file", "no picture of the file"),
+    ]
+    assert done.problems[0].reason == "lacks r_ankle; place every joint, hidden ones with v = 1"
+    assert done.problems[1].reason.startswith("cannot be read (ValueError")
+    same(labeled_of(read_exports([done.path]).annotations), [POSED[0], others[2]])
+    document["annotations"] = document["annotations"][1:4]
+    (tmp_path / "none.json").write_text(json.dumps(document))
+    with pytest.raises(DataError, match=r"none.json holds no pose and no tag that can be taken \(figure 2 on a+.png: lacks r_ankle"):
+        import_labels(tmp_path / "none.json", "coco", tmp_path / "annotations", [])
+    assert [path.name for path in (tmp_path / "annotations").iterdir()] == ["coco-in.json"]
+
+
+def test_odd_tags_and_figures_of_a_cvat_file_are_listed_and_the_rest_of_their_picture_comes_in(tmp_path: Path) -> None:
+    root = ET.fromstring(WRITERS["cvat"]([replace(TAGGED[0], picture=letter * 64, pose=POSED[0].pose) for letter in "abcd"]))
+    first, second, third, _ = root.findall("image")
+    first.findall("tag")[1].set("label", "blurry")
+    second.findall("tag/attribute")[0].text = "plaid"
+    third.findall("skeleton/points")[6].set("label", "head")
+    (tmp_path / "in.xml").write_text(ET.tostring(root, encoding="unicode"))
+    (tmp_path / "annotations").mkdir()
+    done = import_labels(tmp_path / "in.xml", "cvat", tmp_path / "annotations", [])
+    told = [(problem.task, problem.picture_id[0], problem.reason.partition(", expected")[0]) for problem in done.problems]
+    assert told[:2] == [(f"a tag of {'a' * 64}.png", "a", "unknown tag 'blurry'"), (f"a tag of {'b' * 64}.png", "b", "hair_color is 'plaid'")]
+    assert told[2][:2] == (f"the figure on {'c' * 64}.png", "c") and told[2][2].startswith("has the joints head, ") and len(told) == 3
+    read = {said.picture_id[0]: said for said in read_exports([done.path]).annotations}
+    assert {picture: len(said.labels) for picture, said in read.items()} == {"a": 2, "b": 2, "c": 3, "d": 3}
+    assert [picture for picture, said in read.items() if said.pose is None] == ["c"]
 
 
 @pytest.mark.parametrize(
