@@ -124,11 +124,13 @@ def _open(task: Task, answers: Targets, row: int) -> list[int]:
 
 def by_need(task: Task, tags_each: int | None) -> Choose:
     def choose(reader: Baseline, answers: Targets, count: int) -> Targets:
-        rest = np.setdiff1d(task.pool, np.flatnonzero((answers != UNKNOWN).any(axis=1)))
+        answered = np.flatnonzero((answers != UNKNOWN).any(axis=1))
+        rest = np.setdiff1d(task.pool, answered)
         shares = reader.probabilities(task.features[rest])
         may = np.isin([names().index(name) for name in column_slices()], task.asked)[None].repeat(len(rest), axis=0)
         pictures = -(-count // (tags_each or len(task.asked)))
-        wanted = tag_order(shares, task.looks[rest], [task.ids[row] for row in rest], pictures, counts(answers), may, tags_each)
+        labelled = {task.ids[row]: task.looks[row] for row in answered}
+        wanted = tag_order(shares, task.looks[rest], [task.ids[row] for row in rest], pictures, counts(answers), may, tags_each, labelled)
         return look_up(task, answers, [(rest[each.row], [names().index(name) for name in each.tags]) for each in wanted], count)
 
     return choose

@@ -63,9 +63,9 @@ def add_label_commands(commands: Any) -> None:
         help="order what is to be labeled, the most helpful pictures first",
         description="Chooses the N unlabeled pictures of each kind that should help the models most, and writes that order into Label Studio: tags "
         "by how unsure the tagger is, how few labels the values in question have and how different the pictures are, joints by how unsure the pose "
-        "networks are; near duplicates are passed over. A face is asked for its few most telling tags (label_studio.tags_per_picture of "
-        "params.yaml), by a later queue again for others. Pictures that "
-        "are not there yet are put there. The view `Queue` of each project shows them in this order.",
+        "networks are; near duplicates, of each other and of what is labeled, are passed over. A face is asked for its few most telling tags "
+        "(label_studio.tags_per_picture of params.yaml), by a later queue again for others. Pictures that are not there yet are put "
+        "there. The view `Queue` of each project shows them in this order.",
     )
     action.add_argument("count", type=int, metavar="N", help="how many pictures of each kind")
     _kinds(action)
@@ -153,13 +153,19 @@ def push(args: argparse.Namespace) -> None:
 
 
 def queue(args: argparse.Namespace) -> None:
-    from cli.queueing import order
+    from cli.queueing import order, placed_poses
     from genga.params import load_params
 
     if args.count < 1:
         raise GengaError(f"a queue of {args.count} pictures was asked for, expected at least 1; give a larger N")
-    each = load_params().label_studio.tags_per_picture
-    _push(args, lambda kind, found, engine: order(kind.name, found, engine, FACES, LABELS, args.count, each), queue=True, guess=True)
+    params = load_params()
+    own, each = Path(params.draw_figures.own.path), params.label_studio.tags_per_picture
+
+    def choose(kind: Any, found: list[Any], engine: Any) -> list[Any]:
+        placed = placed_poses(ANNOTATIONS, own) if kind.name == "poses" else ()
+        return order(kind.name, found, engine, FACES, LABELS, args.count, each, placed)
+
+    _push(args, choose, queue=True, guess=True)
 
 
 def _push(args: argparse.Namespace, choose: Any, *, queue: bool, guess: bool) -> None:

@@ -6,35 +6,52 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from cli.guessing import guess_each, guesses_for
 from genga.errors import GengaError
 from genga.progress import progress
 from genga.store import Store
 from genga.tags import column_slices
+from labeling.exports import read_annotations
 from labeling.ordering import Wanted, pose_order, tag_order
 from labeling.pictures import Entry
 from labeling.projects import KINDS, KindName
 from labeling.tasks import PoseGuess
+from stages.own_figures import exported_poses
 
 BATCH = 256
 
 
 def order(
-    kind: KindName, unlabeled: Sequence[Entry], engine: Any, faces_dir: Path, labels_dir: Path, count: int, tags_each: int | None = None
+    kind: KindName,
+    unlabeled: Sequence[Entry],
+    engine: Any,
+    faces_dir: Path,
+    labels_dir: Path,
+    count: int,
+    tags_each: int | None = None,
+    placed: ArrayLike = (),
 ) -> list[Entry]:
-    """At most `count` of the unlabeled pictures, the most helpful first, faces with the tags that they should be asked for; at most `tags_each`."""
+    """At most `count` of the unlabeled pictures, the most helpful first, faces with the tags that they should be asked for; at most `tags_each`.
+    A face that is not among them, or only for some tags, is one of which people have said something; `placed`: poses that people have placed."""
     if guesses_for(engine, KINDS[kind]) is None:
         raise GengaError(f"no {' and '.join(KINDS[kind].families)} are deployed, the order follows from what they guess; run `genga repro` first")
     if not unlabeled:
         return []
     if kind == "poses":
-        return [unlabeled[int(row)] for row in _pose_rows(unlabeled, engine, count)]
+        return [unlabeled[int(row)] for row in _pose_rows(unlabeled, engine, count, placed)]
     wanted = _wanted(unlabeled, engine, faces_dir, labels_dir, count, tags_each)
     return [replace(unlabeled[found.row], asks=found.tags) for found in wanted]
 
 
-def _pose_rows(unlabeled: Sequence[Entry], engine: Any, count: int) -> Any:
+def placed_poses(annotations_dir: Path, own_path: Path) -> NDArray[np.float64]:
+    """(N, 11, 2), in pixels: what people have placed, as far as the last pull knows, and what exports beside the own drawings tell."""
+    pulled = [said.pose * said.size for said in read_annotations(annotations_dir).annotations if said.pose is not None]
+    return np.concatenate([np.array(pulled).reshape(-1, 11, 2), exported_poses(own_path)])
+
+
+def _pose_rows(unlabeled: Sequence[Entry], engine: Any, count: int, placed: ArrayLike) -> Any:
     """A picture in which the networks see nothing is the least sure of all, and like no other."""
     confidences, poses = [], []
     with progress(what="read joints", total=len(unlabeled), unit="figures") as bar:
@@ -46,7 +63,7 @@ def _pose_rows(unlabeled: Sequence[Entry], engine: Any, count: int) -> Any:
                 confidences.append(seen.confidence)
                 poses.append(seen.pose * picture.shape[1::-1])  # pixels
             bar.update(len(batch))
-    return pose_order(np.stack(confidences), np.stack(poses), count)
+    return pose_order(np.stack(confidences), np.stack(poses), count, placed)
 
 
 def _wanted(unlabeled: Sequence[Entry], engine: Any, faces_dir: Path, labels_dir: Path, count: int, tags_each: int | None) -> list[Wanted]:
@@ -58,8 +75,9 @@ def _wanted(unlabeled: Sequence[Entry], engine: Any, faces_dir: Path, labels_dir
 
     tagger, temperatures = engine.network("tagger"), engine.released("tagger").card["temperatures"]
     store = Store(faces_dir)
-    at = {id_: row for row, id_ in enumerate(store.column("id"))}
-    rows, pictures = np.array([at[entry.id] for entry in unlabeled]), store.images(tagger.resolution)
+    at, asks = {id_: row for row, id_ in enumerate(store.column("id"))}, {entry.id: entry.asks for entry in unlabeled}
+    ids = [*asks, *(id_ for id_ in at if id_ not in asks)]
+    rows, pictures = np.array([at[id_] for id_ in ids]), store.images(tagger.resolution)
     found, features = [], []
     with progress(what="look at faces", total=len(rows), unit="faces") as bar, torch.inference_mode():
         for start in range(0, len(rows), BATCH):
@@ -69,4 +87,6 @@ def _wanted(unlabeled: Sequence[Entry], engine: Any, faces_dir: Path, labels_dir
             bar.update(len(batch))
     known = counts(read_labels(labels_dir, store).targets)
     open_tags = np.array([[not entry.asks or name in entry.asks for name in column_slices()] for entry in unlabeled])
-    return tag_order(np.concatenate(found), np.concatenate(features), [entry.id for entry in unlabeled], count, known, open_tags, tags_each)
+    probable, looks = np.concatenate(found)[: len(asks)], np.concatenate(features)
+    labelled = {id_: look for id_, look in zip(ids, looks, strict=True) if id_ not in asks or asks[id_]}
+    return tag_order(probable, looks[: len(asks)], ids[: len(asks)], count, known, open_tags, tags_each, labelled)

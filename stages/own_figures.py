@@ -136,8 +136,18 @@ def exported(params: OwnFigures, path: Path) -> set[str]:
     return {id_ for id_, picture in found.first.items() if picture.name in found.poses or picture.name in found.bad}
 
 
+def exported_poses(path: Path) -> Array:
+    """(N, 11, 2): the poses that exports in the folder tell, in pixels of the pictures, whatever these are."""
+    found = [labeled_poses(file).poses for file in _files(path) if file.suffix.lower() == ".json"]
+    return np.concatenate([np.empty((0, len(JOINTS), 2)), *found])
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(file for file in path.rglob("*") if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts))
+
+
 def _read(params: OwnFigures, path: Path) -> Folder:
-    files = sorted(file for file in path.rglob("*") if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts))
+    files = _files(path)
     names = [file.relative_to(path).as_posix() for file in files if file.suffix.lower() not in SIDE_SUFFIXES]
     limits = Limits(params.max_picture_bytes, params.max_picture_pixels, params.min_side)
     outcomes = list(in_order(partial(_open, path, limits=limits), names))
@@ -181,7 +191,8 @@ def _poses(
         return next(iter(found)) if len(found) == 1 else None
 
     answers: dict[str, dict[str, Posed | Called]] = defaultdict(dict)
-    for answer in sorted([*exports.poses, *exports.bad], key=lambda answer: answer.at):  # each person's newest stays, the newest of all is the last
+    said: list[Posed | Called] = [*exports.poses, *exports.bad]
+    for answer in sorted(said, key=lambda answer: answer.at):  # each person's newest stays, the newest of all is the last
         name = find(answer.picture, answer.task)
         if name and isinstance(answer, Posed) and answer.size and answer.size != sizes[name]:
             faults[name] = f"labeled as {answer.size[0]}x{answer.size[1]}, is {sizes[name][0]}x{sizes[name][1]}"

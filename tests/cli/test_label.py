@@ -16,7 +16,7 @@ from tiny_release import make_release
 
 from cli.guessing import guesses_for, open_engine
 from cli.label import add_label_commands
-from cli.queueing import order
+from cli.queueing import order, placed_poses
 from drawing.mannequin import LOOKS, line_art, sample_mannequin
 from genga.door import run
 from genga.errors import DataError, GengaError
@@ -173,6 +173,10 @@ def test_faces_are_queued_by_what_the_deployed_tagger_does_not_know_and_no_two_a
         telling += (told[:, part] * (1 - told[:, part])).mean(axis=1)  # of a flag yes and no have the same
     assert queue[0].id in {entry.id for entry, each in zip(unlabeled, telling, strict=True) if each > telling.max() - 1e-4}
     assert order("tags", unlabeled[::-1], engine, tmp_path / "faces", tmp_path / "labels", 4) == queue[:4]
+    said_of = {entry.id for entry in found[:10]}  # of each colour one: of some everything, of the others the hair
+    left = [entry.without(["hair_color"]) if entry.id in said_of else entry for entry in unlabeled if entry.id not in [each.id for each in found[:5]]]
+    again = order("tags", [entry for entry in left if entry], engine, tmp_path / "faces", tmp_path / "labels", 20)
+    assert {entry.id for entry in again} <= said_of and len(again) > 2 and all("hair_color" not in entry.asks for entry in again)
     assert order("tags", [], engine, tmp_path / "faces", tmp_path / "labels", 4) == []
     with pytest.raises(GengaError, match="no stick-pose and figure-pose are deployed"):
         order("poses", unlabeled, engine, tmp_path / "faces", tmp_path / "labels", 4)
@@ -204,6 +208,23 @@ def test_figures_are_queued_once_for_each_pose_that_the_deployed_networks_read(t
     queue = [entry.id for entry in order("poses", unlabeled, engine, tmp_path, tmp_path, 6)]
     assert queue[:2] == ["blank", "empty"]
     assert sorted(queue[2:]) == ["first", "second", "third"]
+    guesses = guesses_for(engine, KINDS["poses"])
+    assert guesses is not None
+    placed = guesses.make([pictures["second"]])[0].pose * figures[1].shape[::-1]  # type: ignore[union-attr]
+    assert [entry.id for entry in order("poses", unlabeled, engine, tmp_path, tmp_path, 6, placed=[placed])] == [
+        name for name in queue if name != "second"
+    ]
+
+
+def test_poses_that_people_have_placed_are_in_pixels_those_pulled_and_those_beside_the_drawings(tmp_path: Path) -> None:
+    poses = np.random.default_rng(0).uniform(0.1, 0.9, (3, 11, 2))
+    said = [Labeled("a" * 64, "ann", (100, 200), {}, poses[0]), Labeled("b" * 64, "ann", (9, 9), {"smile": True}, None)]
+    (tmp_path / "annotations" / "project-1.json").write_text(to_label_studio(said))
+    (tmp_path / "own" / "sticks" / ".old").mkdir(parents=True)
+    for name, pose in (("x.json", poses[1]), ("sticks/.old/y.json", poses[2])):
+        write_tasks(tmp_path / "own" / name, [{"id": None, "name": "0.png", "width": 64, "height": 32, "pose": pose.ravel()}])
+    np.testing.assert_allclose(placed_poses(tmp_path / "annotations", tmp_path / "own"), [poses[0] * (100, 200), poses[1] * (64, 32)])
+    assert placed_poses(tmp_path / "nowhere", tmp_path / "nowhere").shape == (0, 11, 2)
 
 
 def test_drawings_whose_joints_lie_beside_them_are_not_pushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

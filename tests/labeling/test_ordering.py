@@ -1,5 +1,6 @@
 """The order in which people are asked: what teaches most first, no two alike, the same for the same pictures."""
 
+import time
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,41 @@ def test_near_duplicates_are_passed_over() -> None:
     assert sorted(row // 3 for row in order) == [0, 1, 2, 3]
 
 
+def test_near_duplicates_of_labelled_pictures_are_passed_over_but_one_that_is_asked_for_more_is_none_of_itself() -> None:
+    found = sure_of_all(6)
+    for row in range(6):
+        unsure_of(found, row, "hair_color", 0.5)
+    features = rng.normal(size=(6, 8)).astype(np.float32)
+    labelled = {"elsewhere": features[2] + np.float32(0.01), "004": features[4]}
+    order = tag_order(found, features, ids_of(6), 6, none_known(), labelled=labelled)
+    assert sorted(wanted.row for wanted in order) == [0, 1, 3, 4, 5]
+    order = tag_order(found, features, ids_of(6), 6, none_known(), labelled=labelled | {"another": features[4] + np.float32(0.01)})
+    assert sorted(wanted.row for wanted in order) == [0, 1, 3, 5]
+
+
+def test_of_equally_uncertain_pictures_the_farthest_from_what_is_labelled_comes_first() -> None:
+    found = sure_of_all(3)
+    for row in range(3):
+        unsure_of(found, row, "hair_color")
+    features = np.array([[0.0, 0], [0.5, 0], [3, 0]], np.float32)
+    assert rows_of(found, features, ids_of(3), 1) == [0]
+    order = tag_order(found, features, ids_of(3), 3, none_known(), labelled={"x": np.array([0.1, 0], np.float32)})
+    assert [wanted.row for wanted in order] == [2, 1]
+
+
+def test_many_labelled_pictures_are_compared_in_a_second() -> None:
+    """More than one block of them; the last ones count, too."""
+    features = rng.normal(size=(10_000, 64)).astype(np.float32)
+    found = sure_of_all(10_000)
+    found[:, column_slices()["hair_color"]] = 1 / len(groups()["hair_color"])
+    labelled = {f"x{at}": vector for at, vector in enumerate(rng.normal(size=(3000, 64)).astype(np.float32))}
+    labelled |= {f"y{at}": vector for at, vector in enumerate(features[:1000])}
+    started = time.process_time()
+    order = tag_order(found, features, ids_of(10_000), 20, none_known(), tags_each=2, labelled=labelled)
+    assert time.process_time() - started < 5
+    assert len(order) == 20 and min(wanted.row for wanted in order) >= 1000
+
+
 def test_the_order_does_not_depend_on_how_the_rows_lie() -> None:
     count = 60
     found = rng.dirichlet(np.ones(len(columns())), count).astype(np.float32)
@@ -175,8 +211,16 @@ def test_a_pose_near_one_that_is_chosen_is_passed_over_wherever_and_however_larg
     assert pose_order(confidences[::-1], [*POSES, smaller, read_again, other_hand], 2).tolist() == [6, 5]
 
 
+def test_a_pose_near_one_that_people_have_placed_is_passed_over() -> None:
+    placed = np.concatenate([np.random.default_rng(2).uniform(size=(2000, 11, 2)), POSES[1:2] * 300 + 20, np.zeros((1, 11, 2))])
+    assert pose_order(SURE, POSES, 4, placed).tolist() == [3, 0, 2]
+    other_hand = POSES[1].copy()
+    other_hand[4] += 0.5
+    assert pose_order(SURE, POSES, 4, [other_hand]).tolist() == [1, 3, 0, 2]
+
+
 def test_pictures_in_which_no_pose_was_read_are_not_alike() -> None:
-    assert pose_order(np.zeros((3, 11)), np.zeros((3, 11, 2)), 3).tolist() == [0, 1, 2]
+    assert pose_order(np.zeros((3, 11)), np.zeros((3, 11, 2)), 3, np.zeros((1, 11, 2))).tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
