@@ -198,6 +198,6 @@ def pose_order(confidences: ArrayLike, poses: ArrayLike, count: int, labelled: A
 
 def _near_any(poses: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
     """(N, 11, 2), (M, 11, 2) -> (N,): whether one of the others is at most NEAR_POSE apart; genga.gallery's distance^2 is 2 - 2 cos."""
-    mine, theirs = ((fit(each, EVEN) * np.sqrt(EVEN[:, None])).reshape(len(each), -1) for each in (poses, others))
+    mine, theirs = ((fit(each, EVEN) * np.sqrt(EVEN[:, None])).reshape(-1, 2 * len(JOINTS)) for each in (poses, others))
     cosines = [(mine @ theirs[start : start + BLOCK].T).max(axis=1) for start in range(0, len(theirs), BLOCK)]
     return np.asarray(np.max([np.zeros(len(poses)), *cosines], axis=0) >= 1 - NEAR_POSE**2 / 2)

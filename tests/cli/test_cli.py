@@ -223,7 +223,7 @@ def test_a_wrong_source_is_refused_and_params_stay(here: Path, faces: str, said:
     for name in ("empty/.DS_Store", "empty/deep/.cache/a.png"):
         (here / name).touch()
     (here / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    (here / "cut.tar.gz").write_bytes(gzip.compress(bytes(999))[:20])
+    (here / "cut.tar.gz").write_bytes(gzip.compress(os.urandom(999))[:200])
     os.mkfifo(here / "pipe")
     before = (here / "params.yaml").read_text()
     with pytest.raises(ParamsError, match=said):
