@@ -191,6 +191,7 @@ def _guess_again(client: Any, project: Project, tasks: Sequence[tuple[Entry, Pre
         return 0
     stale = [each for each in tasks if guesses.version not in each[1].versions and may_guess(each[1].data)]
     known = _first_predictions(client, project) if any(task.versions for _, task in stale) else {}
+    done = 0
     for batch in _batches(stale, batch_size):
         asking_the_same = [replace(entry, asks=tuple(asked(task.data))) for entry, task in batch]
         made = _predictions(asking_the_same, [entry.read() for entry in asking_the_same], guesses)
@@ -201,6 +202,7 @@ def _guess_again(client: Any, project: Project, tasks: Sequence[tuple[Entry, Pre
         for id_, several in zip(ids, made, strict=True):
             if id_ in known:
                 client.predictions.update(known[id_], **(several or [no_guess(guesses.version)])[0])
+        log.info("%s: a newer guess for %d of %d tasks", project.kind.name, done := done + len(batch), len(stale))
     return len(stale)
 
 
