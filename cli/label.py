@@ -53,7 +53,8 @@ def add_label_commands(commands: Any) -> None:
         "--doubtful",
         type=Path,
         metavar="FILE",
-        help="only the faces whose labels the tagger most surely contradicts, at the front of the queue: weights/tagger/doubtful.json",
+        help="only the faces whose labels the tagger most surely contradicts, at the front of the queue and without its guess: "
+        "weights/tagger/doubtful.json",
     )
     action.add_argument("--no-guess", action="store_true", help="leave the guess to the moment when a task is opened, by the models deployed then")
     action.set_defaults(do=push)
@@ -149,7 +150,7 @@ def push(args: argparse.Namespace) -> None:
     def choose(_kind: Any, found: list[Any], _engine: Any) -> list[Any]:
         return (doubtful(args.doubtful, found) if args.doubtful else found)[: args.limit]
 
-    _push(args, choose, queue=bool(args.doubtful), guess=not args.no_guess)
+    _push(args, choose, queue=bool(args.doubtful), guess=not (args.no_guess or args.doubtful))
 
 
 def queue(args: argparse.Namespace) -> None:

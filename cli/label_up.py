@@ -13,7 +13,7 @@ from labeling.account import HOME, Account, Home, LabelStudioError, account_at, 
 from labeling.backend import Guessing, connect_backend, create_backend, disconnect
 from labeling.projects import KINDS, Kind, ensure_project
 from labeling.push import Guesses, ask_today, tasks_of
-from labeling.server import is_taken, running
+from labeling.server import is_taken, log_of, running
 from serve.current import Current
 from serve.metrics import Metrics
 
@@ -42,9 +42,11 @@ def up(release_dir: Path) -> None:
         if guessing is None:
             print(NO_RELEASE, flush=True)
         try:
-            process.wait()
+            code = process.wait()
         except KeyboardInterrupt:
             print("stopping Label Studio", flush=True)
+            return
+        raise LabelStudioError(f"Label Studio ended with code {code}; the end of {log_of(home)} says why, `make label-studio` starts it again")
 
 
 def _guessing(release_dir: Path) -> Guessing | None:

@@ -24,7 +24,7 @@ from labeling.account import Account
 from labeling.keypoints import JsonObject
 from labeling.projects import KINDS, Kind, Project
 from labeling.push import Guesses
-from labeling.tasks import about, asked, prediction
+from labeling.tasks import about, asked, may_guess, no_guess, prediction
 
 USER, TITLE = "label-studio", "Genga's deployed models"
 LIMITS = Limits(max_bytes=50_000_000, max_pixels=100_000_000, min_side=1)  # Genga itself exported the pictures
@@ -85,9 +85,9 @@ def _guess(guesses: Guesses, folder: Path, task: JsonObject) -> JsonObject:
         picture = decode((folder / f"{picture_id}.png").read_bytes(), LIMITS)
     except (OSError, PictureError) as error:
         raise HTTPException(404, f"the picture of task {task.get('id')} is not in {folder.name}/ ({type(error).__name__}); push it again") from error
-    (made,) = guesses.make([picture])
+    made = guesses.make([picture])[0] if may_guess(task["data"]) else None
     if made is None:
-        return {"result": [], "score": 0.0, "model_version": guesses.version}
+        return no_guess(guesses.version)
     return prediction(about(made, asked(task["data"])), picture.shape[1], picture.shape[0], guesses.version)
 
 

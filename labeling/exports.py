@@ -3,7 +3,7 @@
 A task names its picture by id: {"data": {"image": <where Label Studio finds it>, "id": <sha256 of the decoded picture>}}.
 A one-of group is a `choices` region whose from_name is the group. Yes/no tags are one region `flags` with those that are ticked; what
 `data.asks` names and nobody ticked is a no, also where all groups were left open. (In older exports each flag is a question of its own, answered
-yes or no.) An answer that says nothing at all is listed.
+yes or no.) An answer that says nothing at all is listed. So is a word that genga/tags.yaml has no more; the rest of that answer is kept.
 A joint is a `keypointlabels` region, see labeling/keypoints.py; whether one sees it is the choice `sight` with the keypoint's id.
 "unsure" and "bad picture" (`verdict`) keep an answer out of the labels: it is listed instead. A bad picture is also kept out of training.
 """
@@ -107,16 +107,36 @@ def _read_task(task: JsonObject, where: str, exports: Exports) -> None:
             continue
         with named(where):
             asks = None if data.get("asks") is None else tuple(data["asks"])
-            said = read_result(annotation["result"], asks or ())
+            result, gone = _words_of_today(annotation["result"])
+            said = read_result(result, asks or ())
         answered = said.labels or said.pose is not None or said.bad
-        if said.fault or not answered:
-            nothing = "nothing was answered" if "asks" in data else pose_fault([])
-            exports.problems.append(Problem(where, picture_id, said.fault or nothing))
+        nothing = "nothing was answered" if "asks" in data else pose_fault([])
+        if reasons := [*gone, *([said.fault or nothing] if said.fault or not (answered or gone) else [])]:
+            exports.problems.append(Problem(where, picture_id, "; ".join(reasons)))
         if answered:
             who, at, decides = annotator(annotation), time_of(annotation), bool(annotation.get("ground_truth"))
             exports.annotations.append(
                 Annotation(picture_id, where, who, at, said.labels, said.pose, said.hidden, decides, said.size, said.bad, asks)
             )
+
+
+def _words_of_today(result: Sequence[JsonObject]) -> tuple[list[JsonObject], list[str]]:
+    """The regions without the words that genga/tags.yaml has no more, and of each that it is none."""
+    kept, gone = [], []
+    for region in result:
+        if region["type"] != "choices" or (name := region["from_name"]) in (SIGHT, VERDICT, *tags.flags()):
+            kept.append(region)
+        elif name == FLAGS:
+            ticked = region["value"]["choices"]
+            gone += [f"{word} is no tag any more" for word in ticked if word not in tags.flags()]
+            kept.append(region | {"value": {"choices": [word for word in ticked if word in tags.flags()]}})
+        elif name not in tags.groups():
+            gone.append(f"{name} is no tag any more")
+        elif missing := [word for word in region["value"]["choices"] if word not in tags.groups()[name]]:
+            gone += [f"{word} is no {name} any more" for word in missing]
+        else:
+            kept.append(region)
+    return kept, gone
 
 
 @dataclass(frozen=True)

@@ -28,11 +28,12 @@ OWN_FOLDERS = ("figures", "sticks")  # what stages/own_figures.py takes
 @dataclass(frozen=True)
 class Entry:
     """One picture by its id; `read` gives it as uint8 (H, W, 3) or, where gray, (H, W). `asks`: the tags that it is, or may be, asked for, () for
-    all."""
+    all; `guess`: whether the models may say theirs."""
 
     id: str
     read: Callable[[], Picture]
     asks: tuple[str, ...] = ()
+    guess: bool = True
 
     def without(self, said: Collection[str]) -> "Entry | None":
         """To be asked for the other tags; None where none is left. A pose is said with any of them."""
@@ -113,7 +114,8 @@ def said_by_people(kind: KindName, annotations_dir: Path) -> dict[str, set[str]]
 
 
 def doubtful(path: Path, found: Sequence[Entry]) -> list[Entry]:
-    """Of these pictures the ones that train_tagger's doubtful.json names, the surest mistake first, each to be asked for what is doubted."""
+    """Of these pictures the ones that train_tagger's doubtful.json names, the surest mistake first, each to be asked for what is doubted,
+    without the doubter's guess."""
     names: dict[str, list[str]] = {}
     try:
         for named in json.loads(path.read_text(encoding="utf-8"))["pictures"]:
@@ -124,7 +126,7 @@ def doubtful(path: Path, found: Sequence[Entry]) -> list[Entry]:
         ) from error
     by_id = {entry.id: entry for entry in found}
     open_tags = {id_: [name for name in doubted if name in asking(by_id[id_].asks)["asks"]] for id_, doubted in names.items() if id_ in by_id}
-    chosen = [replace(by_id[id_], asks=tuple(doubted)) for id_, doubted in open_tags.items() if doubted]
+    chosen = [replace(by_id[id_], asks=tuple(doubted), guess=False) for id_, doubted in open_tags.items() if doubted]
     if not chosen:
         raise DataError(f"none of the {len(names)} pictures that {path} names is here and not labeled by people; run `genga repro` to find others")
     return chosen

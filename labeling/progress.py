@@ -34,7 +34,7 @@ def newest_queues(home: Home) -> Queues:
 
 def progress_of(home: Home, queues: Queues, params: LabelStudioParams) -> Progress:
     """Of all tasks in these queues or in a later one, into which those without an answer go over, how many have as many answers as each is to get.
-    A task that was deleted is no longer asked."""
+    A task that was deleted, or replaced by another, is no longer asked."""
     asked = [
         task for project, tasks in _tasks(home) if (first := queues.get(project.kind.name)) for task in tasks if queue_number(task.data) >= first
     ]

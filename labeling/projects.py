@@ -96,7 +96,7 @@ def ensure_project(client: Any, url: str, kind: Kind, home: Home, params: LabelS
 
 
 def _migrate(client: Any, project: Project, settings: JsonObject) -> None:
-    """Label Studio keeps every annotation, also of words that today's screen no longer has; the labels stage then names the task."""
+    """Label Studio keeps every annotation, also of words that today's screen no longer has; the labels stage then lists them."""
     now = client.projects.get(project.id)
     changed = {name: value for name, value in settings.items() if getattr(now, name, None) != value}
     if changed:
@@ -104,11 +104,24 @@ def _migrate(client: Any, project: Project, settings: JsonObject) -> None:
 
 
 def _open_pictures(client: Any, project: Project, home: Home) -> None:
+    from label_studio_sdk.core.api_error import ApiError
+
     folder = (home.pictures / project.kind.name).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     storages = client.import_storage.local.list(project=project.id)
-    if not any(storage.path == str(folder) for storage in storages):
+    if any(storage.path == str(folder) for storage in storages):
+        return
+    try:
         client.import_storage.local.create(project=project.id, title="pictures", path=str(folder), use_blob_urls=True, regex_filter=r".*\.png")
+    except ApiError as error:
+        if error.status_code != 400:
+            raise
+        detail = " ".join(str(error.body).split())[:300]
+        raise LabelStudioError(
+            f"Label Studio at {project.url} does not serve the pictures in {folder} ({detail}), expected one that runs on this machine with "
+            f"LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={folder.parent}; start it so, or unset "
+            "LABEL_STUDIO_URL and run `make label-studio`"
+        ) from error
 
 
 def queue_view(client: Any, project: Project) -> int:
@@ -123,7 +136,10 @@ def queue_view(client: Any, project: Project) -> int:
         "ordering": ["-tasks:data.queue"],
         "gridWidth": 4,
         "columnsWidth": {},
-        "hiddenColumns": {"explore": ["tasks:data.id", "tasks:data.asks", "tasks:inner_id"], "labeling": ["tasks:data.id", "tasks:data.asks"]},
+        "hiddenColumns": {
+            "explore": ["tasks:data.id", "tasks:data.asks", "tasks:data.guess", "tasks:inner_id"],
+            "labeling": ["tasks:data.id", "tasks:data.asks", "tasks:data.guess"],
+        },
     }
     return int(client.views.create(project=project.id, data=data).id)
 

@@ -24,7 +24,7 @@ from genga.release import locked
 from genga.whole import write_whole
 from labeling.account import Home, connect, is_known, one_sentence, url_of
 from labeling.exports import read_annotations
-from labeling.keypoints import JsonObject, Problem
+from labeling.keypoints import JsonObject, Problem, read_tasks
 from labeling.projects import Project, our_projects
 from labeling.review import snapshot_of_reviews
 
@@ -108,15 +108,16 @@ def _snapshot(client: Any, project: Project, path: Path, revisions_dir: Path, em
 
 def _make_way(path: Path, made: datetime, seen_path: Path, got_path: Path) -> None:
     """Each Label Studio counts its projects from 1: what was pulled from another's project of this number steps aside, until that one is asked
-    again. Where nobody noted when that project was made, it is another one if all was said before this one was made."""
+    again. Where nobody noted when that project was made, it is another one if all was said before this one was made. An answer without a time of
+    making is none of a pull: somebody put the file there."""
     made_path = seen_path.with_name(f"{seen_path.stem.replace('seen', 'made')}.txt")
     before = made_path.read_text(encoding="utf-8") if made_path.is_file() else ""
-    said = [annotation["created_at"] for task in _read_json(path, []) for annotation in task["annotations"] if annotation["created_at"]]
-    is_anothers = before != made.isoformat() if before else bool(said) and max(map(datetime.fromisoformat, said)) < made
-    if is_anothers:
+    said = [annotation.get("created_at") for task in (read_tasks(path) if path.is_file() else []) for annotation in task["annotations"]]
+    by_hand = not all(said)
+    if by_hand or (before != made.isoformat() if before else bool(said) and max(map(datetime.fromisoformat, said)) < made):
         if path.is_file():
-            aside = path.rename(_aside(path, before))
-            log.warning("%s was pulled from another Label Studio, whose project has the same number; its labels stay in %s", path.name, aside.name)
+            aside = path.rename(_aside(path, "" if by_hand else before))
+            log.warning("%s is of another Label Studio, whose project has the same number; its labels stay in %s", path.name, aside.name)
         seen_path.unlink(missing_ok=True)
         got_path.unlink(missing_ok=True)
         if (mine := _aside(path, made.isoformat())).is_file():

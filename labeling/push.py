@@ -1,7 +1,9 @@
 """Pictures -> tasks in Label Studio, with the models' guess and a place in the queue. A picture's id is the key: nothing goes in twice.
 
-What is there already gets what is new where nobody has labeled yet: a newer model's guess, its place in a newer queue and the tags that queue asks.
-`queue` in a task's data sorts downwards: the newest queue first, in it the most helpful picture first. A task without it comes last.
+What is there already gets what is new where nobody has labeled yet: a newer model's guess and its place in a newer queue. What a task asks never
+changes, since somebody may have it open: a queue that asks something else makes another task, which replaces it.
+`queue` in a task's data sorts downwards: the newest queue first, in it the most helpful picture first. A task without it comes last; one that was
+replaced has "" there and goes with the next queue, if nobody has answered it.
 """
 
 import json
@@ -21,11 +23,12 @@ from labeling.account import Home
 from labeling.keypoints import BAD, JsonObject
 from labeling.pictures import Entry
 from labeling.projects import Project
-from labeling.tasks import Guess, about, asked, asking, prediction
+from labeling.tasks import NOTHING, Guess, about, asked, asking, may_guess, no_guess, prediction
 
 log = logging.getLogger(__name__)
 
 LAST = 999_999  # place in a queue; counted down so that the first sorts highest
+UNANSWERED = {"filter": "filter:tasks:total_annotations", "operator": "equal", "type": "Number", "value": 0}
 CALLED_BAD = {"filter": "filter:tasks:annotations_results", "operator": "contains", "type": "String", "value": BAD}
 
 
@@ -60,6 +63,11 @@ class Present:
         """By somebody, though perhaps not yet by as many people as are asked."""
         return self.answers > 0
 
+    @property
+    def replaced(self) -> bool:
+        """By another task; nobody has answered this one."""
+        return not self.labeled and self.data.get("queue") == ""
+
 
 def push(
     client: Any, project: Project, home: Home, entries: Sequence[Entry], guesses: Guesses | None, params: LabelStudioParams, *, queue: bool
@@ -71,24 +79,34 @@ def push(
     """
     with locked(home.dir / "push.lock"):
         tasks = tasks_of(client, project)
-        there = _by_picture(tasks)
         number = 1 + max((queue_number(task.data) for task in tasks), default=0)
+        if queue:
+            tasks = _drop_replaced(client, project, tasks)
+        tasks = ask_today(client, project, tasks)
+        there = _by_picture(tasks)
         wanted = {entry.id: entry for entry in entries}
         places = {id_: f"{number:05d}-{LAST - place:06d}" for place, id_ in enumerate(wanted)} if queue else {}
-        new = [entry for id_, entry in wanted.items() if id_ not in there or (queue and there[id_].labeled and {*entry.asks} - there[id_].said)]
+        new = [entry for id_, entry in wanted.items() if _needs_task(entry, there.get(id_), queue=queue)]
         created = 0
         for batch in _batches(new, params.batch_size):
             created += _create(client, project, home, batch, guesses, places)
             log.info("%s: %d of %d tasks pushed", project.kind.name, created, len(new))
-        ask_today(client, project, [task for task in tasks if task.data["id"] not in places])
-        old = [(entry, there[id_]) for id_, entry in wanted.items() if id_ in there and not there[id_].labeled]
-        if not queue:  # each keeps what it is asked for
-            old = [(replace(entry, asks=tuple(asked(task.data))), task) for entry, task in old]
+        made = {entry.id for entry in new}
+        old = [(entry, there[id_]) for id_, entry in wanted.items() if id_ in there and id_ not in made and not there[id_].labeled]
         reguessed = _guess_again(client, project, old, guesses, params.batch_size)
         if guesses and (created or reguessed):
             _show(client, project, guesses.version)
-        requeued = _queue_again(client, project, old, places) if queue else 0
-    return Pushed(created, reguessed, requeued)
+        if queue:
+            _queue_again(client, [task for _, task in old], tasks, places)
+    return Pushed(created, reguessed, len(old) if queue else 0)
+
+
+def _needs_task(entry: Entry, task: Present | None, *, queue: bool) -> bool:
+    if task is None:
+        return True
+    if task.labeled:
+        return queue and bool({*entry.asks} - task.said)
+    return queue and (asking(entry.asks)["asks"] != asked(task.data) or (may_guess(task.data) and not entry.guess))
 
 
 def present(client: Any, project: Project) -> dict[str, Present]:
@@ -98,7 +116,7 @@ def present(client: Any, project: Project) -> dict[str, Present]:
 
 def _by_picture(tasks: Iterable[Present]) -> dict[str, Present]:
     found: dict[str, Present] = {}
-    for task in tasks:
+    for task in (task for task in tasks if not task.replaced):
         other = found.setdefault(task.data["id"], task)
         shown = max(other, task, key=lambda each: (not each.labeled, str(each.data.get("queue") or "")))
         found[task.data["id"]] = replace(shown, said=other.said | task.said)
@@ -150,6 +168,8 @@ def _create(client: Any, project: Project, home: Home, batch: Sequence[Entry], g
         data = {"image": f"/data/local-files/?d={project.kind.name}/{entry.id}.png", "id": entry.id, **_asking(project, entry.asks)}
         if entry.id in places:
             data["queue"] = places[entry.id]
+        if not entry.guess:
+            data["guess"] = False
         tasks.append({"data": data, "predictions": predicted})
     client.projects.import_tasks(project.id, request=tasks, return_task_ids=True)
     return len(tasks)
@@ -159,31 +179,37 @@ def _predictions(batch: Sequence[Entry], pictures: Sequence[NDArray[np.uint8]], 
     if guesses is None:
         return [[] for _ in pictures]
     return [
-        [prediction(about(guess, asking(entry.asks)["asks"]), picture.shape[1], picture.shape[0], guesses.version)] if guess else []
+        [prediction(about(guess, asking(entry.asks)["asks"]), picture.shape[1], picture.shape[0], guesses.version)] if guess and entry.guess else []
         for entry, guess, picture in zip(batch, guesses.make(pictures), pictures, strict=True)
     ]
 
 
 def _guess_again(client: Any, project: Project, tasks: Sequence[tuple[Entry, Present]], guesses: Guesses | None, batch_size: int) -> int:
-    """Where the guess is another model's, or none, or of other tags than are asked for now. Without `guesses` the last of these go."""
-    others = [asking(entry.asks)["asks"] != asked(task.data) for entry, task in tasks]
+    """Where the guess is another model's, or none. It changes in place: who has the task open names it on Submit, and Label Studio refuses an answer
+    that follows from a guess which is no more."""
     if guesses is None:
-        _forget(client, project, [task.task for (_, task), is_other in zip(tasks, others, strict=True) if is_other and task.versions])
         return 0
-    stale = [each for each, is_other in zip(tasks, others, strict=True) if is_other or each[1].versions != {guesses.version}]
+    stale = [each for each in tasks if guesses.version not in each[1].versions and may_guess(each[1].data)]
+    known = _first_predictions(client, project) if any(task.versions for _, task in stale) else {}
+    done = 0
     for batch in _batches(stale, batch_size):
+        asking_the_same = [replace(entry, asks=tuple(asked(task.data))) for entry, task in batch]
+        made = _predictions(asking_the_same, [entry.read() for entry in asking_the_same], guesses)
         ids = [task.task for _, task in batch]
-        made = _predictions([entry for entry, _ in batch], [entry.read() for entry, _ in batch], guesses)
-        _forget(client, project, ids)
-        client.projects.import_predictions(
-            project.id, request=[{"task": task, **predicted} for task, several in zip(ids, made, strict=True) for predicted in several]
-        )
+        first = [{"task": id_, **predicted} for id_, several in zip(ids, made, strict=True) if id_ not in known for predicted in several]
+        if first:
+            client.projects.import_predictions(project.id, request=first)
+        for id_, several in zip(ids, made, strict=True):
+            if id_ in known:
+                client.predictions.update(known[id_], **(several or [no_guess(guesses.version)])[0])
+        log.info("%s: a newer guess for %d of %d tasks", project.kind.name, done := done + len(batch), len(stale))
     return len(stale)
 
 
-def _forget(client: Any, project: Project, tasks: Sequence[int]) -> None:
-    if tasks:
-        client.actions.create(id="delete_tasks_predictions", project=project.id, selected_items={"all": False, "included": tasks})
+def _first_predictions(client: Any, project: Project) -> dict[int, int]:
+    """Task -> the oldest of its predictions, which Label Studio fills in where models are connected and a task is opened by its link."""
+    found = sorted(client.predictions.list(project=project.id), key=lambda predicted: -predicted.id)
+    return {predicted.task: predicted.id for predicted in found}
 
 
 def _show(client: Any, project: Project, version: str) -> None:
@@ -197,15 +223,36 @@ def _asking(project: Project, names: Sequence[str] = ()) -> JsonObject:
     return asking(names) if project.kind.name == "tags" else {}
 
 
-def ask_today(client: Any, project: Project, tasks: Iterable[Present]) -> None:
-    """What nobody has labeled yet will be answered on today's screen: where everything is asked for, a box of a new tag that stays empty is a no,
-    and a tag that is no more is not asked for."""
+def ask_today(client: Any, project: Project, tasks: Iterable[Present]) -> list[Present]:
+    """The tasks as they are then: what nobody has labeled yet asks for no tag that is no more; where nothing is left to ask, it counts as replaced.
+    A new tag is not added, since somebody may have the task open, on a screen without it: a queue asks for it."""
+    return [_of_today(client, task) if project.kind.name == "tags" and not task.labeled else task for task in tasks]
+
+
+def _of_today(client: Any, task: Present) -> Present:
+    left = asked(task.data)
+    data = task.data | (asking(left) if left else {"asks": [], "question": NOTHING, "queue": ""})
+    return task if data == task.data else _change(client, task, data)
+
+
+def _change(client: Any, task: Present, data: JsonObject) -> Present:
+    client.tasks.update(str(task.task), data=data)
+    return replace(task, data=data)
+
+
+def _queue_again(client: Any, stay: Sequence[Present], tasks: Iterable[Present], places: Mapping[str, str]) -> None:
+    """Of the pictures in the queue the tasks that `stay` get their place, and those that wait in vain lose theirs."""
+    for task in stay:
+        _change(client, task, task.data | {"queue": places[task.data["id"]]})
+    kept = {task.task for task in stay}
     for task in tasks:
-        if not task.labeled and task.data != (data := task.data | _asking(project, asked(task.data))):
-            client.tasks.update(str(task.task), data=data)
+        if task.data["id"] in places and not (task.labeled or task.replaced or task.task in kept):
+            _change(client, task, task.data | {"queue": ""})
 
 
-def _queue_again(client: Any, project: Project, tasks: Sequence[tuple[Entry, Present]], places: Mapping[str, str]) -> int:
-    for entry, task in tasks:
-        client.tasks.update(str(task.task), data=task.data | {"queue": places[entry.id], **_asking(project, entry.asks)})
-    return len(tasks)
+def _drop_replaced(client: Any, project: Project, tasks: Sequence[Present]) -> list[Present]:
+    """The tasks without those that the queue before replaced; whoever had one open then has had time to answer it."""
+    if gone := [task.task for task in tasks if task.replaced]:
+        still = {"conjunction": "and", "items": [UNANSWERED]}  # nothing is lost that was said since we asked
+        client.actions.create(id="delete_tasks", project=project.id, filters=still, selected_items={"all": False, "included": gone})
+    return [task for task in tasks if not task.replaced]

@@ -54,15 +54,19 @@ def environment_of(home: Home, account: Account, port: int) -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", ""), "HOME": str(root), "LANG": "C.UTF-8"} | outside | prefixed
 
 
+def log_of(home: Home) -> Path:
+    return home.dir / "label-studio.log"
+
+
 @contextmanager
 def running(home: Home, account: Account, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """The process, once it answers; it ends with the block. Its words go to `<home>/label-studio.log`."""
+    """The process, once it answers; it ends with the block. Its words go to `log_of(home)`."""
     if is_taken(port):
         raise LabelStudioError(f"port {port} is taken; end what runs there, or set another label_studio.port in params.yaml")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each time that one asks whether it is there
     executable, environment = program(), environment_of(home, account, port)
     home.pictures.mkdir(parents=True, exist_ok=True)
-    log_path = home.dir / "label-studio.log"
+    log_path = log_of(home)
     with log_path.open("wb") as log:
         process = subprocess.Popen(
             [str(executable), "start", "--no-browser", "--data-dir", environment["LABEL_STUDIO_BASE_DATA_DIR"], "--internal-host", "127.0.0.1",

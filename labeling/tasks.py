@@ -1,8 +1,9 @@
 """What goes into Label Studio: a picture as a task, and the models' guess as its prediction, with a score for every region.
 
-A task's data: `image` (where Label Studio finds it), `id` (sha256 of the decoded picture), `queue` (its place; see labeling/push.py), and of tags
-`asks` (those that it is asked for: of these a box left empty is a no, and only these carry a guess, so that nobody agrees unasked; a tag added later
-stays unknown) and `question` (the same in words, at the top of the screen). A task without `question`, of an older push, asks for everything.
+A task's data: `image` (where Label Studio finds it), `id` (sha256 of the decoded picture), `queue` (its place; see labeling/push.py), `guess` (false
+where the models are to say nothing), and of tags `asks` (those that it is asked for: of these a box left empty is a no, and only these carry a guess,
+so that nobody agrees unasked; a tag added later stays unknown) and `question` (the same in words, at the top of the screen). In a task without
+`question`, of an older push, `asks` names the yes/no tags alone; it asks for all groups too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from labeling.keypoints import SIGHT, VERDICT, JsonObject
 
 FLAGS = "flags"  # the question that holds every yes/no tag
 EVERYTHING = "Asked: everything"
+NOTHING = "Asked: nothing any more, the tags are gone; skip this"
 KEYPOINT_WIDTH = 0.8  # percent of the picture's width
 
 
@@ -49,9 +51,16 @@ def asking(names: Sequence[str] = ()) -> JsonObject:
 
 
 def asked(data: Mapping[str, Any]) -> list[str]:
-    """The tags of today that a task asks for."""
+    """The tags of today that a task asks for; of one of poses all, which are said with them."""
     every: list[str] = asking()["asks"]
-    return every if data.get("question", EVERYTHING) == EVERYTHING else [name for name in data["asks"] if name in every]
+    if "asks" not in data:
+        return every
+    names = {*data["asks"], *(() if "question" in data else tags.groups())}
+    return [name for name in every if name in names]
+
+
+def may_guess(data: Mapping[str, Any]) -> bool:
+    return data.get("guess") is not False
 
 
 def about(guess: Guess, names: Sequence[str]) -> Guess:
@@ -70,6 +79,11 @@ def prediction(guess: Guess, width: int, height: int, model_version: str) -> Jso
         regions, sticks = tag_regions(guess), []
     scores = [region["score"] for region in regions if "score" in region]
     return {"model_version": model_version, "score": min(scores, default=0.0), "result": [*regions, *sticks]}
+
+
+def no_guess(model_version: str) -> JsonObject:
+    """The prediction of models that see nothing, or are to say nothing."""
+    return {"model_version": model_version, "score": 0.0, "result": []}
 
 
 def pose_regions(pose: NDArray[np.float64], width: int, height: int, scores: NDArray[np.float64] | None = None) -> list[JsonObject]:

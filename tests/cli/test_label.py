@@ -2,7 +2,10 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,10 +17,12 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_release import make_release
 
+from cli import guessing, label_up
 from cli.guessing import guesses_for, open_engine
 from cli.label import add_label_commands
 from cli.queueing import order, placed_poses
 from drawing.mannequin import LOOKS, line_art, sample_mannequin
+from genga import tags
 from genga.door import run
 from genga.errors import DataError, GengaError
 from genga.params import load_params
@@ -96,6 +101,36 @@ def test_answers_are_compared_exported_and_pulled_without_a_server(tmp_path: Pat
     assert "label revision 1" in capsys.readouterr().out
     label("pull", "--offline")
     assert "nothing new since label revision 1" in capsys.readouterr().out
+
+
+def test_a_tag_that_is_gone_stops_neither_a_pull_nor_the_agreement(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = [Labeled("a" * 64, who, (9, 9), {"hair_color": "blue", "smile": True}, None) for who in ("ann", "ben")]
+    (tmp_path / "annotations" / "project-1.json").write_text(to_label_studio(said))
+    monkeypatch.setattr(tags, "flags", lambda: ["glasses"])
+    label("pull", "--offline")
+    told = capsys.readouterr().out.splitlines()
+    assert told[:2] == [f"kept out: project-1.json task {number}  smile is no tag any more" for number in (1, 2)]
+    label("agreement")
+    told = capsys.readouterr().out.splitlines()
+    assert any(line.split()[0] == "hair_color" for line in told) and not any("smile" in line for line in told)
+
+
+def test_a_label_studio_that_ends_by_itself_is_one_sentence_with_its_code_and_its_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @contextmanager
+    def running(*_: Any) -> Iterator[subprocess.Popen[bytes]]:
+        yield subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
+
+    monkeypatch.setattr(label_up, "running", running)
+    for name in ("connect", "ensure_project", "tasks_of", "ask_today", "disconnect"):
+        monkeypatch.setattr(label_up, name, lambda *_: None)
+    with pytest.raises(SystemExit) as ended:
+        label("up")
+    assert ended.value.code == 2
+    assert "error: Label Studio ended with code 3; the end of .label-studio/label-studio.log says why" in capsys.readouterr().err
 
 
 def test_an_import_finds_pictures_by_their_names_and_says_which_it_does_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -257,10 +292,10 @@ def test_doubtful_faces_go_to_the_front_of_the_queue_without_a_guess_and_answere
     doubtful, said = [ids[4], ids[1], ids[0], ids[3], "gone"], [Labeled(ids[1], "ann", (64, 64), {"hair_color": "blue"}, None)]
     (tmp_path / "doubtful.json").write_text(json.dumps({"pictures": [{"id": id_, "name": "hair_color"} for id_ in doubtful]}))
     (tmp_path / "annotations" / "project-1.json").write_text(to_label_studio(said))
-    told: list[tuple[str, list[str], Any, bool]] = []
+    told: list[tuple[list[str], list[bool], Any, bool]] = []
 
-    def pushed(_client: Any, project: Project, _home: Any, chosen: Sequence[Entry], guesses: Any, _params: Any, *, queue: bool) -> Pushed:
-        told.append((project.kind.name, [entry.id for entry in chosen], guesses, queue))
+    def pushed(_client: Any, _project: Project, _home: Any, chosen: Sequence[Entry], guesses: Any, _params: Any, *, queue: bool) -> Pushed:
+        told.append(([entry.id for entry in chosen], [entry.guess for entry in chosen], guesses, queue))
         return Pushed(2, 0, 0)
 
     monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:9")
@@ -268,10 +303,12 @@ def test_doubtful_faces_go_to_the_front_of_the_queue_without_a_guess_and_answere
     monkeypatch.setattr(projects, "ensure_project", lambda _client, url, kind, *_: Project(1, kind, url))
     monkeypatch.setattr(push, "present", lambda *_: {ids[0]: Present(1, {"id": ids[0]}, 1, frozenset(), frozenset({"hair_color"}))})
     monkeypatch.setattr(push, "push", pushed)
+    monkeypatch.setattr(guessing, "guesses_for", lambda *_: "the tagger's")
     label("push", "--doubtful", "doubtful.json")
     label("push", "--doubtful", "doubtful.json", "--limit", "1")
     label("push", "--only", "tags", "--limit", "1")  # what was asked for some tags and answered takes no place where no queue asks again
-    assert told == [("tags", [ids[4], ids[3]], None, True), ("tags", [ids[4]], None, True), ("tags", [ids[1]], None, False)]
+    doubted = [([ids[4], ids[3]], [False, False], None, True), ([ids[4]], [False], None, True)]
+    assert told == [*doubted, ([ids[1]], [True], "the tagger's", False)]
     assert "tags: 2 new tasks" in capsys.readouterr().out
     (tmp_path / "doubtful.json").write_text(json.dumps({"pictures": [{"id": id_, "name": "hair_color"} for id_ in ids[:2]]}))
     with pytest.raises(SystemExit) as ended:

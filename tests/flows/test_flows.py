@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import numpy as np
@@ -191,6 +192,9 @@ def test_tasks_that_a_later_queue_takes_over_still_count(monkeypatch: pytest.Mon
     monkeypatch.setattr(progress, "_tasks", lambda _: [(tags, [queued(1, 1), queued(2, 1), queued(3, 0), queued(3, 0)])])
     assert progress.progress_of(Home(Path()), {"tags": 2}, asking(1)) == Progress(1, 3)
     assert progress.progress_of(Home(Path()), {"poses": 2}, asking(1)) == Progress(0, 0)
+    replaced = Present(1, {"queue": ""}, 0, frozenset())  # by the queue's task of the same picture
+    monkeypatch.setattr(progress, "_tasks", lambda _: [(tags, [queued(1, 1), replaced])])
+    assert progress.progress_of(Home(Path()), {"tags": 1}, asking(1)) == Progress(1, 1)
 
 
 def test_a_task_is_labeled_once_as_many_people_answered_as_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,6 +230,51 @@ def test_the_agreement_so_far_is_the_mean_kappa_of_tags_and_the_oks_of_poses(tmp
     worse = [replace(each, pose=pose + 0.05) if each.by == "ben" else each for each in said]
     (tmp_path / "annotations" / "project-1.json").write_text(to_label_studio(worse))
     assert 0.1 < label_round.agreement_so_far()["oks"] < 0.99
+
+
+def test_a_deadline_ends_the_wait_and_the_reminder_tells_how_far_two_people_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy("params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "annotations").mkdir()
+    reminders, logged, repros = list[str](), list[dict[str, float]](), list[str]()
+    hair = {"ann": "blue blue red red", "ben": "blue blue red blue"}  # kappa 0.5
+    said = [
+        Labeled(f"{number}" * 64, who, (9, 9), {"hair_color": colour}, None)
+        for who, colours in hair.items()
+        for number, colour in enumerate(colours.split())
+    ]
+
+    def take(annotations_dir: Path) -> int:
+        (annotations_dir / "project-1.json").write_text(to_label_studio(said))
+        return 1
+
+    @contextmanager
+    def tracking(_experiment: str, _params: object, run_dir: Path, *, data_id: str) -> Iterator[SimpleNamespace]:
+        run_dir.mkdir(parents=True)
+        yield SimpleNamespace(log=lambda numbers, _: logged.append(numbers))
+
+    for name, stand_in in {
+        "HOME": tmp_path / "home",
+        "bury_the_dead": lambda: None,
+        "stages_up_to": lambda _: None,
+        "queue_and_push": lambda *_: {"tags": 1},
+        "look": lambda _: Progress(4, 8),
+        "take": take,
+        "remind": label_round.remind.fn,
+        "create_markdown_artifact": lambda markdown, **_: reminders.append(markdown),
+        "Registry": lambda: SimpleNamespace(tracking=tracking),
+        "run_graph": repros.append,
+    }.items():
+        monkeypatch.setattr(label_round, name, stand_in)
+    started = time.monotonic()
+    with disable_run_logger():
+        label_round.label_round.fn(count=8, hours=1e-4, only="tags", poll_seconds=600)
+    assert 0.3 < time.monotonic() - started < 60
+    assert logged == [{"labeled": 4.0, "left": 4.0, "kappa": 0.5}]
+    assert len(reminders) == 1 and "| kappa | 0.5 |\n\n8 are enough; 0.0 hours until the deadline." in reminders[0]
+    (kept,) = (tmp_path / "home" / "rounds").glob("*.json")
+    assert repros == ["deploy"] and json.loads(kept.read_text())["pulled"] is True
+    assert label_round.read_round(Home(tmp_path / "home")) is None
 
 
 def test_a_label_round_waits_for_what_it_queued_and_for_no_earlier_queue(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,6 +70,12 @@ def test_only_what_a_task_asks_for_is_guessed(backend: TestClient, tmp_path: Pat
     assert read_result(result["result"]).labels == {"smile": True}
 
 
+def test_what_is_to_be_asked_without_a_guess_gets_an_empty_one(backend: TestClient, tmp_path: Path) -> None:
+    tasks = [{"id": 5, "data": {"id": export(tmp_path, PICTURE), **asking(["smile"]), "guess": False}}]
+    (result,) = backend.post("/predict", json={"tasks": tasks, "label_config": tags_config()}, auth=AUTH).json()["results"]
+    assert result == {"model_version": "tagger/7", "score": 0.0, "result": []}
+
+
 def test_a_picture_in_which_the_models_see_nothing_gets_an_empty_guess(backend: TestClient, tmp_path: Path) -> None:
     tasks = [{"id": 5, "data": {"id": export(tmp_path, np.zeros((8, 8, 3), np.uint8))}}]
     (result,) = backend.post("/predict", json={"tasks": tasks, "label_config": tags_config()}, auth=AUTH).json()["results"]

@@ -27,12 +27,14 @@ from labeling.account import Home, LabelStudioError, one_sentence
 from labeling.agreement import compare
 from labeling.configs import tags_config
 from labeling.exports import read_exports, write_tasks
+from labeling.formats import Labeled, to_label_studio
 from labeling.keypoints import BAD, VERDICTS
 from labeling.pictures import Entry
+from labeling.progress import progress_of
 from labeling.projects import KINDS, Project, ensure_project, labeling_url
 from labeling.pull import Pulled, pull
 from labeling.push import Guesses, present, push, tasks_of, unanswered
-from labeling.tasks import PoseGuess, TagGuess, label_regions, pose_regions, verdict_region
+from labeling.tasks import NOTHING, PoseGuess, TagGuess, label_regions, pose_regions, verdict_region
 from stages.labels import labels
 
 pytestmark = pytest.mark.label_studio
@@ -218,9 +220,12 @@ def test_a_newer_models_guess_replaces_the_older_one_where_nobody_has_labeled(st
     assert pushed(studio, project, pictures, tag_guesses({"hair_color": "pink"}, "tagger/2"), queue=False) == (0, 0, 0)
     versions = {id_: task.versions for id_, task in present(studio.client, project).items()}
     assert versions == {pictures[0].id: {"tagger/1"}, pictures[1].id: {"tagger/2"}, pictures[2].id: {"tagger/2"}}
+    blind = Guesses("tagger/3", lambda shown: [None for _ in shown])
+    assert [pushed(studio, project, pictures, blind, queue=False) for _ in range(2)] == [(0, 2, 0), (0, 0, 0)]
+    assert [predicted.result for predicted in studio.client.predictions.list(project=project.id) if predicted.model_version == "tagger/3"] == [[], []]
 
 
-def test_what_waits_is_asked_todays_questions_and_what_is_answered_is_not_chosen_again(
+def test_what_waits_asks_for_no_tag_that_is_gone_and_for_none_that_is_new_and_what_is_answered_is_not_chosen_again(
     studio: Studio, first: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project, pictures = studio.fresh("tags"), noise(3, 20)
@@ -230,8 +235,13 @@ def test_what_waits_is_asked_todays_questions_and_what_is_answered_is_not_chosen
     assert unanswered(studio.client, project, pictures, again=True) == pictures[1:]
     monkeypatch.setattr(tags, "flags", lambda: ["glasses", "wings"])
     assert pushed(studio, project, pictures[:2], None, queue=False) == (0, 0, 0)
-    asks = {id_: task.data["asks"] for id_, task in present(studio.client, project).items()}
-    assert [("wings" in asks[picture.id], "smile" in asks[picture.id]) for picture in pictures] == [(False, True), (True, False), (True, False)]
+    there = present(studio.client, project)
+    asks = [there[picture.id].data["asks"] for picture in pictures]
+    assert [("wings" in names, "smile" in names) for names in asks] == [(False, True), (False, False), (False, False)]
+    assert there[pictures[1].id].data["question"] == f"Asked: {', '.join(tags.groups()).replace('_', ' ')}, glasses"
+    new = replace(pictures[1], asks=("wings",))  # may be open on a screen without wings: these are asked for in another task
+    assert pushed(studio, project, [new], None) == (1, 0, 0)
+    assert present(studio.client, project)[new.id].data["asks"] == ["wings"]
 
 
 def test_what_waits_and_asks_for_tags_that_are_no_more_asks_for_the_others(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,10 +249,11 @@ def test_what_waits_and_asks_for_tags_that_are_no_more_asks_for_the_others(studi
     guesses = tag_guesses({"hair_color": "blue", "smile": True})
     pushed(studio, project, [replace(pictures[0], asks=("hair_color", "smile")), replace(pictures[1], asks=("smile",))], guesses)
     monkeypatch.setattr(tags, "flags", lambda: ["glasses", "wings"])
-    pushed(studio, project, pictures, guesses, queue=False)
-    assert pushed(studio, project, pictures, guesses, queue=False) == (0, 0, 0)
+    assert [pushed(studio, project, pictures, guesses, queue=False) for _ in range(2)] == [(1, 0, 0), (0, 0, 0)]
     there = present(studio.client, project)
     assert [there[picture.id].data["question"] for picture in pictures] == ["Asked: hair color", "Asked: everything"]
+    (empty,) = [task for task in tasks_of(studio.client, project) if task.replaced]
+    assert (empty.data["id"], empty.data["asks"], empty.data["question"]) == (pictures[1].id, [], NOTHING)
 
 
 def test_a_queue_asks_for_what_it_says_and_a_later_one_for_something_else(studio: Studio) -> None:
@@ -250,7 +261,11 @@ def test_a_queue_asks_for_what_it_says_and_a_later_one_for_something_else(studio
     guesses = tag_guesses({"hair_color": "blue", "eye_color": "red", "glasses": True, "smile": True})
     pushed(studio, project, pictures, guesses, queue=False)
     for asks, words in ((("smile", "hair_color"), "Asked: hair color, smile"), (("glasses",), "Asked: glasses")):
-        assert pushed(studio, project, [replace(pictures[0], asks=asks)], guesses) == (0, 1, 1)
+        before = present(studio.client, project)[pictures[0].id]
+        assert pushed(studio, project, [replace(pictures[0], asks=asks)], guesses) == (1, 0, 0)
+        left = {task.task: task for task in tasks_of(studio.client, project)}
+        assert len(left) == 3  # what the queue before replaced is gone, what this one replaced stays as it was
+        assert left[before.task].replaced and left[before.task].data == before.data | {"queue": ""}
         for _ in range(2):  # a push of everything leaves it what it is asked for
             task = present(studio.client, project)[pictures[0].id]
             (prediction,) = studio.client.predictions.list(task=task.task)
@@ -304,9 +319,38 @@ def test_a_push_of_everything_leaves_out_what_somebody_answered_in_part(studio: 
 def test_a_queue_without_a_guess_leaves_none_of_what_it_does_not_ask(studio: Studio) -> None:
     project, pictures = studio.fresh("tags"), noise(2, 26)
     pushed(studio, project, pictures, tag_guesses({"hair_color": "blue", "smile": True}), queue=False)
-    assert pushed(studio, project, [replace(pictures[0], asks=("glasses",)), pictures[1]], None) == (0, 0, 2)
+    assert pushed(studio, project, [replace(pictures[0], asks=("glasses",)), pictures[1]], None) == (1, 0, 1)
     there = present(studio.client, project)
     assert [len(studio.client.predictions.list(task=there[picture.id].task)) for picture in pictures] == [0, 1]
+
+
+def test_what_is_doubted_is_asked_without_a_guess_then_and_later(studio: Studio) -> None:
+    project, (one, two) = studio.fresh("tags"), noise(2, 28)
+    pushed(studio, project, [one, two], tag_guesses({"hair_color": "blue", "glasses": True}), queue=False)
+    doubted = replace(one, asks=("hair_color",), guess=False)
+    assert [pushed(studio, project, [doubted], None) for _ in range(2)] == [(1, 0, 0), (0, 0, 1)]
+    newer = tag_guesses({"hair_color": "pink", "glasses": True}, "tagger/2")
+    assert pushed(studio, project, [one, two], newer, queue=False) == (0, 1, 0)
+    task = present(studio.client, project)[one.id]
+    assert task.data["guess"] is False and studio.client.predictions.list(task=task.task) == []
+    asked = replace(two, asks=("glasses",))
+    assert pushed(studio, project, [asked], newer) == (1, 0, 0)
+    assert pushed(studio, project, [replace(asked, guess=False)], newer) == (1, 0, 0)  # what is there shows a guess
+    assert pushed(studio, project, [asked], newer) == (0, 0, 1)
+    assert studio.client.predictions.list(task=present(studio.client, project)[two.id].task) == []
+
+
+def test_what_was_replaced_and_answered_stays(studio: Studio, first: httpx.Client) -> None:
+    project, pictures = studio.fresh("tags"), noise(2, 29)
+    pushed(studio, project, [replace(picture, asks=("hair_color",)) for picture in pictures], None)
+    there = present(studio.client, project)
+    assert pushed(studio, project, [replace(picture, asks=("smile",)) for picture in pictures], None) == (2, 0, 0)
+    say(first, there[pictures[0].id].task, label_regions({"hair_color": "blue"}))
+    assert progress_of(studio.home, {"tags": 1}, studio.params).total == 2  # nobody waits for what was replaced
+    assert pushed(studio, project, [replace(pictures[0], asks=("smile",))], None) == (0, 0, 1)
+    left = [(task.data["id"], task.data["asks"]) for task in tasks_of(studio.client, project)]
+    assert sorted(left) == sorted([(pictures[0].id, ["hair_color"]), (pictures[0].id, ["smile"]), (pictures[1].id, ["smile"])])
+    assert present(studio.client, project)[pictures[0].id].said == {"hair_color"}
 
 
 def test_regions_carry_scores_and_the_model(studio: Studio, first: httpx.Client) -> None:
@@ -419,6 +463,24 @@ def test_who_is_asked_for_some_tags_says_nothing_of_the_others(studio: Studio, l
     assert told == {"eye_color": "gray", "glasses": "true", "bangs": "false"}
 
 
+def test_an_open_task_can_be_submitted_and_says_what_it_asked_whatever_was_pushed_meanwhile(
+    studio: Studio, labeling_page: Page, tmp_path: Path
+) -> None:
+    page, project = labeling_page, studio.fresh("tags")
+    (picture,) = noise(1, 30)
+    asked = replace(picture, asks=("hair_color", "glasses"))
+    pushed(studio, project, [asked], tag_guesses({"hair_color": "blue"}, "tagger/1"))
+    assert first_task(page, studio, project) == picture.id
+    newer = tag_guesses({"hair_color": "pink", "smile": True}, "tagger/2")
+    assert pushed(studio, project, [picture], newer, queue=False) == (0, 1, 0)
+    (changed,) = studio.client.predictions.list(project=project.id)
+    assert (changed.model_version, changed.result[0]["value"]) == ("tagger/2", {"choices": ["pink"]})
+    assert pushed(studio, project, [replace(picture, asks=("smile", "bangs"))], newer) == (1, 0, 0)
+    submit(page)
+    pulled(studio, tmp_path)
+    assert {name: value for (id_, name), value in tables(tmp_path)[1].items() if id_ == picture.id} == {"hair_color": "blue", "glasses": "false"}
+
+
 def test_an_unsure_answer_is_listed_with_a_link_that_opens_it(studio: Studio, labeling_page: Page, tmp_path: Path) -> None:
     page, project = labeling_page, studio.fresh("tags")
     (picture,) = noise(1, 11)
@@ -479,6 +541,20 @@ def test_labels_of_a_label_studio_that_is_no_more_stay(studio: Studio, first: ht
     say(first, present(studio.client, project)[new.id].task, label_regions({"hair_color": "blue"}))
     assert pulled(studio, tmp_path).added == 1
     assert pulled(studio, tmp_path).removed == 0
+    found = tables(tmp_path)[1]
+    assert (found[old.id, "hair_color"], found[new.id, "hair_color"]) == ("pink", "blue")
+
+
+def test_a_file_that_somebody_put_in_the_place_of_a_snapshot_steps_aside(studio: Studio, first: httpx.Client, tmp_path: Path) -> None:
+    studio.fresh("poses")
+    project, (old, new) = studio.fresh("tags"), noise(2, 31)
+    pushed(studio, project, [new], None)
+    say(first, present(studio.client, project)[new.id].task, label_regions({"hair_color": "blue"}))
+    assert pulled(studio, tmp_path).added == 1
+    snapshot = tmp_path / "annotations" / f"project-{project.id}.json"
+    snapshot.write_text(to_label_studio([Labeled(old.id, "ann", (32, 32), {"hair_color": "pink"}, None)]))  # tells no times
+    assert pulled(studio, tmp_path).added == 1
+    assert pulled(studio, tmp_path).added == 0
     found = tables(tmp_path)[1]
     assert (found[old.id, "hair_color"], found[new.id, "hair_color"]) == ("pink", "blue")
 
@@ -595,6 +671,12 @@ def test_two_people_on_the_same_thirty_tasks(studio: Studio, first: httpx.Client
 
 
 # --- any other Label Studio
+
+
+def test_one_that_does_not_serve_the_pictures_is_one_sentence(studio: Studio, tmp_path: Path) -> None:
+    wanted = r"does not serve the pictures in .*/elsewhere/pictures/tags \(.*\), expected one that runs on this machine"
+    with pytest.raises(LabelStudioError, match=wanted), one_sentence(studio.account.url):
+        ensure_project(studio.client, studio.account.url, KINDS["tags"], Home(tmp_path / "elsewhere"), studio.params)
 
 
 def test_the_environment_and_a_personal_access_token_open_it_too(

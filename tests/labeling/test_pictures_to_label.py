@@ -33,6 +33,7 @@ def named(root: Path, *ids: str) -> Path:
 def test_doubtful_pictures_come_in_the_order_of_their_file_and_once_and_are_asked_for_what_is_doubted(tmp_path: Path) -> None:
     found = doubtful(named(tmp_path, "c", "a", "c", "gone"), ENTRIES)
     assert [(entry.id, entry.asks) for entry in found] == [("c", ("hair_color", "eye_color")), ("a", ("hair_color",))]
+    assert not any(entry.guess for entry in found)
 
 
 def test_where_no_doubtful_picture_is_left_or_the_file_is_another_one_sentence_says_so(tmp_path: Path) -> None:

@@ -103,8 +103,15 @@ def test_a_task_asks_for_everything_where_nothing_is_named_as_those_of_an_older_
     every = [*tags.groups(), *tags.flags()]
     assert asking() == asking(every) == {"asks": every, "question": EVERYTHING}
     assert asked({"id": "x"}) == asked({"asks": tags.flags()}) == asked(asking()) == every
+    assert asked({"asks": ["glasses"]}) == [*tags.groups(), "glasses"]
     pose = PoseGuess(POSE, CONFIDENCE)
     assert about(pose, ["glasses"]) is pose
+
+
+def test_a_new_tag_is_not_asked_for_by_what_asked_for_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = asking()
+    monkeypatch.setattr(tags, "flags", lambda: ["glasses", "wings"])
+    assert asked(before) == [*tags.groups(), "glasses"] and "wings" in asking()["asks"]
 
 
 def test_a_tag_that_is_no_more_is_asked_for_no_longer() -> None:
