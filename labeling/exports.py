@@ -49,8 +49,8 @@ YES_NO = {"yes": True, "no": False}
 @dataclass(frozen=True)
 class Annotation:
     """What one person said about one picture. `at` orders two answers of the same person; `decides`: a reviewer's word over all others'.
-    `hidden`: joints that one does not see, None where nobody was asked; `size`: the picture's width and height, where joints tell it; `bad`: it should
-    not be learned from at all."""
+    `hidden`: joints that one does not see, None where nobody was asked; `size`: the picture's width and height, where joints tell it; `bad`: it
+    should not be learned from at all."""
 
     picture_id: str
     task: str
