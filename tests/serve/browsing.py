@@ -115,6 +115,7 @@ def middle(target: Locator) -> tuple[float, float]:
 
 
 def drag(page: Page, target: Locator, right: float, down: float) -> None:
+    target.scroll_into_view_if_needed()
     x, y = middle(target)
     page.mouse.move(x, y)
     page.mouse.down()
