@@ -43,7 +43,7 @@ def guess_one(engine: Any, kind: KindName, picture: Picture) -> Guess | None:
     with torch.inference_mode():
         try:
             if kind == "poses":
-                read = engine.read_pose(colour)
+                read = engine.read_pose(colour, None)
                 return PoseGuess(np.array(read.pose), np.array(read.confidence))
             found = engine.read_tags(colour)
         except DataError:

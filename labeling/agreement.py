@@ -55,7 +55,13 @@ class Settled(NamedTuple):
 
 def answers_of(annotations: Iterable[Annotation]) -> dict[Key, list[Answer]]:
     """Question -> of each person the answer that counts, the newest last; those with a star after all others."""
-    return _newest(annotations, lambda said: dict(said.labels) | ({} if said.pose is None else {POSE: said.pose, HIDDEN: said.hidden}))
+    return _newest(annotations, _given)
+
+
+def _given(said: Annotation) -> dict[str, Any]:
+    if said.pose is None:
+        return dict(said.labels)
+    return {**said.labels, POSE: said.pose, **({} if said.hidden is None else {HIDDEN: said.hidden})}
 
 
 def _newest(annotations: Iterable[Annotation], given: Callable[[Annotation], Mapping[str, Any]]) -> dict[Key, list[Answer]]:

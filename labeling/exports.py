@@ -4,7 +4,8 @@ A task names its picture by id: {"data": {"image": <where Label Studio finds it>
 A one-of group is a `choices` region whose from_name is the group. Yes/no tags are one region `flags` with those that are ticked; what
 `data.asks` names and nobody ticked is a no, also where all groups were left open. (In older exports each flag is a question of its own, answered
 yes or no.) An answer that says nothing at all is listed. So is a word that genga/tags.yaml has no more; the rest of that answer is kept.
-A joint is a `keypointlabels` region, see labeling/keypoints.py; whether one sees it is the choice `sight` with the keypoint's id.
+A joint is a `keypointlabels` region, see labeling/keypoints.py; whether one sees it is the choice `sight` with the keypoint's id. A joint without it
+is seen, unless `data.unasked` names `sight`: nobody was asked.
 "unsure" and "bad picture" (`verdict`) keep an answer out of the labels: it is listed instead. A bad picture is also kept out of training.
 """
 
@@ -48,8 +49,8 @@ YES_NO = {"yes": True, "no": False}
 @dataclass(frozen=True)
 class Annotation:
     """What one person said about one picture. `at` orders two answers of the same person; `decides`: a reviewer's word over all others'.
-    `size`: the picture's width and height, where joints tell it; `bad`: it should not be learned from at all; `asks`: the tags that the task asks
-    for, None where it says nothing of tags."""
+    `hidden`: joints that one does not see, None where nobody was asked; `size`: the picture's width and height, where joints tell it; `bad`: it
+    should not be learned from at all; `asks`: the tags that the task asks for, None where it says nothing of tags."""
 
     picture_id: str
     task: str
@@ -57,7 +58,7 @@ class Annotation:
     at: str
     labels: Labels
     pose: NDArray[np.float64] | None
-    hidden: frozenset[str] = frozenset()
+    hidden: frozenset[str] | None = frozenset()
     decides: bool = False
     size: tuple[int, int] = (1, 1)
     bad: bool = False
@@ -115,9 +116,8 @@ def _read_task(task: JsonObject, where: str, exports: Exports) -> None:
             exports.problems.append(Problem(where, picture_id, "; ".join(reasons)))
         if answered:
             who, at, decides = annotator(annotation), time_of(annotation), bool(annotation.get("ground_truth"))
-            exports.annotations.append(
-                Annotation(picture_id, where, who, at, said.labels, said.pose, said.hidden, decides, said.size, said.bad, asks)
-            )
+            hidden = None if SIGHT in data.get("unasked", ()) and not said.hidden else said.hidden
+            exports.annotations.append(Annotation(picture_id, where, who, at, said.labels, said.pose, hidden, decides, said.size, said.bad, asks))
 
 
 def _words_of_today(result: Sequence[JsonObject]) -> tuple[list[JsonObject], list[str]]:

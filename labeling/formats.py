@@ -27,7 +27,7 @@ from genga.tags import Labels
 from genga.whole import write_whole
 from labeling.agreement import word
 from labeling.exports import Annotation, read_exports, read_result
-from labeling.keypoints import BAD, JsonObject, Pose, Problem, annotator, named, picture_of, read_tasks, where_of
+from labeling.keypoints import BAD, SIGHT, JsonObject, Pose, Problem, annotator, named, picture_of, read_tasks, where_of
 from labeling.names import find_pictures
 from labeling.tasks import label_regions, pose_regions, sight_regions, verdict_region
 
@@ -46,14 +46,14 @@ CATEGORY = {
 @dataclass(frozen=True)
 class Labeled:
     """`size`: the picture's width and height; a pose (11, 2) is in shares of it. `by`: "" where nobody is named. `at`: when it was said, where
-    that is known. `decides` and `bad`: as in labeling/exports.py."""
+    that is known. `hidden`, `decides` and `bad`: as in labeling/exports.py."""
 
     picture: str
     by: str
     size: tuple[int, int]
     labels: Labels
     pose: Pose | None
-    hidden: frozenset[str] = frozenset()
+    hidden: frozenset[str] | None = frozenset()
     at: str = ""
     decides: bool = False
     bad: bool = False
@@ -90,12 +90,12 @@ def to_label_studio(found: Sequence[Labeled]) -> str:
 
 def _task(number: int, said: Labeled) -> JsonObject:
     points = [] if said.pose is None else pose_regions(said.pose, *said.size)
-    result = [*points, *sight_regions(said.hidden, points), *label_regions(said.labels), *([verdict_region(BAD)] if said.bad else [])]
+    result = [*points, *sight_regions(said.hidden or frozenset(), points), *label_regions(said.labels), *([verdict_region(BAD)] if said.bad else [])]
     data = {
         "image": said.picture if PurePosixPath(said.picture).suffix else f"{said.picture}.png",
         "id": said.picture,
         "asks": [flag for flag in tags.flags() if flag in said.labels],
-    }
+    } | ({"unasked": [SIGHT]} if said.hidden is None else {})
     annotation = {"id": number, "completed_by": {"email": said.by}, "result": result, "was_cancelled": False}
     known = ({"updated_at": said.at} if said.at else {}) | ({"ground_truth": True} if said.decides else {})
     return {"id": number, "data": data, "annotations": [annotation | known]}
@@ -119,7 +119,7 @@ def _coco_annotation(number: int, said: Labeled, image: int) -> JsonObject:
     pixels = said.pose * said.size
     low, high = pixels.min(axis=0), pixels.max(axis=0)
     width, height = (high - low).tolist()
-    sights = [1 if joint in said.hidden else 2 for joint in JOINTS]
+    sights = [1 if joint in (said.hidden or ()) else 2 for joint in JOINTS]
     return {
         "id": number, "image_id": image, "category_id": 1, "iscrowd": 0, "num_keypoints": len(JOINTS), "annotator": said.by,
         "keypoints": [value for (x, y), sight in zip(pixels.tolist(), sights, strict=True) for value in (x, y, sight)],
@@ -168,7 +168,7 @@ def to_cvat(found: Sequence[Labeled]) -> str:
         if said.pose is not None:
             skeleton = ET.SubElement(image, "skeleton", {"label": "figure", "source": "manual", "z_order": "0"})
             for joint, (x, y) in zip(JOINTS, (said.pose * said.size).tolist(), strict=True):
-                occluded = str(int(joint in said.hidden))
+                occluded = str(int(joint in (said.hidden or ())))
                 ET.SubElement(skeleton, "points", {"label": joint, "outside": "0", "occluded": occluded, "points": f"{x:.6f},{y:.6f}"})
         for name, value in said.labels.items():
             tag = ET.SubElement(image, "tag", {"label": name, "source": "manual"})
@@ -239,6 +239,7 @@ def lost(found: Sequence[Labeled], form: str) -> list[str]:
     counts = {
         "answers' tags": sum(bool(said.labels) for said in found) if form == "coco" else 0,
         "older poses": sum(said.pose is not None for said in found) - sum(said.pose is not None for said in _untimed(found)),
+        "poses that leave open what is hidden": sum(said.hidden is None for said in found),
         "bad pictures": sum(said.bad for said in found),
         "stars": sum(said.decides for said in found),
         "times": sum(bool(said.at) for said in found),

@@ -1,13 +1,14 @@
 """Corrections made on the page of `genga serve` -> the same JSON as Label Studio's, so that one stage reads both.
 
 annotations/review.jsonl    appended by the server, a line for each correction:
-                            {"id", "at", "by", "width", "height", "labels"} or {... "pose": 11 pairs, "hidden": names of joints}
-annotations/review.json     written from it by `genga label pull`: of one person the newest correction of each picture
+                            {"id", "at", "by", "width", "height", "labels"} or {... "pose": 11 pairs, "hidden": names of joints}; without
+                            "hidden" nothing was said of which joints one sees
+annotations/review.json     written from it by `genga label pull`: every correction; which of them counts, question by question, is decided in
+                            labeling/agreement.py
 """
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -26,29 +27,25 @@ def snapshot_of_reviews(annotations_dir: Path) -> dict[str, str]:
     source = annotations_dir / REVIEW
     if not source.is_file():
         return {}
-    text = to_label_studio([_labeled(said) for said in _newest(source)])
+    text = to_label_studio(_read(source))
     write_whole(annotations_dir / "review.json", text)
     return {"review.json": text}
 
 
-def _newest(source: Path) -> list[JsonObject]:
-    """A last line without its end was cut by a crash and is no correction."""
-    found: dict[tuple[Any, ...], JsonObject] = {}
+def _read(source: Path) -> list[Labeled]:
+    """By picture and person, the oldest first. A last line without its end was cut by a crash and is no correction."""
+    found = []
     for number, line in enumerate(source.read_text(encoding="utf-8").split("\n")[:-1], start=1):
         try:
-            said = json.loads(line)
-            found[said["id"], said["by"], "pose" in said] = said
-        except (ValueError, KeyError, TypeError) as error:
+            found.append(_labeled(json.loads(line)))
+        except (ValueError, KeyError, TypeError, DataError) as error:
             raise DataError(f"{source} line {number} is no correction ({error!r}); take the line away and pull again") from error
-    return [found[key] for key in sorted(found)]
+    return sorted(found, key=lambda said: (said.picture, said.by))
 
 
 def _labeled(said: JsonObject) -> Labeled:
-    try:
-        size = (said["width"], said["height"])
-        if "pose" in said:
-            pose = np.asarray(to_vector(said["pose"])).reshape(11, 2)
-            return Labeled(said["id"], said["by"], size, {}, pose, frozenset(said.get("hidden", ())), said["at"])
-        return Labeled(said["id"], said["by"], size, tags.check(said["labels"]), None, at=said["at"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"the correction of picture {said['id']} by {said['by']} is not whole ({error!r}); take its line away") from error
+    size = (said["width"], said["height"])
+    if "pose" in said:
+        pose = np.asarray(to_vector(said["pose"])).reshape(11, 2)
+        return Labeled(said["id"], said["by"], size, {}, pose, frozenset(said["hidden"]) if "hidden" in said else None, said["at"])
+    return Labeled(said["id"], said["by"], size, tags.check(said["labels"]), None, at=said["at"])

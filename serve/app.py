@@ -17,6 +17,7 @@ from serve.current import Current
 from serve.doors import BodyLimit, Counted, answer_errors
 from serve.engine import Engine, data_url
 from serve.metrics import Metrics
+from serve.reading import Kind
 from serve.review import Correction, Review
 from serve.schemas import (
     MAX_JSON_BYTES,
@@ -129,9 +130,16 @@ async def read_tags(file: UploadFile, request: Request, response: Response, engi
 
 
 @api.post("/api/pose")
-async def read_pose(file: UploadFile, request: Request, response: Response, engine: Now, turns: InTurn) -> PoseReading:
+async def read_pose(
+    file: UploadFile,
+    request: Request,
+    response: Response,
+    engine: Now,
+    turns: InTurn,
+    kind: Annotated[Kind | None, Form(description="what the picture shows; without it that is told by how it is drawn")] = None,
+) -> PoseReading:
     data = await file.read()
-    reading = await turns.take(request, lambda: engine.read_pose(decode(data, PICTURE_LIMITS)))
+    reading = await turns.take(request, lambda: engine.read_pose(decode(data, PICTURE_LIMITS), kind))
     response.headers[VERSION_HEADER] = reading.version
     return reading
 

@@ -28,7 +28,7 @@ from models.metrics.tags import answers
 from models.networks.tagger import probabilities
 from models.targets import UNKNOWN, names
 from serve.enlarge import Enlargement
-from serve.reading import fit_square, frame_of, kind_of_drawing, read_ink
+from serve.reading import Kind, fit_square, frame_of, kind_of_drawing, read_ink
 from serve.schemas import (
     MAX_SKETCHES,
     NUM_NEAREST,
@@ -209,9 +209,10 @@ class Engine:
             version=self.version("tagger"),
         )
 
-    def read_pose(self, picture: Picture) -> PoseReading:
+    def read_pose(self, picture: Picture, kind: Kind | None) -> PoseReading:
+        """As a drawing of this kind; None: of the kind that it seems to be."""
         ink = read_ink(picture)
-        kind, frame = kind_of_drawing(ink), frame_of(ink)
+        kind, frame = kind or kind_of_drawing(ink), frame_of(ink)
         family = f"{kind}-pose"
         network = self.network(family)
         joints, confidence = network(torch.from_numpy(frame.cut(ink, network.resolution))[None, None])

@@ -28,14 +28,14 @@ class Correction(Request):
 
     by: Annotated[str, Field(min_length=1, max_length=100, description="who says so")]
     pose: Annotated[list[Point], Field(min_length=11, max_length=11, description="x, y of each joint, as /api/pose gives them")] | None = None
-    hidden: list[str] = Field(default=[], description="names of joints that one does not see")
+    hidden: list[str] | None = Field(default=None, description="names of joints that one does not see; without it nothing is said of that")
     labels: Labels | None = Field(default=None, description='such as {"hair_color": "blue", "glasses": false}')
 
     @model_validator(mode="after")
     def one_thing(self) -> "Correction":
         if (self.pose is None) == (not self.labels):
             raise ValueError("a correction holds either a pose or labels")
-        if unknown := sorted(set(self.hidden) - set(JOINTS)):
+        if unknown := sorted(set(self.hidden or ()) - set(JOINTS)):
             raise ValueError(f"hidden names {unknown[0]!r}, which is no joint")
         return self
 
@@ -48,7 +48,9 @@ class Review:
         """The id of the picture that the correction is about."""
         if self._path is None:
             raise NoReviewError("this server takes no corrections; start it with `genga serve --review annotations/review.jsonl`")
-        told: dict[str, Any] = {"labels": check(said.labels)} if said.labels else {"pose": said.pose, "hidden": sorted(said.hidden)}
+        told: dict[str, Any] = {"labels": check(said.labels)} if said.labels else {"pose": said.pose}
+        if said.pose and said.hidden is not None:
+            told["hidden"] = sorted(said.hidden)
         id_, (height, width) = picture_id(picture), picture.shape[:2]
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"id": id_, "at": at, "by": said.by, "width": width, "height": height, **told}, ensure_ascii=False)

@@ -38,30 +38,43 @@ async function sentenceOf(reply) {
   return `The server answered with status ${reply.status}; try again in a moment.`;
 }
 
+/** `kind`: "json" or "blob". */
+async function bodyOf(reply, kind) {
+  try {
+    return await reply[kind]();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError("The server’s answer broke off; try again.", reply.status);
+  }
+}
+
 async function postJson(path, body, signal) {
   const headers = { "Content-Type": "application/json", Accept: "application/json" };
-  return (await ask(path, { method: "POST", headers, body: JSON.stringify(body), signal })).json();
+  return bodyOf(await ask(path, { method: "POST", headers, body: JSON.stringify(body), signal }), "json");
 }
 
-function postFile(path, file, name, signal, said) {
+function postFile(path, file, name, { signal, fields = {}, headers = {} }) {
   const body = new FormData();
   body.append("file", file, name);
-  if (!said) return ask(path, { method: "POST", body, signal });
-  body.append("said", JSON.stringify(said));
-  return ask(path, { method: "POST", body, signal, headers: { "X-Genga-Review": "page" } });
+  for (const [field, value] of Object.entries(fields)) body.append(field, value);
+  return ask(path, { method: "POST", body, signal, headers });
 }
 
-export const release = async () => (await ask("api/release", { cache: "no-store" })).json();
+export const release = async () => bodyOf(await ask("api/release", { cache: "no-store" }), "json");
 export const characters = (body, signal) => postJson("api/characters", body, signal);
 export const sketch = (body, signal) => postJson("api/sketch", body, signal);
-export const readPose = async (file, name, signal) => (await postFile("api/pose", file, name, signal)).json();
 
-export const readTags = async (file, name, signal) => (await postFile("api/tags", file, name, signal)).json();
-export const review = (file, said) => postFile("api/review", file, file.name, undefined, said);
+/** `kind`: "stick" or "figure"; without it the server tells by the drawing. */
+export const readPose = async (file, name, kind, signal) =>
+  bodyOf(await postFile("api/pose", file, name, { signal, fields: kind ? { kind } : {} }), "json");
+
+export const readTags = async (file, name, signal) => bodyOf(await postFile("api/tags", file, name, { signal }), "json");
+export const review = (file, said) =>
+  postFile("api/review", file, file.name, { fields: { said: JSON.stringify(said) }, headers: { "X-Genga-Review": "page" } });
 
 export async function upscale(file, name, signal) {
-  const reply = await postFile("api/upscale", file, name, signal);
-  return { picture: await reply.blob(), version: reply.headers.get("X-Genga-Version") };
+  const reply = await postFile("api/upscale", file, name, { signal });
+  return { picture: await bodyOf(reply, "blob"), version: reply.headers.get("X-Genga-Version") };
 }
 
 /**

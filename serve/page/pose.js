@@ -1,9 +1,14 @@
 // The pose tool: joints, strokes, pictures or presets -> a pose -> sketches and the nearest figures, live.
+//
+// What undo leads back to is a state:
+//   pose, confidence, of    of each joint; `of`: the picture (a File) that it was read off or that somebody placed it on, null elsewhere
+//   strokes, drawnOn        `drawnOn`: the picture that was behind all of them; with `unread` the joints are those from before the last stroke
+//   traced, hidden          the picture behind, {file, url, width, height}, or null; its joints that one does not see, null until somebody says so
 
 import { Latest, readPose, settled, sketch } from "./api.js";
 import { keep } from "./corrections.js";
-import { byId, h, icon, press, randomSeed, save, saveText, say, show } from "./dom.js";
-import { letterbox, thumbnail, unletterbox } from "./figure.js";
+import { byId, h, icon, press, randomSeed, refill, save, saveText, say, show } from "./dom.js";
+import { jointWords, letterbox, thumbnail, unletterbox } from "./figure.js";
 import { recall, remember } from "./memory.js";
 import { openPoseJson, ourJson, poseOf } from "./posefiles.js";
 import { presets } from "./presets.js";
@@ -13,7 +18,10 @@ import { Timeline } from "./timeline.js";
 import { megabytes, provenance } from "./words.js";
 
 const NUM_SKETCHES = 6;
-const KEEPING = "genga.lengths"; // what the browser remembers it under
+const [KEEPING, POSE] = ["genga.lengths", "genga.pose"]; // what the browser remembers them under
+const KINDS = ["stick", "figure"]; // that a picture can be read as, against what it seems
+const ONLY_TRACE = "trace";
+const NAMED = 3; // as many missing joints are named
 const STILL = 1e-4; // of the width: a joint that moves less has not moved, nobody sees it
 const HELP = {
   joints: "Drag a joint, or choose it with Tab and move it with the arrow keys.",
@@ -25,8 +33,7 @@ export class PoseTool {
   #stage = null;
   #timeline;
   #seed = 0;
-  #traced = null; // object URL of the picture behind the joints
-  #shown = null; // that picture's file, width and height
+  #chosen = null; // the joint that had the focus last
   #opened = null; // the file chosen last
   #toRead = null; // the same, until its joints are read or somebody has changed the pose or drawn
   #lastKey = { joint: -1, time: 0, state: null }; // state: the step that this key made
@@ -60,17 +67,24 @@ export class PoseTool {
   }
 
   #setUp(skeleton) {
-    this.#stage = new Stage(byId("stage"), skeleton, { onmove: (pose, how) => this.#moved(pose, how), onstroke: (strokes) => this.#stroked(strokes) });
+    this.#stage = new Stage(byId("stage"), skeleton, {
+      onmove: (pose, how) => this.#moved(pose, how),
+      onstroke: (strokes) => this.#stroked(strokes),
+      onchoose: (joint) => this.#choose(joint),
+      onhide: (joint) => this.#hide(joint),
+    });
     const named = presets(skeleton.joints);
-    this.start = { pose: named[0].pose, strokes: [], confidence: skeleton.joints.map(() => 1) };
-    this.#timeline = new Timeline(this.start);
+    const each = (value) => skeleton.joints.map(() => value);
+    this.start = { pose: named[0].pose, confidence: each(1), of: each(null), strokes: [], drawnOn: null, unread: false, traced: null, hidden: null };
+    const left = recall(POSE, (text) => typeof text === "string", "");
+    this.#timeline = new Timeline({ ...this.start, ...poseOf(left, skeleton.joints) });
     this.#showState();
     byId("presets").replaceChildren(...named.map((preset) => this.#preset(preset, skeleton)));
     this.#listen();
   }
 
   #preset({ name, pose }, skeleton) {
-    const choose = () => this.#commit({ ...this.start, pose });
+    const choose = () => this.#commit({ pose });
     return h("li", {}, h("button", { class: "preset", onclick: choose }, thumbnail(pose, skeleton), h("span", {}, name)));
   }
 
@@ -90,6 +104,8 @@ export class PoseTool {
     this.#setKeeping(byId("keep-lengths").checked);
     byId("trace-clear").addEventListener("click", () => this.#trace(null));
     byId("pose-keep").addEventListener("click", () => this.#keep());
+    byId("joint-hidden").addEventListener("change", () => this.#hide(this.#chosen));
+    byId("read-as").addEventListener("change", () => this.#readAgain());
     byId("sketch-seeds").addEventListener("click", () => {
       const seed = randomSeed();
       this.#seed = seed - (seed % this.#release.limits.sketches); // from there on no two are of the same drawing
@@ -116,28 +132,56 @@ export class PoseTool {
 
   // --- changes
 
+  /** Another pose than the one before; nothing is left of that but the picture behind. */
   #commit(state) {
     this.#forgetReading();
-    this.#timeline.push(state);
+    this.#timeline.push({ ...this.start, traced: this.#timeline.now.traced, ...state });
     this.#showState();
     this.#askSketches();
   }
 
   #showState() {
-    const { pose, strokes, confidence } = this.#timeline.now;
-    this.#stage.setPose(pose, confidence);
+    const { pose, confidence, strokes } = this.#timeline.now;
+    remember(POSE, ourJson(pose, confidence, this.#release.joints));
+    this.#stage.setPose(this.#timeline.now);
     this.#stage.setStrokes(strokes);
     byId("stage").classList.toggle("blank", !strokes.length);
     // not `disabled`: the button pressed keeps the focus
     byId("undo").setAttribute("aria-disabled", !this.#timeline.canUndo);
     byId("redo").setAttribute("aria-disabled", !this.#timeline.canRedo);
-    this.#allowKeeping();
+    this.#showPicture();
   }
 
-  /** Only joints that were read off the picture shown, or placed on it by a person, are its label. */
-  #allowKeeping() {
-    const { of, unread } = this.#timeline.now;
-    byId("pose-keep").disabled = Boolean(unread) || of !== this.#shown?.file;
+  /** The picture behind, and what can be said about it. */
+  #showPicture() {
+    const { traced, hidden } = this.#timeline.now;
+    this.#stage.setPicture(traced?.url);
+    for (const id of ["trace-clear", "pose-keep", "sight"]) byId(id).hidden = !traced;
+    const missing = this.#missing();
+    byId("pose-keep").setAttribute("aria-disabled", missing.length > 0);
+    byId("pose-keep").textContent = `Keep as a correction${missing.length ? ` (first place ${listed(missing)})` : ""}`;
+    byId("joint-hidden").disabled = this.#chosen === null;
+    byId("joint-hidden").checked = Boolean(hidden?.includes(this.#chosen));
+    say(byId("joint-name"), this.#chosen === null ? "Joint" : jointWords(this.#release.joints[this.#chosen]));
+  }
+
+  /** Names of the joints that were neither surely read off the picture behind nor placed on it by a person: no label of it. */
+  #missing() {
+    const { of, confidence, unread, traced } = this.#timeline.now;
+    return this.#release.joints.filter((_, joint) => unread || of[joint] !== traced?.file || confidence[joint] < UNSURE);
+  }
+
+  #choose(joint) {
+    this.#chosen = joint;
+    this.#showPicture();
+  }
+
+  #hide(joint) {
+    const { now } = this.#timeline;
+    if (!now.traced) return;
+    const hidden = now.hidden ?? [];
+    this.#timeline.push({ ...now, hidden: hidden.includes(joint) ? hidden.filter((each) => each !== joint) : [...hidden, joint] });
+    this.#showState();
   }
 
   /** A joint on its way: sketches follow at once, and the step that can be undone is the whole drag or the run of keys. */
@@ -145,8 +189,9 @@ export class PoseTool {
     const { now } = this.#timeline;
     const moves = differ(pose, now.pose); // a click alone, or a key at the end of a limb's reach, moves nothing
     if (moves) this.#forgetReading();
-    const confidence = now.confidence.map((each, each_idx) => (each_idx === joint ? 1 : each)); // a person has placed it
-    const state = moves ? { ...now, pose, confidence, unread: false, of: this.#shown?.file } : now;
+    const placed = (values, value) => values.map((each, each_idx) => (each_idx === joint ? value : each)); // by a person
+    const [confidence, of] = [placed(now.confidence, 1), placed(now.of, now.traced?.file ?? null)];
+    const state = moves ? { ...now, pose, confidence, of, unread: false } : now;
     this.#askSketches(state);
     if (!last) return;
     if (moves) this.#step(state, key ? joint : -1);
@@ -164,7 +209,10 @@ export class PoseTool {
   /** Its joints are still those from before the stroke: unread. */
   #stroked(strokes) {
     this.#toRead = null;
-    this.#timeline.push({ ...this.#timeline.now, strokes, unread: true, of: this.#shown?.file });
+    const { now } = this.#timeline;
+    const behind = now.traced?.file ?? null;
+    const drawnOn = !now.strokes.length || now.drawnOn === behind ? behind : null;
+    this.#timeline.push({ ...now, strokes, drawnOn, unread: true });
     this.#showState();
     this.#readStrokes();
   }
@@ -189,7 +237,6 @@ export class PoseTool {
   }
 
   #startAgain() {
-    this.#trace(null);
     say(byId("pose-message"));
     this.#commit(this.start);
   }
@@ -203,17 +250,31 @@ export class PoseTool {
   // --- reading joints off strokes and pictures
 
   async #read({ strokes, file }, signal) {
-    if (file) return readPose(file, file.name, signal);
-    return readPose(await this.#stage.strokesPng(strokes), "strokes.png", signal);
+    const kind = KINDS.find((each) => each === byId("read-as").value);
+    if (file) return readPose(file, file.name, kind, signal);
+    return readPose(await this.#stage.strokesPng(strokes), "strokes.png", kind, signal);
+  }
+
+  /** What is there, as that which has been chosen meanwhile. */
+  #readAgain() {
+    const { now } = this.#timeline;
+    const onlyTrace = byId("read-as").value === ONLY_TRACE;
+    this.#forgetReading();
+    if (now.strokes.length && !onlyTrace) {
+      this.#timeline.push({ ...now, unread: true });
+      this.#showState();
+    }
+    if (this.#timeline.now.unread) this.#readStrokes();
+    else if (now.traced && !onlyTrace) this.#reader.ask({ strokes: now.strokes, file: now.traced.file });
   }
 
   /** `strokes`: those that were read, or those that were there when the picture `file` was opened; later ones stay, to be read next. */
   #take({ pose, confidence, width, height, version }, { strokes, file }) {
     const { now } = this.#timeline;
     const unread = now.strokes !== strokes;
-    const joints = { pose: pose.map(letterbox(width, height)), confidence, unread };
-    if (file) this.#timeline.push({ ...joints, strokes: unread ? now.strokes : [], of: file });
-    else this.#timeline.replace({ ...joints, strokes: now.strokes, of: now.of });
+    const joints = { pose: pose.map(letterbox(width, height)), confidence, of: pose.map(() => file ?? now.drawnOn), unread };
+    if (file) this.#timeline.push({ ...now, ...joints, strokes: unread ? now.strokes : [] });
+    else this.#timeline.replace({ ...now, ...joints });
     const unsure = confidence.some((each) => each < UNSURE);
     say(byId("pose-message"));
     byId("stage-help").textContent = `Joints read by ${version}${unsure ? "; the hollow ones are guesses" : ""}. Correct them with Joints.`;
@@ -238,22 +299,22 @@ export class PoseTool {
     this.#forgetReading();
     this.#setMode("joints");
     const { strokes } = this.#timeline.now;
-    const url = URL.createObjectURL(file);
+    const url = URL.createObjectURL(file); // for as long as the page lives: undo may lead back to the picture
     const picture = new Image();
     this.#opened = this.#toRead = file;
     const readable = await show(picture, url);
     if (this.#opened !== file) return; // another was opened meanwhile
-    this.#trace(readable ? url : null);
-    this.#shown = readable ? { file, width: picture.naturalWidth, height: picture.naturalHeight } : null;
-    byId("pose-keep").hidden = !readable;
-    this.#allowKeeping();
-    if (this.#toRead === file) this.#reader.ask({ strokes, file });
+    if (readable) this.#trace({ file, url, width: picture.naturalWidth, height: picture.naturalHeight });
+    else if (this.#timeline.now.traced) this.#trace(null);
+    if (byId("read-as").value !== ONLY_TRACE) {
+      if (this.#toRead === file) this.#reader.ask({ strokes, file });
+    } else if (!readable) say(byId("pose-message"), "The browser cannot show this picture; save it as PNG or JPEG to trace it.");
   }
 
   #openJson(text) {
     const { joints } = this.#release;
     const read = poseOf(text, joints);
-    if (read) this.#commit({ ...this.start, ...read });
+    if (read) this.#commit(read);
     else
       say(
         byId("pose-message"),
@@ -268,21 +329,20 @@ export class PoseTool {
 
   /** The joints as a label of the picture behind them, in shares of its own width and height. */
   async #keep() {
-    const { file, width, height } = this.#shown;
+    if (this.#missing().length) return;
+    const { pose, hidden, traced } = this.#timeline.now;
+    const { file, width, height } = traced;
     const within = (value) => Math.min(1, Math.max(0, value));
-    const pose = this.#timeline.now.pose.map(unletterbox(width, height)).map((place) => place.map(within));
+    const said = { by: reviewer(), pose: pose.map(unletterbox(width, height)).map((place) => place.map(within)) };
+    if (hidden) said.hidden = hidden.map((joint) => this.#release.joints[joint]);
     say(byId("pose-message"));
-    if (!(await keep(file, { by: reviewer(), pose })) || file !== this.#shown?.file) return;
+    if (!(await keep(file, said)) || file !== this.#timeline.now.traced?.file) return;
     byId("stage-help").textContent = "Kept. `genga label pull` takes these joints into the labels.";
   }
 
-  #trace(url) {
-    if (this.#traced) URL.revokeObjectURL(this.#traced);
-    this.#traced = url;
-    this.#stage.setPicture(url);
-    byId("trace-clear").hidden = !url;
-    this.#shown = null;
-    byId("pose-keep").hidden = true;
+  #trace(traced) {
+    this.#timeline.push({ ...this.#timeline.now, traced, hidden: null });
+    this.#showState();
   }
 
   // --- answers
@@ -296,11 +356,17 @@ export class PoseTool {
   async #showAnswer({ sketches, seeds, nearest, version }) {
     const tiles = await Promise.all(sketches.map((url, url_idx) => sketchTile(url, seeds[url_idx])));
     const figures = await Promise.all(nearest.map(figureTile));
-    byId("sketches").replaceChildren(...tiles);
+    refill(byId("sketches"), tiles);
     byId("nearest").replaceChildren(...figures);
     byId("sketch-made").textContent = provenance(version, this.#release.families.sketcher);
     say(byId("sketch-message"));
   }
+}
+
+/** "left wrist, hip"; the first of many. */
+function listed(joints) {
+  const words = joints.map((name) => jointWords(name).toLowerCase());
+  return words.length > NAMED ? `${words.slice(0, NAMED).join(", ")} and ${words.length - NAMED} more` : words.join(", ");
 }
 
 function differ(pose, other) {

@@ -1,9 +1,10 @@
-// Poses as files: our own JSON, {"joints": names, "pose": [[x, y], ...]} in [0, 1] of a square, and OpenPose's.
+// Poses as files: our own JSON, {"joints": names, "pose": [[x, y], ...]} in [0, 1] of a square, and OpenPose's. Where some joints are guesses, ours
+// has "confidence": [...] too, from 0 to 1; a joint without it is sure.
 //
 // OpenPose (its doc/02_output.md): people[].pose_keypoints_2d = x, y, confidence of each point, in pixels; confidence 0 = missing.
 // Written is BODY_25. Our head is its nose, our hip its MidHip; shoulders and hips, which we do not have, lie on the way from the neck to
 // the elbow and from the hip to the knee; eyes, ears and feet are missing.
-// Read are BODY_25 and COCO-18, the surest of the people; the head lies between the ears, or where the points of the face do.
+// Read are BODY_25 and COCO-18, the surest of the people in these layouts; the head lies between the ears, or where the points of the face do.
 // What is missing is placed where a body would have it, with confidence 0.
 
 import { fit, letterbox } from "./figure.js";
@@ -20,8 +21,9 @@ const LAYOUTS = {
   25: ["nose", "neck", ...ARMS, "hip", "r_hip", "r_knee", "r_ankle", "l_hip", "l_knee", "l_ankle", ...FACE, ...Array(6).fill("foot")],
 };
 
-export function ourJson(pose, _, joints) {
-  return `${JSON.stringify({ joints, pose }, null, 2)}\n`;
+export function ourJson(pose, confidence, joints) {
+  const unsure = confidence.some((each) => each < 1) ? { confidence } : {};
+  return `${JSON.stringify({ joints, pose, ...unsure }, null, 2)}\n`;
 }
 
 export function openPoseJson(pose, confidence, joints) {
@@ -51,15 +53,18 @@ export function poseOf(text, joints) {
 function own(document, joints) {
   const points = document.pose ?? document;
   const names = document.joints ?? joints;
-  if (points.length !== joints.length || !points.flat().every(unit)) return undefined;
-  const pose = joints.map((name) => points[names.indexOf(name)].slice());
-  return pose.every((point) => point.length === 2) ? { pose, confidence: pose.map(() => 1) } : undefined;
+  const sure = document.confidence ?? points.map(() => 1);
+  if (points.length !== joints.length || sure.length !== joints.length || ![...points.flat(), ...sure].every(unit)) return undefined;
+  const places = joints.map((name) => names.indexOf(name));
+  const pose = places.map((place) => points[place].slice());
+  return pose.every((point) => point.length === 2) ? { pose, confidence: places.map((place) => sure[place]) } : undefined;
 }
 
 const unit = (value) => typeof value === "number" && value >= 0 && value <= 1;
 
 function openPose({ people, canvas_width: width, canvas_height: height }, joints) {
-  const seen = people.map(({ pose_keypoints_2d: numbers }) => seenPoints(numbers));
+  const known = people.filter((person) => LAYOUTS[person?.pose_keypoints_2d?.length / 3]);
+  const seen = known.map(({ pose_keypoints_2d: numbers }) => seenPoints(numbers));
   const sure = (points) => Object.values(points).reduce((sum, point) => sum + point[2], 0);
   const best = seen.reduce((first, each) => (sure(each) > sure(first) ? each : first));
   const at = complete(best);

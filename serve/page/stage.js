@@ -23,6 +23,7 @@ export class Stage {
   #root;
   #skeleton;
   #pose;
+  #doubts; // of each joint, what is said behind its place
   #strokes = [];
   #lines;
   #head;
@@ -33,9 +34,12 @@ export class Stage {
   #keeping = true;
   #grip = null; // {pointer, joint and the pose it was taken hold of in | stroke and its path} while a pointer is down
 
-  /** `onmove(pose, {joint, last, key})` for every step of a drag or key; `onstroke(strokes)` when a stroke is finished. */
-  constructor(root, skeleton, { onmove, onstroke }) {
-    Object.assign(this, { onmove, onstroke });
+  /**
+   * `onmove(pose, {joint, last, key})` for every step of a drag or key; `onstroke(strokes)` when a stroke is finished;
+   * `onchoose(joint)` when a joint gets the focus, `onhide(joint)` when X is pressed on it.
+   */
+  constructor(root, skeleton, { onmove, onstroke, onchoose, onhide }) {
+    Object.assign(this, { onmove, onstroke, onchoose, onhide });
     this.#root = root;
     this.#skeleton = skeleton;
     this.#lines = figureLines(skeleton);
@@ -57,6 +61,7 @@ export class Stage {
       svg("title", {}, jointWords(name)),
     );
     handle.addEventListener("keydown", (event) => this.#key(event, joint));
+    handle.addEventListener("focus", () => this.onchoose(joint));
     return handle;
   }
 
@@ -68,11 +73,19 @@ export class Stage {
     return this.#strokes;
   }
 
-  /** Shows a pose; joints that the reader was unsure of are hollow. A joint that somebody has hold of is dragged on from there. */
-  setPose(pose, confidence) {
+  /**
+   * Shows a pose; joints that the reader was unsure of are hollow, `hidden` ones (indices, or null) dashed. A joint that somebody has hold of is
+   * dragged on from there.
+   */
+  setPose({ pose, confidence, hidden }) {
     if (this.#grip?.pose) this.#grip.pose = pose;
+    const [unsure, unseen] = [pose.map((_, joint) => confidence[joint] < UNSURE), pose.map((_, joint) => Boolean(hidden?.includes(joint)))];
+    this.#doubts = pose.map((_, joint) => `${unsure[joint] ? ", a guess" : ""}${unseen[joint] ? ", hidden" : ""}`);
     this.#show(pose);
-    this.#handles.forEach((handle, joint) => handle.classList.toggle("unsure", confidence[joint] < UNSURE));
+    this.#handles.forEach((handle, joint) => {
+      handle.classList.toggle("unsure", unsure[joint]);
+      handle.classList.toggle("covered", unseen[joint]);
+    });
   }
 
   #show(pose) {
@@ -82,7 +95,8 @@ export class Stage {
     this.#handles.forEach((handle, joint) => {
       const [x, y] = pose[joint];
       handle.setAttribute("transform", `translate(${(x * 100).toFixed(2)} ${(y * 100).toFixed(2)})`);
-      handle.setAttribute("aria-label", `${jointWords(this.#skeleton.joints[joint])}, ${Math.round(x * 100)} across, ${Math.round(y * 100)} down`);
+      const place = `${Math.round(x * 100)} across, ${Math.round(y * 100)} down`;
+      handle.setAttribute("aria-label", `${jointWords(this.#skeleton.joints[joint])}, ${place}${this.#doubts[joint]}`);
     });
   }
 
@@ -94,8 +108,8 @@ export class Stage {
   }
 
   setPicture(url) {
-    if (url) this.#picture.setAttribute("href", url);
-    else this.#picture.removeAttribute("href");
+    if (!url) this.#picture.removeAttribute("href");
+    else if (url !== this.#picture.getAttribute("href")) this.#picture.setAttribute("href", url);
   }
 
   setDrawing(drawing) {
@@ -166,8 +180,10 @@ export class Stage {
   }
 
   #key(event, joint) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key.toLowerCase() === "x") this.onhide(joint);
     const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    if (!way || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!way) return;
     event.preventDefault();
     const step = event.shiftKey ? 0.05 : 0.01;
     const [x, y] = this.#pose[joint];

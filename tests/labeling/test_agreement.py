@@ -66,6 +66,14 @@ def test_what_people_differ_on_being_hidden_is_listed() -> None:
     assert (row.dispute, row.counts) == ("1 of 2 say head, 1 of 2 say hip", "no joint")
 
 
+def test_who_was_not_asked_what_is_hidden_has_no_say_in_it() -> None:
+    pose = Annotation("a", "task a", "ann", "1", {}, POSE, frozenset({"hip"}))
+    answers = answers_of([pose, *(replace(pose, annotator=who, hidden=None) for who in ("ben", "cat"))])
+    assert [answer.annotator for answer in answers[Key("a", "hidden")]] == ["ann"]
+    assert len(answers[Key("a", "pose")]) == 3
+    assert Key("a", "hidden") not in answers_of([replace(pose, hidden=None)])
+
+
 def test_a_star_counts_over_a_newer_answer_of_the_same_person() -> None:
     starred = replace(said("ann", "a", "1", hair_color="blue"), decides=True)
     answers = answers_of([said("ann", "a", "2", hair_color="red", glasses=True), starred])

@@ -50,6 +50,20 @@ def test_label_studios_json_is_what_the_labels_stage_reads(tmp_path: Path) -> No
     same(labeled_of(exports.annotations), [*POSED, *TAGGED])
 
 
+def test_poses_that_leave_open_what_is_hidden_stay_so_where_the_format_has_room_for_that(tmp_path: Path) -> None:
+    said = [replace(POSED[0], hidden=None), POSED[1]]
+    (tmp_path / "x.json").write_text(WRITERS["label-studio"](said))
+    same(labeled_of(read_exports([tmp_path / "x.json"]).annotations), said)
+    assert [each.hidden for each in READERS["coco"](WRITERS["coco"](said))] == [frozenset(), frozenset()]
+    assert lost(said, "coco") == lost(said, "cvat") == ["1 poses that leave open what is hidden"]
+    tasks = json.loads((tmp_path / "x.json").read_text())
+    (other,) = json.loads(WRITERS["label-studio"]([replace(POSED[0], hidden=frozenset({"hip"}))]))
+    (hidden,) = (region for region in other["annotations"][0]["result"] if region["from_name"] == "sight")
+    tasks[0]["annotations"][0]["result"].append(hidden)  # somebody has said so in Label Studio since
+    (tmp_path / "x.json").write_text(json.dumps(tasks))
+    assert read_exports([tmp_path / "x.json"]).annotations[0].hidden == frozenset({"hip"})
+
+
 def test_an_export_that_is_corrected_and_imported_again_is_the_newest_word(tmp_path: Path) -> None:
     mine, wrong = replace(TAGGED[0], at="2026-01-01T10:00:00Z"), replace(TAGGED[0], by="ben", at="2026-01-02T10:00:00Z")
     (tmp_path / "project-1.json").write_text(WRITERS["label-studio"]([mine, wrong]))

@@ -11,6 +11,7 @@ import pytest
 from genga import tags
 from genga.errors import DataError
 from labeling.account import Home, LabelStudioError
+from labeling.agreement import Key, answers_of
 from labeling.exports import read_exports
 from labeling.pull import _make_way, pull
 
@@ -36,6 +37,7 @@ def test_a_pull_without_a_server_takes_the_newest_correction_of_each_person(tmp_
     said = {(each.annotator, each.pose is None): each for each in read_exports([tmp_path / "review.json"]).annotations}
     assert set(said) == {("ann", True), ("ann", False), ("ben", False)}
     assert said["ann", True].labels == {"hair_color": "blue", **no}
+    assert said["ben", False].hidden is None
     assert said["ann", False].hidden == frozenset({"hip"}) and said["ann", False].size == (30, 20)
     np.testing.assert_allclose(said["ben", False].pose, POSE)  # type: ignore[arg-type]
     assert not pulled(tmp_path).is_new
@@ -43,6 +45,23 @@ def test_a_pull_without_a_server_takes_the_newest_correction_of_each_person(tmp_
         file.write(line(by="cat", labels={"glasses": False}) + '{"id": "cut')
     assert pulled(tmp_path).revision == 2
     assert [each.labels for each in read_exports([tmp_path / "review.json"]).annotations if each.annotator == "cat"] == [{"glasses": False}]
+
+
+def test_a_later_correction_takes_nothing_back_that_it_does_not_name(tmp_path: Path) -> None:
+    """The tagger abstained on hair when she opened the picture again; she placed joints again and said nothing of which one sees."""
+    (tmp_path / "review.jsonl").write_text(
+        line(labels={"hair_color": "red", "glasses": True}, at="2026-01-01T10:00:00Z")
+        + line(pose=POSE, hidden=["hip"], at="2026-01-01T11:00:00Z")
+        + line(labels={"eye_color": "blue", "glasses": False}, at="2026-01-02T10:00:00Z")
+        + line(pose=POSE[::-1], at="2026-01-02T11:00:00Z")
+        + line(by="ben", pose=POSE)
+    )
+    pulled(tmp_path)
+    answers = answers_of(read_exports([tmp_path / "review.json"]).annotations)
+    ann = {key.name: answer.value for key, given in answers.items() for answer in given if answer.annotator == "ann"}
+    np.testing.assert_allclose(ann.pop("pose"), POSE[::-1])
+    assert ann == {"hair_color": "red", "eye_color": "blue", "glasses": False, "hidden": frozenset({"hip"})}
+    assert [answer.annotator for answer in answers[Key("a" * 64, "hidden")]] == ["ann"]
 
 
 def test_corrections_are_taken_whatever_label_studio_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,8 +101,9 @@ def test_two_label_studios_with_projects_of_one_number_keep_what_was_said_in_eac
     ("text", "message"),
     [
         ("nonsense\n", "review.jsonl line 1 is no correction"),
-        (line(labels={"wings": True}), "unknown tag 'wings'"),
-        (line(pose=[[1, 2]]), "a pose of shape"),
+        (line(labels={"wings": True}), "line 1 .*unknown tag 'wings'"),
+        (line(pose=POSE) + line(pose=[[1, 2]]), "line 2 .*a pose of shape"),
+        (line(labels={"glasses": True}) + line(), "line 2 .*labels"),
     ],
 )
 def test_a_damaged_review_stops_with_its_line(tmp_path: Path, text: str, message: str) -> None:

@@ -13,8 +13,12 @@ import numpy as np
 import pytest
 from playwright.sync_api import ConsoleMessage, Locator, Page, Request
 
+from genga.skeleton import JOINTS
+
 PATIENCE_MS = 15_000
 CALM_SECONDS = 0.6
+# an arm bent at a right angle, bones of 0.15; nothing near the edges
+BENT = [[0.5, 0.2], [0.5, 0.3], [0.5, 0.45], [0.45, 0.4], [0.65, 0.45], [0.4, 0.5], [0.5, 0.55], [0.55, 0.7], [0.45, 0.7], [0.55, 0.85], [0.45, 0.85]]
 
 
 class Watch:
@@ -83,6 +87,11 @@ def until(page: Page, holds: Callable[[], bool], what: str) -> None:
         page.wait_for_timeout(25)
 
 
+def reading(pose: Any) -> dict[str, Any]:
+    """What /api/pose answers when it is sure."""
+    return {"pose": pose, "kind": "stick", "confidence": [1.0] * len(JOINTS), "version": "stick-pose/1", "width": 64, "height": 64}
+
+
 def slider(page: Page, name: str) -> Locator:
     return page.locator(f"[data-slider='{name}'] input[type=range]")
 
@@ -106,6 +115,7 @@ def middle(target: Locator) -> tuple[float, float]:
 
 
 def drag(page: Page, target: Locator, right: float, down: float) -> None:
+    target.scroll_into_view_if_needed()
     x, y = middle(target)
     page.mouse.move(x, y)
     page.mouse.down()

@@ -264,6 +264,15 @@ def test_stick_figures_and_figures_are_told_apart_and_read_by_their_own_network(
         assert np.min(reading["pose"]) >= 0 and np.max(reading["pose"]) <= 1
 
 
+@pytest.mark.parametrize("kind", ["stick", "figure"])
+def test_a_drawing_is_read_as_what_the_caller_says(client: TestClient, kind: str) -> None:
+    for drawing in ("stick", "figure"):
+        reply = client.post("/api/pose", files={"file": encode_png(drawn(drawing, 1))}, data={"kind": kind})
+        assert (reply.json()["kind"], reply.json()["version"]) == (kind, f"{kind}-pose/1")
+    refused = client.post("/api/pose", files={"file": encode_png(drawn(kind, 1))}, data={"kind": "cat"})
+    assert sentence(refused, 422).startswith("kind: ")
+
+
 def test_left_limbs_of_a_stick_figure_are_those_on_the_right(client: TestClient) -> None:
     readings = [read_pose(client, drawn("stick", seed)) for seed in range(10)]
     for pose in (np.array(reading["pose"]) for reading in readings if reading["kind"] == "stick"):

@@ -10,16 +10,14 @@ import cv2
 import httpx
 import numpy as np
 import pytest
-from browsing import Watch, across, decoded, drag, expect_other, expect_picture, joint, label, middle, png, source, until, upload
+from browsing import BENT, Watch, across, decoded, drag, expect_other, expect_picture, joint, label, middle, png, reading, source, until, upload
 from playwright.sync_api import Browser, Locator, Page, Response, Route, expect
 
+from drawing.pose_files import read_pose_file
 from genga.skeleton import JOINTS, STICKS, J, normalise
 from serve.schemas import MAX_SKETCHES
 
 NECK, ELBOW, WRIST, HIP = J["neck"], J["l_elbow"], J["l_wrist"], J["hip"]
-# an arm bent at a right angle, bones of 0.15; nothing near the edges
-BENT = [[0.5, 0.2], [0.5, 0.3], [0.5, 0.45], [0.45, 0.4], [0.65, 0.45], [0.4, 0.5], [0.5, 0.55], [0.55, 0.7], [0.45, 0.7], [0.55, 0.85], [0.45, 0.85]]
-
 UPPER_BODY = dict.fromkeys(("head", "neck", "l_elbow", "r_elbow", "l_wrist", "r_wrist"))
 
 
@@ -274,10 +272,6 @@ def test_the_list_of_presets_can_be_used_at_the_width_of_a_phone(posing: Page, w
 # --- strokes and pictures
 
 
-def reading(pose: Any) -> dict[str, Any]:
-    return {"pose": pose, "kind": "stick", "confidence": [1.0] * len(JOINTS), "version": "stick-pose/1", "width": 64, "height": 64}
-
-
 @pytest.fixture
 def held(posing: Page) -> list[Route]:
     """Readings that wait for their answer."""
@@ -376,15 +370,27 @@ def test_strokes_before_the_picture_opened_is_shown_are_not_read_over(posing: Pa
     np.testing.assert_allclose(asked(watch), BENT)
 
 
-def test_undo_and_redo_with_nowhere_to_go_leave_a_reading_alone(posing: Page, watch: Watch, held: list[Route]) -> None:
+def test_redo_with_nowhere_to_go_leaves_a_reading_alone_and_undo_takes_the_picture_back(posing: Page, watch: Watch, held: list[Route]) -> None:
+    start, away = asked(watch), posing.get_by_role("button", name="Take the picture away")
     upload(posing, "#pose-file", "figure.png", png(80, 80))
     until(posing, lambda: len(held) == 1, "the picture is read")
-    for button in ("Undo", "Redo"):
-        posing.get_by_role("button", name=button).focus()
-        posing.keyboard.press("Enter")
+    posing.get_by_role("button", name="Redo").focus()
+    posing.keyboard.press("Enter")
     held[0].fulfill(json=reading(BENT))
     expect(posing.locator("#stage-help")).to_contain_text("Joints read by")
     np.testing.assert_allclose(asked(watch), BENT)
+    upload(posing, "#pose-file", "other.png", png(80, 80))
+    until(posing, lambda: len(held) == 2, "the next one is read")
+    picture = posing.locator("#stage image.traced").get_attribute("href")
+    posing.get_by_role("button", name="Undo").click()
+    held[1].fulfill(json=reading(np.flip(BENT, 0).tolist()))
+    np.testing.assert_allclose(asked(watch), BENT)
+    expect(posing.locator("#stage image.traced")).not_to_have_attribute("href", picture or "")
+    posing.get_by_role("button", name="Undo").click()
+    np.testing.assert_allclose(asked(watch), start)
+    expect(away).to_be_visible()
+    posing.get_by_role("button", name="Undo").click()
+    expect(away).to_be_hidden()
 
 
 def test_only_joints_read_off_a_picture_or_placed_on_it_are_kept_as_its_own(posing: Page, held: list[Route]) -> None:
@@ -397,6 +403,13 @@ def test_only_joints_read_off_a_picture_or_placed_on_it_are_kept_as_its_own(posi
     posing.get_by_role("button", name="Mirror").click()
     expect(keep).to_be_disabled()
     drag_wrist(posing)
+    expect(keep).to_have_text("Keep as a correction (first place head, neck, left elbow and 7 more)")
+    expect(keep).to_be_disabled()
+    posing.get_by_label("Keep limb lengths").uncheck()
+    for handle in posing.locator("#stage .joint").all():
+        expect(keep).to_be_disabled()
+        handle.press("ArrowRight")
+    expect(keep).to_have_text("Keep as a correction")
     expect(keep).to_be_enabled()
     upload(posing, "#pose-file", "b.png", png(80, 80))
     until(posing, lambda: len(held) == 2, "the next one is read")
@@ -413,6 +426,122 @@ def test_only_joints_read_off_a_picture_or_placed_on_it_are_kept_as_its_own(posi
     expect(keep).to_be_disabled()
     held[2].fulfill(json=reading(BENT))
     expect(keep).to_be_enabled()
+
+
+def test_what_was_read_with_doubt_is_kept_only_once_a_person_has_placed_it(posing: Page, held: list[Route]) -> None:
+    keep = posing.get_by_role("button", name="Keep as a correction")
+    upload(posing, "#pose-file", "a.png", png(80, 80))
+    until(posing, lambda: len(held) == 1, "the picture is read")
+    held[0].fulfill(json=reading(BENT) | {"confidence": [0.4 if idx in (HIP, WRIST) else 0.6 for idx in range(len(JOINTS))]})
+    expect(keep).to_have_text("Keep as a correction (first place left wrist, hip)")
+    joint(posing, "Left wrist").press("ArrowUp")
+    expect(keep).to_have_text("Keep as a correction (first place hip)")
+    keep.dispatch_event("click")
+    expect(posing.locator("#stage-help")).not_to_contain_text("Kept")
+    joint(posing, "Hip").press("ArrowUp")
+    expect(keep).to_be_enabled()
+
+
+def test_strokes_begun_before_the_picture_was_there_do_not_make_its_label(posing: Page, held: list[Route]) -> None:
+    help_, keep = posing.locator("#stage-help"), posing.get_by_role("button", name="Keep as a correction")
+    posing.get_by_label("Read as").select_option("nothing, only trace")
+    draw(posing, 0.3)
+    posing.mouse.up()
+    until(posing, lambda: len(held) == 1, "the stroke is read")
+    held[0].fulfill(json=reading(BENT))
+    expect(help_).to_contain_text("Joints read by")
+    upload(posing, "#pose-file", "a.png", png(80, 80))
+    expect(keep).to_be_disabled()
+    draw(posing, 0.6)
+    posing.mouse.up()
+    until(posing, lambda: len(held) == 2, "both are read")
+    held[1].fulfill(json=reading(BENT))
+    expect(help_).to_contain_text("Joints read by")
+    expect(keep).to_be_disabled()
+
+
+def test_a_hidden_joint_is_said_only_where_somebody_said_so(posing: Page, held: list[Route], page_review: Path) -> None:
+    keep, sight = posing.get_by_role("button", name="Keep as a correction"), posing.get_by_role("checkbox", name="is hidden")
+    wrist, elbow = joint(posing, "Left wrist"), joint(posing, "Left elbow")
+    wrist.press("x")
+    expect(sight).to_have_count(0)  # no picture in which one could see it
+    upload(posing, "#pose-file", "a.png", png(80, 80))
+    until(posing, lambda: len(held) == 1, "the picture is read")
+    held[0].fulfill(json=reading(BENT))
+    expect(keep).to_be_enabled()
+    lines = page_review.read_text().splitlines() if page_review.exists() else []
+
+    def kept() -> Any:
+        count = len(lines)
+        keep.click()
+        until(posing, lambda: page_review.exists() and len(page_review.read_text().splitlines()) > count, "it is kept")
+        lines[:] = page_review.read_text().splitlines()
+        return json.loads(lines[-1])
+
+    assert "hidden" not in kept()
+    wrist.press("x")
+    expect(wrist).to_have_attribute("aria-label", f"{label('Left wrist', *BENT[WRIST])}, hidden")
+    expect(posing.get_by_role("checkbox", name="Left wrist is hidden")).to_be_checked()
+    elbow.focus()
+    expect(posing.get_by_role("checkbox", name="Left elbow is hidden")).not_to_be_checked()
+    sight.check()
+    assert kept()["hidden"] == ["l_elbow", "l_wrist"]
+    posing.get_by_role("button", name="Undo").click()
+    expect(sight).not_to_be_checked()
+    wrist.press("x")
+    assert kept()["hidden"] == []
+    upload(posing, "#pose-file", "b.png", png(80, 80))
+    until(posing, lambda: len(held) == 2, "the next one is read")
+    held[1].fulfill(json=reading(BENT))
+    expect(keep).to_be_enabled()
+    assert "hidden" not in kept()
+
+
+def test_a_picture_is_read_as_what_the_artist_says_or_only_traced(posing: Page, watch: Watch, held: list[Route]) -> None:
+    read_as = posing.get_by_label("Read as")
+    upload(posing, "#pose-file", "a.png", png(80, 80))
+    until(posing, lambda: len(held) == 1, "the picture is read")
+    assert b'name="kind"' not in (held[0].request.post_data_buffer or b"")
+    held[0].fulfill(json=reading(BENT))
+    np.testing.assert_allclose(asked(watch), BENT)
+    read_as.select_option("figure")
+    until(posing, lambda: len(held) == 2, "it is read again")
+    assert re.search(rb'name="kind"\s+figure\s', held[1].request.post_data_buffer or b"")
+    turned = np.flip(BENT, 0).tolist()
+    held[1].fulfill(json=reading(turned))
+    np.testing.assert_allclose(asked(watch), turned)
+    posing.get_by_role("button", name="Undo").click()
+    np.testing.assert_allclose(asked(watch), BENT)
+    read_as.select_option("nothing, only trace")
+    picture = posing.locator("#stage image.traced").get_attribute("href") or ""
+    upload(posing, "#pose-file", "b.png", png(80, 80))
+    expect(posing.locator("#stage image.traced")).not_to_have_attribute("href", picture)
+    np.testing.assert_allclose(asked(watch), BENT)
+    assert len(held) == 2
+    draw(posing, 0.5)
+    posing.mouse.up()
+    until(posing, lambda: len(held) == 3, "strokes are read all the same")
+    held[2].fulfill(json=reading(turned))
+    read_as.select_option("stick figure")
+    until(posing, lambda: len(held) == 4, "the strokes are read again")
+    assert re.search(rb'name="kind"\s+stick\s', held[3].request.post_data_buffer or b"")
+    held[3].fulfill(json=reading(BENT))
+    np.testing.assert_allclose(asked(watch), BENT)
+
+
+def test_an_answer_that_breaks_off_is_said(posing: Page) -> None:
+    posing.evaluate(
+        """() => {
+          const send = window.fetch;
+          const broken = () => new ReadableStream({
+            start: (body) => body.enqueue(new TextEncoder().encode('{"pose": [')),
+            pull: (body) => body.error(new TypeError("network error")),
+          });
+          window.fetch = (path, options) => (path === "api/pose" ? Promise.resolve(new Response(broken())) : send(path, options));
+        }"""
+    )
+    upload(posing, "#pose-file", "a.png", png(80, 80))
+    expect(posing.locator("#pose-message")).to_have_text("The server’s answer broke off; try again.")
 
 
 def test_strokes_drawn_while_a_picture_is_read_stay_and_are_read_next(posing: Page, watch: Watch, held: list[Route]) -> None:
@@ -524,7 +653,7 @@ def test_strokes_are_read_as_a_pose(posing: Page, watch: Watch) -> None:
     readings = [answer.json()["pose"] for answer in answers if answer.url.endswith("/api/pose")]
     np.testing.assert_allclose(asked(watch), readings[-1])
     for name, place in zip(("Head", "Neck", "Left elbow"), readings[-1], strict=False):
-        expect(joint(posing, name)).to_have_attribute("aria-label", label(name, *place))
+        expect(joint(posing, name)).to_have_attribute("aria-label", re.compile(f"^{label(name, *place)}"))
     assert all(source(sketch) != old for sketch, old in zip(posing.locator("#sketches img").all(), before, strict=True))
     expect(posing.locator("#stage-help")).to_contain_text("Joints read by")
     for outer, inner in (("wrist", "elbow"), ("ankle", "knee")):
@@ -560,12 +689,16 @@ def test_a_picture_to_trace_stays_behind_strokes_until_it_is_taken_away(posing: 
     expect(away).to_be_hidden()
     expect(paths).to_have_count(2)
     assert not moved(drawn, asked(watch)), "strokes and joints stay"
+    posing.get_by_role("button", name="Undo").click()
+    expect(traced).to_have_attribute("href", picture or "")
+    expect(away).to_be_visible()
 
 
-def test_reset_leads_back_to_the_start_and_undo_to_what_was_drawn(posing: Page, watch: Watch) -> None:
-    start, paths = asked(watch), posing.locator("#stage .ink path")
+def test_reset_leads_back_to_the_start_and_undo_to_what_was_drawn_on_its_picture(posing: Page, watch: Watch) -> None:
+    start, paths, traced = asked(watch), posing.locator("#stage .ink path"), posing.locator("#stage image.traced")
     upload(posing, "#pose-file", "figure.png", png(80, 120))
     expect(posing.locator("#stage-help")).to_contain_text("Joints read by")
+    picture = traced.get_attribute("href") or ""
     draw(posing, 0.4)
     posing.mouse.up()
     drawn = asked(watch)
@@ -573,9 +706,12 @@ def test_reset_leads_back_to_the_start_and_undo_to_what_was_drawn(posing: Page, 
     posing.get_by_role("button", name="Reset").click()
     expect(paths).to_have_count(0)
     expect(posing.get_by_role("button", name="Take the picture away")).to_be_hidden()
+    expect(traced).not_to_have_attribute("href", picture)
     np.testing.assert_allclose(asked(watch), start)
     posing.get_by_role("button", name="Undo").click()
     expect(paths).to_have_count(1)
+    expect(traced).to_have_attribute("href", picture)
+    assert posing.evaluate("async (url) => (await createImageBitmap(await (await fetch(url)).blob())).width", picture) == 120, "it can still be seen"
     np.testing.assert_allclose(asked(watch), drawn)
 
 
@@ -589,7 +725,7 @@ def test_joints_of_an_uploaded_picture_lie_where_the_picture_is_shown(posing: Pa
         upload(posing, "#pose-file", f"figure.{kind}", cv2.imencode(f".{kind}", picture)[1].tobytes(), f"image/{kind}")
     pose = answer.value.json()["pose"]
     expect(posing.locator("#stage-help")).to_contain_text("Joints read by")
-    expect(joint(posing, "Head")).to_have_attribute("aria-label", label("Head", pose[0][0], 0.25 + pose[0][1] / 2))
+    expect(joint(posing, "Head")).to_have_attribute("aria-label", re.compile(f"^{label('Head', pose[0][0], 0.25 + pose[0][1] / 2)}"))
     expect(posing.get_by_role("button", name="Take the picture away")).to_be_visible(visible=kind == "png")
 
 
@@ -607,10 +743,12 @@ def test_joints_that_were_hardly_seen_are_hollow_and_count_less_until_they_are_p
     expect(posing.locator("#stage-help")).to_contain_text("the hollow ones are guesses")
     hollow = posing.locator("#stage .joint.unsure")
     expect(hollow).to_have_count(1)
+    expect(hollow).to_have_attribute("aria-label", f"{label('Left wrist', *BENT[WRIST])}, a guess")
     np.testing.assert_allclose(asked(watch), BENT)
     assert watch.bodies("/api/sketch")[-1]["confidence"] == confidence
     drag(posing, hollow, 20, 20)
     expect(hollow).to_have_count(0)
+    expect(joint(posing, "Left wrist")).to_have_attribute("aria-label", re.compile("down$"))
     asked(watch)
     assert watch.bodies("/api/sketch")[-1]["confidence"] == [1 if idx == WRIST else 0.9 for idx in range(len(JOINTS))]
 
@@ -631,6 +769,46 @@ def test_a_pose_goes_out_as_json_and_comes_back(posing: Page) -> None:
         choose(posing, "Standing")
         upload(posing, "#pose-file", "pose.json", text, "application/json")
         expect(posing.locator("#pose-message")).to_contain_text("This file holds no pose")
+
+
+def test_guesses_go_out_as_guesses_and_come_back_as_such(posing: Page, watch: Watch, tmp_path: Path) -> None:
+    confidence = [0.25 if name == "r_ankle" else 1 for name in JOINTS]
+    guessed = {"joints": JOINTS[::-1], "pose": BENT[::-1], "confidence": confidence[::-1]}
+    upload(posing, "#pose-file", "pose.json", json.dumps(guessed).encode(), "application/json")
+    hollow = posing.locator("#stage .joint.unsure")
+    expect(hollow).to_have_attribute("aria-label", re.compile("^Right ankle, .* a guess$"))
+    path = tmp_path / "pose.json"
+    path.write_bytes(saved(posing, "Download the pose as JSON"))
+    assert json.loads(path.read_text()) == {"joints": list(JOINTS), "pose": BENT, "confidence": confidence}
+    np.testing.assert_allclose(read_pose_file(path).poses, [BENT])
+    choose(posing, "Standing")
+    expect(hollow).to_have_count(0)
+    assert "confidence" not in json.loads(saved(posing, "Download the pose as JSON"))
+    upload(posing, "#pose-file", "pose.json", path.read_bytes(), "application/json")
+    expect(hollow).to_have_count(1)
+    asked(watch)
+    assert watch.bodies("/api/sketch")[-1]["confidence"] == confidence
+    for damaged in ([1] * 10, [2] * 11, 1):
+        upload(posing, "#pose-file", "pose.json", json.dumps({"pose": BENT, "confidence": damaged}).encode(), "application/json")
+        expect(posing.locator("#pose-message")).to_contain_text("This file holds no pose")
+        choose(posing, "Standing")
+        upload(posing, "#pose-file", "pose.json", path.read_bytes(), "application/json")
+        expect(posing.locator("#pose-message")).to_be_empty()
+
+
+def test_the_pose_is_still_there_after_a_reload_and_its_guesses_are_guesses(posing: Page, watch: Watch) -> None:
+    confidence = [0.25 if name == "r_ankle" else 1 for name in JOINTS]
+    upload(posing, "#pose-file", "pose.json", json.dumps({"pose": BENT, "confidence": confidence}).encode(), "application/json")
+    np.testing.assert_allclose(asked(watch), BENT)
+    posing.reload()
+    expect(posing.locator("#stage .joint.unsure")).to_have_attribute("aria-label", re.compile("^Right ankle, .* a guess$"))
+    np.testing.assert_allclose(asked(watch), BENT)
+    expect(posing.get_by_role("button", name="Undo")).to_have_attribute("aria-disabled", "true")
+    posing.get_by_role("button", name="Reset").click()
+    assert moved(BENT, asked(watch))
+    posing.evaluate("""localStorage.setItem("genga.pose", '"of another kind"')""")
+    posing.reload()
+    expect(posing.locator("#stage .joint.unsure")).to_have_count(0)
 
 
 def test_a_pose_goes_out_for_openpose_and_comes_back(posing: Page, watch: Watch) -> None:
@@ -661,8 +839,9 @@ def test_coco_18_of_a_wide_picture_comes_in_and_what_is_missing_is_hollow(posing
     seen |= {9: (380, 260), 10: (380, 320), 12: (420, 260), 13: (420, 320)}  # no right wrist, no shoulders
     for point, place in seen.items():
         keypoints[point] = [*place, 0.8]
+    strange: list[Any] = [{"pose_keypoints_2d": []}, {"pose_keypoints_2d": [0.5] * 51}, {}, None]
     other = {"pose_keypoints_2d": (keypoints * (0.5, 0.5, 0.5)).ravel().tolist()}
-    document = [{"people": [other, {"pose_keypoints_2d": keypoints.ravel().tolist()}], "canvas_width": 800, "canvas_height": 400}]
+    document = [{"people": [*strange, other, {"pose_keypoints_2d": keypoints.ravel().tolist()}], "canvas_width": 800, "canvas_height": 400}]
     upload(posing, "#pose-file", "people.json", json.dumps(document).encode(), "application/json")
     pose = asked(watch)
     np.testing.assert_allclose(pose[J["head"]], [0.5, 0.25 + 80 / 800])
@@ -672,8 +851,12 @@ def test_coco_18_of_a_wide_picture_comes_in_and_what_is_missing_is_hollow(posing
     confidence = watch.bodies("/api/sketch")[-1]["confidence"]
     assert confidence == [0 if name == "r_wrist" else 0.8 for name in JOINTS]
     expect(posing.locator("#stage .joint.unsure")).to_have_count(1)
-    upload(posing, "#pose-file", "people.json", json.dumps({"people": [{"pose_keypoints_2d": [0] * 54}]}).encode(), "application/json")
-    expect(posing.locator("#pose-message")).to_contain_text("This file holds no pose")
+    for people in ([{"pose_keypoints_2d": [0] * 54}], strange):
+        upload(posing, "#pose-file", "people.json", json.dumps({"people": people}).encode(), "application/json")
+        expect(posing.locator("#pose-message")).to_contain_text("This file holds no pose")
+        choose(posing, "Standing")
+        upload(posing, "#pose-file", "people.json", json.dumps(document).encode(), "application/json")
+        expect(posing.locator("#pose-message")).to_be_empty()
 
 
 def test_mirror_exchanges_left_and_right(posing: Page) -> None:
@@ -693,6 +876,26 @@ def tab_to(page: Page, target: Locator) -> None:
         if target.evaluate("node => node === document.activeElement"):
             return
     pytest.fail("Tab never comes to it")
+
+
+def test_the_focus_stays_among_the_sketches_when_others_arrive(posing: Page, watch: Watch) -> None:
+    watch.quiet()
+    routes: list[Route] = []
+    posing.route("**/api/sketch", lambda route: routes.append(route))
+    posing.get_by_role("button", name="Other seeds").click()
+    until(posing, lambda: len(routes) == 1, "others are asked for")
+    download = posing.locator("#sketches button").nth(1)
+    tab_to(posing, download)
+    before = download.get_attribute("aria-label") or ""
+    routes[0].continue_()
+    expect(download).not_to_have_attribute("aria-label", before)
+    expect(download).to_be_focused()
+
+
+def test_tools_and_help_are_what_they_are_called(posing: Page) -> None:
+    expect(posing.get_by_role("group", name="Pose tools")).to_be_visible()
+    expect(posing.get_by_role("toolbar")).to_have_count(0)  # its buttons are reached by Tab, not by arrow keys
+    expect(posing.get_by_role("status").filter(has_text="Drag a joint")).to_have_count(1)
 
 
 def test_everything_is_reached_and_done_by_keys(genga: Page, watch: Watch) -> None:

@@ -55,6 +55,13 @@ def test_corrections_reach_the_labels_by_the_pictures_id(client: TestClient, tmp
     np.testing.assert_allclose(posed.pose, POSE)  # type: ignore[arg-type]
 
 
+def test_which_joints_one_sees_is_an_answer_only_where_it_is_given(client: TestClient, tmp_path: Path) -> None:
+    for said in ({}, {"hidden": []}):
+        assert send(client, {"by": "ann", "pose": POSE, **said}).status_code == 200
+    first, second = map(json.loads, (tmp_path / "annotations" / "review.jsonl").read_text().splitlines())
+    assert "hidden" not in first and second["hidden"] == []
+
+
 def test_what_a_crash_cut_off_does_not_spoil_the_next_correction(client: TestClient, tmp_path: Path) -> None:
     path = tmp_path / "annotations" / "review.jsonl"
     path.parent.mkdir()
@@ -141,6 +148,8 @@ def test_a_pose_is_corrected_on_the_page_in_shares_of_its_own_picture(posing: Pa
     expect(posing.get_by_role("button", name="Keep as a correction")).to_have_count(0)
     square = draw_stick(np.array(POSE), 200, sample_style(("bold-filled",), np.random.default_rng(0)), np.random.default_rng(0))
     wide = cv2.copyMakeBorder(square, 0, 0, 100, 100, cv2.BORDER_CONSTANT, value=255)
+    sure = {"confidence": [1.0] * 11}  # whatever a network says that was never trained
+    posing.route("**/api/pose", lambda route: route.fulfill(json=route.fetch().json() | sure))
     with posing.expect_response(lambda response: response.url.endswith("/api/pose")) as told:
         upload(posing, "#pose-file", "wide.png", encode_png(wide))
     keep = posing.get_by_role("button", name="Keep as a correction")
