@@ -2,6 +2,7 @@
 
     python -m bench.memory [--count 71300] [--steps 12]
 
+The family is StyleGAN2 by profiles/stylegan2-128.yaml: one step of its warm-up, as many as are left of its contest at 128 px, R1 among them.
 The store is made here, sparse on the disk (3.5 GB of zeros and a little noise that nobody has to write), and its pages are touched as a training
 touches them. The process's own memory is RssAnon of /proc/self/status; VmRSS beside it counts the pages of the store that the system happens to
 keep in its cache and takes back when others need them. Both are the highest that were seen after any step.
@@ -15,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from genga.params import load_params
+from bench.real_poses import with_profiles
+from genga.params import parse_params
 from genga.store import Store
 from models.batches import Pictures
 from models.loop import seed_step
@@ -47,10 +49,14 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=COUNT)
     parser.add_argument("--steps", type=int, default=12)
     args = parser.parse_args()
-    params, watch = load_params().train_face["stylegan2"], load_params().watch_collapse
-    model = params.model.model_copy(update={"resolution": SIDE})
+    whole = parse_params(with_profiles("stylegan2-128"), "params.yaml with profiles/stylegan2-128.yaml")
+    params, watch = whole.train_face["stylegan2"], whole.watch_collapse
     training = params.training.model_copy(update={"batch_size": BATCH})
-    params = params.model_copy(update={"model": model, "training": training, "warm_up": None, "growth": []})
+    params = params.model_copy(update={"training": training})
+    assert params.model.resolution == SIDE
+    turn = BATCH * params.r1_interval
+    late = int(1000 * params.training.total_kimg) // turn * turn  # every side is whole by then, and its step has R1
+    places = [0, *range(late, late + (args.steps - 1) * BATCH, BATCH)]
     with tempfile.TemporaryDirectory() as scratch:
         faces = write_sparse(Path(scratch) / "faces", args.count)
         pictures = Pictures(faces, SIDE, faces.indices("train"))
@@ -58,10 +64,10 @@ def main() -> None:
         batch_at = pictures.batches(training)
         recipe = Watched(face_recipe(params), pictures.some(watch.samples), watch.model_copy(update={"every_kimg": BATCH * 4 / 1000}), "bench")
         most: dict[str, float] = {}
-        for cur_nimg in range(0, args.steps * BATCH, BATCH):
+        for cur_nimg in places:
             seed_step(0, cur_nimg)
             recipe.step(batch_at(cur_nimg), cur_nimg)
-            if cur_nimg == BATCH * 2:
+            if cur_nimg == late:
                 recipe.sample()
             most = {name: max(value, most.get(name, 0.0)) for name, value in gigabytes().items()}
         size = faces.dir / f"images-{SIDE}.npy"

@@ -4,13 +4,15 @@ the system, or paper, that it comes from.
     python -m bench.originals [--minutes 5] [--only FAMILY ...] [--sheet sheet.png] [--keep FOLDER]       default: all of SETTINGS, 45 minutes
 
 Pictures are those of ../shared/data/faces64.zip, of faces96.zip where a family draws larger ones, at the family's side; HELD_OUT of them are kept for
-the comparison. Extractors, samples and the planning of a training's length are those of bench/face_quality.py; --keep as there. Distances are those
-of pictures brought to 64 px, held-out ones by way of the family's side too.
+the comparison. Extractors, samples and the planning of a training's length are those of bench/face_quality.py, --keep and the JSON as there; the one
+of turns learns from faces64.zip without its held-out pictures, the one of tags from most of faces96.zip, held-out ones among them. Distances are
+those of pictures brought to 64 px, held-out ones by way of the family's side too.
 """
 
 import argparse
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +25,8 @@ from bench.face_quality import (
     Ours,
     Pictures,
     at_side,
+    ids_sha256,
+    key_of,
     learn_tags,
     learn_turns,
     print_scores,
@@ -33,6 +37,7 @@ from bench.face_quality import (
 from bench.peers import SIDE
 from bench.real_faces import REAL
 from bench.real_poses import with_profiles
+from genga.documents import write_json
 from genga.door import run
 from genga.params import TrainFace
 from genga.pictures import encode_png
@@ -52,24 +57,28 @@ def settings(family: str, profiles: list[str]) -> TrainFace:
     return TrainFace.model_validate(with_profiles(*profiles)["train_face"][family])
 
 
-def compared(family: str, minutes: float, judged: dict[str, torch.nn.Module], root: Path) -> Pictures:
-    """Prints the distances of both; gives rows of real pictures and of theirs."""
-    both = dict(zip(("Genga's", "the original's"), (settings(family, profiles) for profiles in SETTINGS[family]), strict=True))
-    side = both["Genga's"].model.resolution
+def split(side: int) -> tuple[Pictures, Pictures]:
+    """Held out, and to learn from."""
     source = REAL if side > SIDE else REAL.with_name("faces64.zip")
     pictures = at_side(np.random.default_rng(0).permutation(read_pictures(source)), side)
-    held_out, real = pictures[:HELD_OUT], pictures[HELD_OUT:]
-    judge = Judge(judged, held_out)
-    scores, rows = {}, [at_side(held_out[:SHOWN], SIDE)]
+    return pictures[:HELD_OUT], pictures[HELD_OUT:]
+
+
+def compared(family: str, minutes: float, judged: dict[str, torch.nn.Module], root: Path) -> tuple[Pictures, dict[str, Any]]:
+    """Prints the distances of both; gives rows of real pictures and of theirs, and the numbers with their protocol."""
+    both = dict(zip(("Genga's", "the original's"), (settings(family, profiles) for profiles in SETTINGS[family]), strict=True))
+    held_out, real = split(both["Genga's"].model.resolution)
+    judge, data_id = Judge(judged, held_out), ids_sha256(real)
+    scores, kimg, rows = {}, {}, [at_side(held_out[:SHOWN], SIDE)]
     for whose, params in both.items():
-        path = root / "samples" / f"{family}-{whose.replace(' ', '-')}.npz"
+        path = root / "samples" / f"{family}-{whose.replace(' ', '-')}-{key_of(params, data_id)}.npz"
         if not path.is_file():
             torch.manual_seed(0)
             training = Ours(params, torch.from_numpy(real), minutes)
-            kimg = train(training, real, minutes, signed=False)
-            Made(samples(training), kimg).keep(path)
+            seen = train(training, real, minutes, signed=False)
+            Made(samples(training), seen).keep(path)
         made = Made.kept(path)
-        scores[whose] = judge.score(made.pictures)
+        scores[whose], kimg[whose] = judge.score(made.pictures), made.kimg
         rows.append(at_side(made.pictures[:SHOWN], SIDE))
         print_scores(f"{family}, {whose} settings, {made.kimg:.1f} kimg", scores[whose])
     for extractor in judged:
@@ -78,7 +87,8 @@ def compared(family: str, minutes: float, judged: dict[str, torch.nn.Module], ro
             print(
                 f"originals: {family}: {distance} by {extractor} {ours / theirs:.2f} of that with the original's settings, promised < 1", flush=True
             )
-    return np.concatenate(rows)
+    learned_from = {"count": len(real), "sha256": data_id}
+    return np.concatenate(rows), {"learned_from": learned_from, "protocol": judge.protocol(), "kimg": kimg, "scores": scores}
 
 
 def main() -> None:
@@ -96,10 +106,12 @@ def main() -> None:
         if args.keep:
             root = args.keep / f"{args.minutes:g}-minutes"
             root.mkdir(parents=True, exist_ok=True)
-        judged = {"tags": learn_tags(JUDGING, root), "turns": learn_turns(read_pictures(REAL.with_name("faces64.zip")), JUDGING, root)}
-        rows = [compared(family, args.minutes, judged, root) for family in args.only]
+        judged = {"tags": learn_tags(JUDGING, root), "turns": learn_turns(split(SIDE)[1], JUDGING, root)}
+        found = {family: compared(family, args.minutes, judged, root) for family in args.only}
     args.sheet.parent.mkdir(parents=True, exist_ok=True)
-    args.sheet.write_bytes(encode_png(grid(np.concatenate(rows), columns=SHOWN)))
+    args.sheet.write_bytes(encode_png(grid(np.concatenate([rows for rows, _ in found.values()]), columns=SHOWN)))
+    reports = {family: report for family, (_, report) in found.items()}
+    write_json(args.sheet.with_suffix(".json"), {"minutes": args.minutes, "families": reports})
     print(f"originals: {args.sheet}: three rows a family, {', '.join(args.only)}: held-out pictures, Genga's settings, the original's")
 
 

@@ -5,6 +5,7 @@ Durations are in kimg, thousands of images shown.
 """
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -21,6 +22,7 @@ class Section(BaseModel):
 Share = Annotated[float, Field(ge=0, le=1)]
 PowerOfTwo = Literal[16, 32, 64, 128, 256, 512, 1024]
 Side = Literal[16, 32, 64, 96, 128, 256, 512, 1024]
+INCEPTION_FEATURES = 2048
 
 
 # --- data
@@ -282,6 +284,7 @@ class DCGANParams(Section):
     bn_momentum: float = Field(gt=0, lt=1, description="weight of the newest batch in the running mean (PyTorch's sense)")
     activation: Literal["relu", "prelu"]
     dropout: Share
+    d_batch_norm: bool = Field(description="in the discriminator too, as in the paper; R1 and R2, which speak of one picture, must then be 0")
 
 
 class BEGANParams(Section):
@@ -390,6 +393,14 @@ class TrainFace(Adversarial):
         return self
 
     @model_validator(mode="after")
+    def penalties_speak_of_one_picture(self) -> Self:
+        if isinstance(self.model, DCGANParams) and self.model.d_batch_norm and (self.r1_gamma or self.r2_gamma):
+            raise ValueError(
+                "d_batch_norm lets pictures of a batch see each other, R1 and R2 speak of one; make it false, or r1_gamma and r2_gamma 0"
+            )
+        return self
+
+    @model_validator(mode="after")
     def style_is_of_stylegan2(self) -> Self:
         if (self.style is None) == (self.model.arch == "stylegan2"):
             raise ValueError("stylegan2 has mixing, path_weight, path_interval and residual in style, other archs have null there")
@@ -423,6 +434,12 @@ class TrainFace(Adversarial):
         ends = [step.until_kimg for step in self.growth]
         if ends != sorted(set(ends)):
             raise ValueError("growth must list rising until_kimg: each side is learned after the one before")
+        for step, after in pairwise(self.growth):
+            if step.fade_kimg > (stay := after.until_kimg - step.until_kimg):
+                raise ValueError(
+                    f"side {after.side} is faded in for {step.fade_kimg:g} kimg and stays for {stay:g}, expected a fade no longer than the stay; "
+                    f"lower fade_kimg of side {step.side}, or raise until_kimg of side {after.side}"
+                )
         return self
 
     @model_validator(mode="after")
@@ -594,6 +611,15 @@ class Evaluate(Section):
     batch_size: int = Field(ge=1)
     seed: int = Field(ge=0)
     inception: InceptionFile | None = Field(description="null: no FID, whose weights Genga does not bring")
+
+    @model_validator(mode="after")
+    def fid_has_samples_enough(self) -> Self:
+        if self.inception and self.samples < INCEPTION_FEATURES:
+            raise ValueError(
+                f"{self.samples} samples were found, expected {INCEPTION_FEATURES} or more for FID, whose covariance is of so many features; "
+                "raise samples (published FIDs take 50000), or make inception null"
+            )
+        return self
 
 
 class GateRule(Section):

@@ -25,6 +25,8 @@ def protocol_of(metric: str, protocol: Mapping[str, Any]) -> dict[str, Any]:
 def difference(metric: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     """In what two protocols of this number differ, in words; empty where the number can be compared."""
     ours, theirs = (flatten(protocol_of(metric, protocol)) for protocol in (one, other))
+    if not ours and not theirs:
+        return "how they were measured is not said"
     names = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
     return ", ".join(f"{name} {_short(ours.get(name))} against {_short(theirs.get(name))}" for name in names)
 

@@ -3,9 +3,11 @@
     <run_dir>/stats.jsonl              means of a recipe's scalars every log_kimg; no clocks, so the same run writes the same bytes
     <run_dir>/samples/<kimg>.png       a recipe's grid every sample_kimg
     <run_dir>/checkpoints/             the last two states; gone when the stage has written its weights
+    <run_dir>/checkpoints-before/      those of the last training that was left unfinished for one of other params, data or code
 
 Killed at any moment, the same command goes on from the last checkpoint and ends in the same bytes: every step is seeded from (seed, cur_nimg),
-batches follow from cur_nimg, and a checkpoint holds all the rest. Checkpoints are safetensors with JSON in the header, never a pickle.
+batches follow from cur_nimg, and a checkpoint holds all the rest. With other params, data or code it starts afresh; made what they were, the one
+before goes on. Checkpoints are safetensors with JSON in the header, never a pickle.
 """
 
 import hashlib
@@ -65,6 +67,7 @@ class Tracker(Protocol):
     def log(self, scalars: Scalars, cur_nimg: int) -> None: ...
     def picture(self, path: Path) -> None: ...
     def file(self, path: Path) -> None: ...
+    def finish(self, weights_dir: Path) -> None: ...
 
 
 def fit(
@@ -115,8 +118,9 @@ def fit(
 
 
 def finish(run_dir: Path) -> None:
-    """The stage has written its weights: the next run starts afresh."""
-    shutil.rmtree(run_dir / "checkpoints", ignore_errors=True)
+    """The stage has written its weights and told the tracker of them: the next run starts afresh."""
+    for checkpoints_dir in run_dir.glob("checkpoints*"):
+        shutil.rmtree(checkpoints_dir, ignore_errors=True)
     (run_dir / "mlflow_run").unlink(missing_ok=True)
 
 
@@ -204,9 +208,7 @@ class Checkpoints:
 
     def __init__(self, checkpoints_dir: Path, fingerprint: str) -> None:
         self._dir, self._fingerprint = checkpoints_dir, fingerprint
-
-    def _paths(self) -> list[Path]:
-        return sorted(self._dir.glob("[0-9]*.*.safetensors"))
+        self._before_dir, self._leaving_dir = (checkpoints_dir.with_name(f"{checkpoints_dir.name}-{which}") for which in ("before", "leaving"))
 
     def save(self, cur_nimg: int, state: dict[str, Any]) -> None:
         tensors: dict[str, Tensor] = {}
@@ -215,12 +217,31 @@ class Checkpoints:
         with said_when_full(self._dir):
             self._dir.mkdir(parents=True, exist_ok=True)
             _write_whole(self._dir / f"{cur_nimg:012d}.{hashlib.sha256(data).hexdigest()}.safetensors", data)
-        for old_path in self._paths()[:-2]:
+        for old_path in _paths(self._dir)[:-2]:
             old_path.unlink()
 
     def newest(self) -> tuple[int, Any] | None:
-        """The newest whole one of this training. Damaged ones are passed over; those of another training are removed."""
-        for path in reversed(self._paths()):
+        """The newest whole one of this training. Those of another training change places with those kept aside, or come in their place."""
+        if self._leaving_dir.is_dir():  # killed while they changed places
+            self._leaving_dir.rename(self._before_dir if self._dir.is_dir() else self._dir)
+        if found := self._newest_in(self._dir):
+            return found
+        found = self._newest_in(self._before_dir)
+        if _paths(self._dir):
+            self._dir.rename(self._leaving_dir)
+            now = f"going on with {self._before_dir}" if found else "starting afresh"
+            log.warning(f"{self._dir} belongs to other params, data or code; {now}, it is kept in {self._before_dir} and goes on when they are back")
+        shutil.rmtree(self._dir, ignore_errors=True)
+        if found:
+            self._before_dir.rename(self._dir)
+        if self._leaving_dir.is_dir():
+            shutil.rmtree(self._before_dir, ignore_errors=True)
+            self._leaving_dir.rename(self._before_dir)
+        return found
+
+    def _newest_in(self, folder: Path) -> tuple[int, Any] | None:
+        """Damaged ones are passed over."""
+        for path in reversed(_paths(folder)):
             cur_nimg, sha256, _ = path.name.split(".")
             data = path.read_bytes()
             if hashlib.sha256(data).hexdigest() != sha256:
@@ -228,12 +249,13 @@ class Checkpoints:
                 path.unlink()
                 continue
             header = _header(data)
-            if header["fingerprint"] != self._fingerprint:
-                log.warning(f"checkpoint {path} belongs to other params, data or code; starting afresh")
-                break
-            return int(cur_nimg), _unflatten(header["state"], safetensors.torch.load(data))
-        shutil.rmtree(self._dir, ignore_errors=True)
+            same = header["fingerprint"] == self._fingerprint
+            return (int(cur_nimg), _unflatten(header["state"], safetensors.torch.load(data))) if same else None
         return None
+
+
+def _paths(folder: Path) -> list[Path]:
+    return sorted(folder.glob("[0-9]*.*.safetensors"))
 
 
 def _write_whole(path: Path, data: bytes) -> None:

@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Literal, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 Precision = Literal["auto", "bf16", "fp32"]
 M = TypeVar("M", bound=nn.Module)
@@ -17,6 +17,11 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def on_device(batch: Tensor) -> Tensor:
+    """To a GPU by way of pinned memory: nobody waits for the copy."""
+    return batch.pin_memory().to(device(), non_blocking=True) if device().type == "cuda" else batch
+
+
 def _has_bf16(kind: str) -> bool:
     if kind == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
@@ -27,6 +32,11 @@ def _has_bf16(kind: str) -> bool:
 def uses_bf16(precision: Precision) -> bool:
     """`auto` takes bf16 only where it is computed, not where it is imitated."""
     return precision == "bf16" or (precision == "auto" and _has_bf16(device().type))
+
+
+def number_format(precision: Precision) -> str:
+    """What a protocol says of it."""
+    return "bf16" if uses_bf16(precision) else "float32"
 
 
 def autocast(precision: Precision) -> AbstractContextManager[None]:

@@ -3,7 +3,8 @@
 writes  <out>/<gamma>/       weights, card and sheet of each; each is also a run of the family in MLflow, with its gamma among the params
         <out>/sweep.json     {gamma: {"metrics": {...}, "protocol": {...}}};   <out>/sweep.png   drawn, and faces by each, from the same latents
         <out>/collapse.png   how varied each one's samples were over time
-A training that was stopped goes on from where it stood; one that has ended is not run again.
+A training that was stopped goes on from where it stood; one that has ended is not run again. One that collapses is flagged and goes on, whatever
+params say: that is a result too.
 """
 
 from collections.abc import Sequence
@@ -49,13 +50,13 @@ def gamma_sweep(
     if wrong := [gamma for gamma in gammas if not 0 < gamma <= 1]:
         raise ParamsError(f"gamma {wrong[0]:g} was found, expected more than 0 and at most 1; give other values")
     scores, data_id = {}, Store(prepared_dir).data_id
+    watch = watch.model_copy(update={"action": "flag"})
     for gamma in sorted(set(gammas)):
         with_gamma = TrainFace.model_validate(params.model_dump() | {"began": params.began.model_dump() | {"gamma": gamma}})
         weights_dir, run_dir = out_dir / f"{gamma:g}", out_dir / f"{gamma:g}-run"
         if not _is_trained(weights_dir, with_gamma, data_id):
             with registry.tracking(family, with_gamma.model_dump(), run_dir, data_id=data_id) as tracker:
                 train_face(family, with_gamma, watch, prepared_dir, run_dir, weights_dir, tracker)
-                tracker.finish(weights_dir)
         scores[f"{gamma:g}"] = judge.score(family, weights_dir)
     write_json(out_dir / "sweep.json", {gamma: {"metrics": score.metrics, "protocol": score.protocol} for gamma, score in scores.items()})
     (out_dir / "sweep.png").write_bytes(encode_png(_picture(family, scores, params.model.resolution)))

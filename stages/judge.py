@@ -6,6 +6,7 @@ by one figure-pose network. Tagger and reader are those that the judge is made w
 """
 
 import hashlib
+import logging
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -18,7 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from genga.errors import CheckpointError
-from genga.params import Evaluate
+from genga.params import INCEPTION_FEATURES, Evaluate
 from genga.protocols import TAGGER
 from genga.skeleton import from_vector
 from genga.splits import split_of
@@ -41,11 +42,14 @@ from models.metrics.scores import (
     score_tagger,
     score_upscaler,
 )
+from models.precision import number_format
 from models.targets import UNKNOWN, Targets, names, read_labels, read_truth
 from stages.train_pose import STORES, Kind, drawings_of
 from stages.train_upscaler import truth_size
 
 MIN_REFERENCE = 50  # faces
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ class Judge:
             case "sketcher":
                 score = self._score_sketcher(module)
         metrics = {name: float(f"{value:.6g}") for name, value in score.metrics.items()}
-        return replace(score, metrics=metrics)
+        return noted(replace(score, metrics=metrics), number_format=number_format("auto"))
 
     def _score_face(self, module: Any, card: Card) -> Score:
         tag = card.get("tag")
@@ -100,6 +104,11 @@ class Judge:
         chosen = np.sort(np.random.default_rng(self._sampling.seed).permutation(rows)[: self._sampling.count])
         pictures, ids = self._faces.images(resolution)[chosen], self._faces.column("id")
         ids_sha256 = hashlib.sha256("\n".join(ids[row] for row in chosen).encode()).hexdigest()
+        if INCEPTION in self._extractors and len(chosen) < INCEPTION_FEATURES:
+            log.warning(
+                f"FID against {len(chosen)} real faces was asked for, expected {INCEPTION_FEATURES} or more, as many as features; "
+                "import more faces, or take it for no more than a comparison of these versions"
+            )
         seen = {}
         for name, extractor in self._extractors.items():
             features = extractor.features(pictures, self._sampling.batch_size)

@@ -60,6 +60,8 @@ def train_face(
     for path in show(recipe.G_ema, params.training.seed, run_dir):
         if tracker:
             tracker.file(path)
+    if tracker:
+        tracker.finish(weights_dir)
     finish(run_dir)
 
 
@@ -99,7 +101,6 @@ def main() -> None:
             return
         with Registry().tracking(args.family, params.model_dump(), args.run_dir, data_id=Store(args.prepared_dir).data_id) as tracker:
             train_face(args.family, params, watch, *paths, tracker, tagged_dir=args.tagged_dir)
-            tracker.finish(args.weights_dir)
 
 
 if __name__ == "__main__":

@@ -61,6 +61,8 @@ def train_sketcher(params: TrainSketcher, figures_dir: Path, run_dir: Path, weig
         + ([] if len(rows["test"]) else ["Its scores were measured on figures that it was trained on, because none were held out."]),
     )
     save_model(weights_dir, recipe.sketcher_ema, card, recipe.sample())
+    if tracker:
+        tracker.finish(weights_dir)
     finish(run_dir)
 
 
@@ -97,7 +99,6 @@ def main() -> None:
     params = load_params().train_sketcher
     with Registry().tracking("sketcher", params.model_dump(), args.run_dir, data_id=Store(args.figures_dir / "mannequins").data_id) as tracker:
         train_sketcher(params, args.figures_dir, args.run_dir, args.weights_dir, tracker)
-        tracker.finish(args.weights_dir)
 
 
 if __name__ == "__main__":

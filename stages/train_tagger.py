@@ -114,6 +114,8 @@ def train_tagger(
     save_model(weights_dir, tagger, card, sheet)
     _say(card)
     _write_sheets(weights_dir, pools, judged, faces, labelled, tracker)
+    if tracker:
+        tracker.finish(weights_dir)
     finish(run_dir)
 
 
@@ -311,7 +313,6 @@ def main() -> None:
     params = load_params().train_tagger
     with Registry().tracking("tagger", params.model_dump(), args.run_dir, data_id=Store(args.prepared_dir).data_id) as tracker:
         train_tagger(params, args.prepared_dir, args.sample_dir, args.labels_dir, args.run_dir, args.weights_dir, tracker)
-        tracker.finish(args.weights_dir)
 
 
 if __name__ == "__main__":

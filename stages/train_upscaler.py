@@ -61,6 +61,8 @@ def train_upscaler(params: TrainUpscaler, prepared_dir: Path, run_dir: Path, wei
         + ([] if len(held_out) else ["Its PSNR was measured on pictures that it was trained on, because none were held out."]),
     )
     save_model(weights_dir, recipe.upscaler_ema, card, recipe.sample())
+    if tracker:
+        tracker.finish(weights_dir)
     finish(run_dir)
 
 
@@ -125,7 +127,6 @@ def main() -> None:
             return
         with Registry().tracking("upscaler", params.model_dump(), args.run_dir, data_id=Store(args.prepared_dir).data_id) as tracker:
             train_upscaler(params, *paths, tracker)
-            tracker.finish(args.weights_dir)
 
 
 if __name__ == "__main__":

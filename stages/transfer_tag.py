@@ -2,7 +2,7 @@
 
 reads   weights/<family>/      the generator that layers are appended to
         data/faces/prepared/   store;   data/faces/tagged/
-writes  runs/tag-transfer/     curves, sample grids, and what they say about collapse
+writes  runs/tag-transfer/     curves, sample grids, what they say about collapse; faces, ways between them
         weights/tag-transfer/  weights (base and appended layers), card, sheet
 """
 
@@ -26,6 +26,7 @@ from genga.tags import columns
 from models.batches import Pictures
 from models.export import card_of, load_model, save_model
 from models.loop import Tracker, fingerprint_of, finish
+from models.metrics.showing import show
 from models.networks import stylegan2, transfer
 from models.recipes.gan import GanRecipe
 from models.recipes.watched import Watched
@@ -57,6 +58,11 @@ def transfer_tag(
     notes = [f"Layers appended to {base_card['family']}, trained on faces with {params.tag} only.", *notes, *watched.notes()]
     card = card_of(FAMILY, model, params, faces, count=len(rows), kimg=params.training.total_kimg, metrics={}, notes=notes)
     save_model(weights_dir, recipe.G_ema, card | {"tag": params.tag}, recipe.sample())
+    for path in show(recipe.G_ema, params.training.seed, run_dir):
+        if tracker:
+            tracker.file(path)
+    if tracker:
+        tracker.finish(weights_dir)
     finish(run_dir)
 
 
@@ -98,7 +104,6 @@ def main() -> None:
     params = load_params().transfer_tag
     with Registry().tracking(FAMILY, params.model_dump(), args.run_dir, data_id=Store(args.prepared_dir).data_id) as tracker:
         transfer_tag(params, load_params().watch_collapse, args.base_dir, args.prepared_dir, args.tagged_dir, args.run_dir, args.weights_dir, tracker)
-        tracker.finish(args.weights_dir)
 
 
 if __name__ == "__main__":

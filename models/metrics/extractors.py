@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genga.errors import CheckpointError
-from genga.params import InceptionFile
+from genga.params import INCEPTION_FEATURES, InceptionFile
 from genga.tags import columns
 from models.batches import to_signed
 from models.metrics import colours_edges
@@ -27,7 +27,7 @@ from models.precision import autocast, channels_last, device
 Array = NDArray[Any]
 Pictures = NDArray[np.uint8]
 
-INCEPTION_SIDE, INCEPTION_FEATURES = 299, 2048
+INCEPTION_SIDE = 299
 
 
 class Extractor(Protocol):

@@ -1,6 +1,7 @@
 """DCGAN (Radford et al. 2016, https://arxiv.org/abs/1511.06434), section 3: all-convolutional, batch norm, strides instead of pooling.
 
-Differences from the paper: PReLU and dropout where params say so; no batch norm in the discriminator, so that its R1 penalty speaks of one picture.
+Differences from the paper: PReLU and dropout where params say so; the discriminator has batch norm where params say so, and without it an R1 penalty
+that speaks of one picture.
 N batch, Z latent dim, R resolution. Images are NCHW in [-1, 1].
 """
 
@@ -78,11 +79,14 @@ class Generator(nn.Module):
 class Trunk(nn.Sequential):
     """image (N, 3, R, R) -> features (N, num_features, S, S), S the first side."""
 
-    def __init__(self, resolution: int, width: int, kernel: int, dropout: float) -> None:
+    def __init__(self, resolution: int, width: int, kernel: int, dropout: float, batch_norm: bool) -> None:
         widths = [3, *reversed(widths_to(resolution, width))]
         layers: list[nn.Module] = []
         for num_in, num_out in pairwise(widths):
-            layers += [nn.Conv2d(num_in, num_out, kernel, stride=2, padding=(kernel - 1) // 2), nn.LeakyReLU(0.2), nn.Dropout2d(dropout)]
+            normed = batch_norm and num_in != 3  # not what sees the picture
+            layers.append(nn.Conv2d(num_in, num_out, kernel, stride=2, padding=(kernel - 1) // 2, bias=not normed))
+            layers += [nn.BatchNorm2d(num_out)] if normed else []
+            layers += [nn.LeakyReLU(0.2), nn.Dropout2d(dropout)]
         super().__init__(*layers)
         self.num_features, self.last_side = widths[-1], first_side(resolution)
 
@@ -90,9 +94,9 @@ class Trunk(nn.Sequential):
 class Discriminator(nn.Module):
     """image (N, 3, R, R) -> logit (N, 1), high on real ones."""
 
-    def __init__(self, resolution: int, width: int, kernel: int, dropout: float) -> None:
+    def __init__(self, resolution: int, width: int, kernel: int, dropout: float, batch_norm: bool) -> None:
         super().__init__()
-        self.trunk = Trunk(resolution, width, kernel, dropout)
+        self.trunk = Trunk(resolution, width, kernel, dropout, batch_norm)
         self.out = nn.Linear(self.trunk.num_features * self.trunk.last_side**2, 1)
         self.apply(_initialise)
 

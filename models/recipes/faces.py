@@ -19,8 +19,8 @@ class Tagged(NamedTuple):
 
 
 def model_of(params: TrainFace, tagged: Tagged | None) -> dict[str, Any]:
-    """The generator as `build` takes it."""
-    return params.model.model_dump() | ({"tags": tagged.names} if tagged else {})
+    """The generator as `build` takes it, without what is the discriminator's alone."""
+    return params.model.model_dump(exclude={"d_batch_norm"}) | ({"tags": tagged.names} if tagged else {})
 
 
 def face_recipe(params: TrainFace, tagged: Tagged | None = None) -> GanRecipe:
@@ -30,7 +30,7 @@ def face_recipe(params: TrainFace, tagged: Tagged | None = None) -> GanRecipe:
     if isinstance(model, BEGANParams):
         return BeganRecipe(G, began.Discriminator(model.resolution, model.z_dim, model.width), params)
     if isinstance(model, DCGANParams):
-        D: Any = dcgan.Discriminator(model.resolution, model.width, model.kernel, model.dropout)
+        D: Any = dcgan.Discriminator(model.resolution, model.width, model.kernel, model.dropout, model.d_batch_norm)
     else:
         D = stylegan2.Discriminator(
             model.resolution,

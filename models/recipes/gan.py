@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genga.errors import ParamsError
@@ -27,7 +27,7 @@ from models.ema import averaged_copy, update_ema
 from models.export import grid
 from models.loop import Resumable, Scalars
 from models.networks import stylegan2
-from models.precision import autocast, channels_last, compile_on_gpu, device
+from models.precision import autocast, channels_last, compile_on_gpu, device, on_device
 from models.recipes.style import SHRINK, PathLength, mixed
 
 SHOWN = 64
@@ -59,6 +59,7 @@ class GanRecipe(Resumable):
         self.params = params
         self.G, self.D = channels_last(G), channels_last(D)
         self.G_ema = averaged_copy(self.G)
+        self._each_by_itself = any(isinstance(layer, nn.BatchNorm2d) for layer in self.D.modules())
         compile_on_gpu(self.G, self.D)
         betas = (params.beta1, params.beta2)
         self._g_optimizer = torch.optim.Adam([weight for weight in G.parameters() if weight.requires_grad], params.g_lr, betas, fused=True)
@@ -79,7 +80,7 @@ class GanRecipe(Resumable):
         return self._warm_up.nimg / 1000 if self._warm_up else 0.0
 
     def step(self, batch: Batch, cur_nimg: int) -> Scalars:
-        pictures, tags = (part.to(device()) for part in batch) if isinstance(batch, tuple) else (batch.to(device()), None)
+        pictures, tags = map(on_device, batch) if isinstance(batch, tuple) else (on_device(batch), None)
         level = self._level_at(cur_nimg)
         real = _at_level(_mirrored(to_signed(pictures)), level).contiguous(memory_format=torch.channels_last)
         self.G.train()
@@ -148,7 +149,10 @@ class GanRecipe(Resumable):
         return augment(images, self._augment.p)
 
     def _judged(self, *batches: Tensor, tags: Tensor | None, level: Level) -> tuple[Tensor, ...]:
-        """What D says of each batch, in one go: its weights are made ready once. All have the same tags."""
+        """What D says of each batch, in one go: its weights are made ready once. Batch norm then compares pictures that are all real or all made, so
+        with it one by one. All have the same tags."""
+        if self._each_by_itself and len(batches) > 1:
+            return tuple(logits for batch in batches for logits in self._judged(batch, tags=tags, level=level))
         tags = None if tags is None else tags.repeat(len(batches), 1)
         logits = _faded(self.D, torch.cat(batches).contiguous(memory_format=torch.channels_last), level, tags)
         return torch.split(logits, [len(batch) for batch in batches])

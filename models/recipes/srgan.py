@@ -20,7 +20,7 @@ from models.ema import averaged_copy, update_ema
 from models.loop import Resumable, Scalars
 from models.networks import build
 from models.networks.srgan import Discriminator
-from models.precision import autocast, channels_last, device
+from models.precision import autocast, channels_last, device, on_device
 from models.recipes.upscaler import enlarged_rows, shrink
 
 
@@ -45,7 +45,7 @@ class SRGANRecipe(Resumable):
     def step(self, batch: Tensor, cur_nimg: int) -> Scalars:
         """`batch`: uint8 (N, crop, crop, 3)."""
         params, size = self.params, self.params.training.batch_size
-        truth = to_signed(batch.to(device())).contiguous(memory_format=torch.channels_last)
+        truth = to_signed(on_device(batch)).contiguous(memory_format=torch.channels_last)
         with autocast(params.training.precision):
             found = self.upscaler.train()(shrink(truth))
         loss = mse = F.mse_loss(found, truth)  # eq. 4

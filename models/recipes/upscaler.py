@@ -24,7 +24,7 @@ from models.muon import Muon
 from models.networks import build
 from models.networks.stylegan2 import Discriminator
 from models.networks.upscaler import SCALE, enlarge_bicubic
-from models.precision import Precision, autocast, channels_last, device
+from models.precision import Precision, autocast, channels_last, device, on_device
 from models.schedule import set_lr
 
 
@@ -67,7 +67,7 @@ class UpscalerRecipe(Resumable):
             set_lr(self._optimizer, rival.params.lr, cur_nimg - self.faithful_nimg, self._last)
         else:
             set_lr(self._optimizer, params.lr, cur_nimg, self._first)
-        truth = to_signed(batch.to(device())).contiguous(memory_format=torch.channels_last)
+        truth = to_signed(on_device(batch)).contiguous(memory_format=torch.channels_last)
         with autocast(params.training.precision):
             found = self.upscaler.train()(shrink(truth))
         loss = l1 = (found - truth).abs().mean()

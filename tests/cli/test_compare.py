@@ -65,6 +65,16 @@ def test_numbers_of_another_protocol_are_refused_with_the_reason_and_the_way_out
     assert "`genga compare dcgan32 --again` scores every version by one protocol" in said
 
 
+def test_numbers_of_which_nobody_knows_how_they_came_about_are_not_alike(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    register(registry, 0, 0.125, {})
+    register(registry, 1, 0.75, {})
+    registry.promote("dcgan32", "1", "ann", "better")
+    compare("dcgan32", again=False)
+    said = capsys.readouterr().out
+    assert "version 2: edges/kid, kid cannot be held against those of version 1: how they were measured is not said" in said
+    assert "0.125" in said and "0.75" not in said
+
+
 def test_a_version_that_no_longer_loads_is_left_out_with_a_sentence(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
     for seed, kid in ((0, 0.125), (1, 0.25), (2, 0.375)):
         register(registry, seed, kid, PROTOCOL)

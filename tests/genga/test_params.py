@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bench.real_poses import with_profiles
 from genga.errors import ParamsError
 from genga.params import Section, load_params, parse_params
 
@@ -38,6 +39,13 @@ def test_the_shipped_params_are_valid() -> None:
         ("transfer_tag.training.batch_size", 6, "groups of 4 pictures.*it is 6"),
         ("train_face.stylegan2.growth", [{"side": s, "until_kimg": 9.0, "fade_kimg": 0.0} for s in (16, 32)], "rising until_kimg"),
         ("train_face.stylegan2.growth", [{"side": 2, "until_kimg": 9.0, "fade_kimg": 0.0}], r"growth\.0\.side: Input should be 4, 8, 16"),
+        (
+            "train_face.stylegan2.growth",
+            [{"side": 8, "until_kimg": 10.0, "fade_kimg": 12.0}, {"side": 16, "until_kimg": 20.0, "fade_kimg": 1.0}],
+            "side 16 is faded in for 12 kimg and stays for 10, expected a fade no longer than the stay; lower fade_kimg of side 8",
+        ),
+        ("evaluate.inception", {"path": "inception.onnx", "sha256": "0" * 64}, "1000 samples were found, expected 2048 or more for FID.*50000"),
+        ("train_face.dcgan32.model.d_batch_norm", True, "R1 and R2 speak of one; make it false, or r1_gamma and r2_gamma 0"),
         ("train_face.stylegan2.training.total_kimg", 12.0, r"the warm-up lasts 12 kimg, expected less than .*which is 12; raise"),
         ("train_face.stylegan2.training.total_kimg", 20.0, r"resolution is faded in at 20 kimg, expected less than .*which is 20; raise"),
         ("transfer_tag.family", "began64", "transfer_tag.family is began64, expected one of train_face: dcgan32, stylegan2"),
@@ -47,6 +55,14 @@ def test_the_shipped_params_are_valid() -> None:
 def test_a_wrong_key_or_value_stops_and_is_named(tmp_path: Path, keys: str, value: object, said: str) -> None:
     with pytest.raises(ParamsError, match=said):
         load_params(changed(tmp_path, keys, value))
+
+
+@pytest.mark.parametrize(
+    ("profile", "family"), [("anime-dcgan", "dcgan64"), ("image-development", "dcgan32"), ("dcgan-faces-tags", "dcgan96"), ("began-paper", "began64")]
+)
+def test_the_originals_average_no_weights_and_a_dcgan_of_theirs_has_batch_norm_in_both_networks(profile: str, family: str) -> None:
+    params = parse_params(with_profiles(profile), profile).train_face[family]
+    assert params.ema_kimg == 0 and getattr(params.model, "d_batch_norm", True)
 
 
 def test_a_sketcher_of_the_projections_size_is_refused(tmp_path: Path) -> None:

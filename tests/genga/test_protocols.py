@@ -26,3 +26,4 @@ def test_other_samples_or_no_protocol_at_all_are_said() -> None:
     assert difference("kid", PROTOCOL, changed(samples=5000)) == "samples 1000 against 5000"
     assert "samples 1000 against not said" in difference("kid", PROTOCOL, {})
     assert difference("kid", PROTOCOL, changed()) == ""
+    assert difference("kid", {}, {}) == "how they were measured is not said"

@@ -6,6 +6,7 @@ Values = dict[str, Any]
 
 BEGAN: Values = {"arch": "began", "resolution": 32, "z_dim": 6, "width": 8}
 DCGAN: Values = {"arch": "dcgan", "resolution": 32, "z_dim": 6, "width": 8, "kernel": 5, "bn_momentum": 0.5, "activation": "prelu", "dropout": 0.2}
+TRAINED_DCGAN: Values = DCGAN | {"d_batch_norm": False}  # as params have it: with what only the discriminator needs
 FASTGAN: Values = {"arch": "fastgan", "resolution": 64, "z_dim": 6, "channel_base": 512, "channel_max": 16}
 SRGAN: Values = {"arch": "srgan", "width": 8, "blocks": 2}
 STYLEGAN2: Values = {

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 import torch
 from one_batch import flat_faces, train
-from small_models import DCGAN, PLAIN, STYLEGAN2
+from small_models import PLAIN, STYLEGAN2, TRAINED_DCGAN
 
 from genga.errors import ParamsError
 from genga.params import Adapt, Style, TrainFace
 from models import parallel
 from models.augment import Probability, augment, cut_out, move, recolour
-from models.recipes.faces import face_recipe
+from models.batches import to_signed
+from models.networks import build
+from models.recipes.faces import face_recipe, model_of
 from models.recipes.style import DECAY, PathLength, mixed
 
 TRAINING = {"batch_size": 8, "total_kimg": 1.0, "log_kimg": 1.0, "sample_kimg": 1.0, "checkpoint_kimg": 1.0, "precision": "fp32", "seed": 0}
@@ -21,7 +23,7 @@ RATES = {"g_lr": 0.002, "d_lr": 0.002, "beta1": 0.0, "beta2": 0.99}
 COMMON: dict[str, Any] = PLAIN | RATES | {"training": TRAINING, "ema_kimg": 0.1, "r1_gamma": 1.0}
 GROWTH = {"side": 16, "until_kimg": 0.016, "fade_kimg": 0.0}
 MODELS: dict[str, dict[str, Any]] = {
-    "dcgan": DCGAN | {"resolution": 16, "dropout": 0.0},
+    "dcgan": TRAINED_DCGAN | {"resolution": 16, "dropout": 0.0},
     "fastgan": {"arch": "fastgan", "resolution": 16, "z_dim": 6, "channel_base": 256, "channel_max": 16},
     "stylegan2": STYLEGAN2 | {"resolution": 16, "noise": False},
 }
@@ -49,6 +51,25 @@ def test_a_residual_discriminator_is_had_for_the_asking_and_learns(faces: torch.
     assert recipe.D.trunk.residual and not face_recipe(params_for("stylegan2")).D.trunk.residual
     heard = train(recipe, faces, 60)
     assert heard[-1]["d_loss"] < 0.5 * heard[0]["d_loss"]
+
+
+def test_batch_norm_in_the_discriminator_compares_pictures_that_are_all_made_or_all_real(faces: torch.Tensor) -> None:
+    params = params_for("dcgan", model=MODELS["dcgan"] | {"d_batch_norm": True}, r1_gamma=0.0, g_lr=1e-9)
+    recipe = face_recipe(params)
+    heard = train(recipe, faces, 60)
+    assert heard[-1]["d_loss"] < 0.5 * heard[0]["d_loss"]
+    made, real = torch.rand(8, 3, 16, 16) - 0.5, to_signed(faces[:8])
+    level = recipe._level_at(0)
+    with torch.no_grad():
+        together = recipe._judged(made, real, tags=None, level=level)
+        apart = [recipe.D(images) for images in (made, real)]
+        mixed = recipe.D(torch.cat([made, real])).chunk(2)
+    for theirs, alone, among_others in zip(together, apart, mixed, strict=True):
+        assert torch.allclose(theirs, alone, atol=1e-4) and not torch.allclose(theirs, among_others, atol=1e-2)
+    assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in face_recipe(params_for("dcgan")).D.modules())
+    assert "d_batch_norm" not in model_of(params, None) and build(model_of(params, None)).state_dict().keys() == recipe.G.state_dict().keys()
+    with pytest.raises(ValueError, match="d_batch_norm lets pictures of a batch see each other"):
+        params_for("dcgan", model=MODELS["dcgan"] | {"d_batch_norm": True})
 
 
 @pytest.mark.parametrize("arch", MODELS)

@@ -148,6 +148,65 @@ def test_a_checkpoint_of_other_params_restarts_with_a_sentence(
     assert_same(recipe, tmp_path, undisturbed)
 
 
+def test_an_interrupted_training_is_kept_while_other_params_are_tried_and_goes_on_when_they_are_back(
+    tmp_path: Path, undisturbed: tuple[Denoiser, bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    for fingerprint, nimg in (("b", 32), ("c", 8)):  # the last has no checkpoint yet
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path, batches=stopped_at(nimg), fingerprint=fingerprint)
+    assert not (tmp_path / "checkpoints").exists()
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, batches=stopped_at(20), fingerprint="b")
+    assert "going on from 0.02 kimg" in caplog.text
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, batches=stopped_at(52))
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, batches=stopped_at(20), fingerprint="b")
+    assert f"going on with {tmp_path / 'checkpoints-before'}" in caplog.text
+    seen: list[int] = []
+
+    def batches(cur_nimg: int) -> torch.Tensor:
+        seen.append(cur_nimg)
+        return batch_at(cur_nimg)
+
+    assert_same(train(tmp_path, batches=batches), tmp_path, undisturbed)
+    assert seen == [40, 44, 48, 52, 56]
+    assert [path.name.split(".")[0] for path in sorted((tmp_path / "checkpoints-before").iterdir())] == ["000000000020"]
+    finish(tmp_path)
+    assert not list(tmp_path.glob("checkpoints*"))
+
+
+@pytest.mark.parametrize("renamed", range(3))
+def test_killed_while_two_trainings_change_places_neither_is_lost(
+    tmp_path: Path, undisturbed: tuple[Denoiser, bytes], monkeypatch: pytest.MonkeyPatch, renamed: int
+) -> None:
+    for fingerprint in ("a", "b"):
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path, batches=stopped_at(52), fingerprint=fingerprint)
+    rename, times = Path.rename, []
+
+    def killed(path: Path, target: Path) -> Path:
+        times.append(target)
+        if len(times) > renamed:
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, batches=stopped_at(0))
+    monkeypatch.undo()
+    seen: list[int] = []
+
+    def batches(cur_nimg: int) -> torch.Tensor:
+        seen.append(cur_nimg)
+        return batch_at(cur_nimg)
+
+    for fingerprint in ("b", "a"):
+        assert_same(train(tmp_path, batches=batches, fingerprint=fingerprint), tmp_path, undisturbed)
+    assert seen == [40, 44, 48, 52, 56] * 2
+
+
 def test_a_finished_training_is_not_trained_further(tmp_path: Path, undisturbed: tuple[Denoiser, bytes]) -> None:
     train(tmp_path)
     recipe = train(tmp_path, batches=stopped_at(0))

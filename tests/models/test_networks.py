@@ -267,10 +267,15 @@ def test_a_residual_level_adds_to_the_one_before_and_keeps_its_variance() -> Non
 
 def test_dcgan_and_stylegan2_s_discriminator_reach_96_px() -> None:
     G = build(DCGAN | {"resolution": 96})
-    D, other = dcgan.Discriminator(96, 8, 5, 0.0), stylegan2.Discriminator(96, 256, 16)
+    D, other = dcgan.Discriminator(96, 8, 5, 0.0, False), stylegan2.Discriminator(96, 256, 16)
     images = G(torch.randn(4, 6))
     assert images.shape == (4, 3, 96, 96)
     assert D(images).shape == other(images).shape == (4, 1)
+
+
+def test_the_paper_s_discriminator_has_batch_norm_in_every_layer_but_the_first() -> None:
+    layers = [type(layer).__name__ for layer in dcgan.Discriminator(32, 8, 4, 0.0, True).trunk if not isinstance(layer, torch.nn.Dropout2d)]
+    assert layers == ["Conv2d", "LeakyReLU", *["Conv2d", "BatchNorm2d", "LeakyReLU"] * 2]
 
 
 @pytest.mark.parametrize("side", [16, 64, 128, 1024])

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from safetensors.numpy import load_file
-from small_models import BEGAN, DCGAN, FASTGAN, PLAIN, SRGAN, STYLEGAN2
+from small_models import BEGAN, FASTGAN, PLAIN, SRGAN, STYLEGAN2, TRAINED_DCGAN
 
 from genga.errors import ParamsError
 from genga.params import TrainFace, WatchCollapse
@@ -37,10 +37,11 @@ PARAMS: dict[str, Any] = PLAIN | {
     **{"g_lr": 0.002, "d_lr": 0.002, "beta1": 0.5, "beta2": 0.99, "r1_gamma": 1.0, "r1_interval": 3},
     **{"label_noise": 0.1, "augment": 0.5, "ema_kimg": 0.02},
 }
-# batch norm, dropout and lazy R1; minibatch stddev under R1, a warm-up, growth, noise, mixed styles, adaptive augmentation, tags; BEGAN's balance;
-# batch norm and minibatch stddev at once
+# batch norm, dropout and lazy R1; batch norm in both networks; minibatch stddev under R1, a warm-up, growth, noise, mixed styles, adaptive
+# augmentation, tags; BEGAN's balance; batch norm and minibatch stddev at once
 FAMILIES: dict[str, dict[str, Any]] = {
-    "dcgan": {"model": DCGAN},
+    "dcgan": {"model": TRAINED_DCGAN},
+    "dcgan-paper": {"model": TRAINED_DCGAN | {"d_batch_norm": True}, "r1_gamma": 0.0},
     "stylegan2": {
         "faces": "tagged",
         "model": STYLEGAN2,

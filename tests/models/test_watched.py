@@ -28,7 +28,8 @@ WATCH = {
     "patience": 2,
 }
 PARAMS: dict[str, Any] = PLAIN | {
-    "model": {"arch": "dcgan", "resolution": 16, "z_dim": 16, "width": 8, "kernel": 4, "bn_momentum": 0.1, "activation": "relu", "dropout": 0.0},
+    "model": {"arch": "dcgan", "resolution": 16, "z_dim": 16, "width": 8, "kernel": 4, "bn_momentum": 0.1, "activation": "relu", "dropout": 0.0}
+    | {"d_batch_norm": False},
     "training": {"batch_size": 16, "total_kimg": 4.0, "log_kimg": 0.5, "sample_kimg": 4.0, "checkpoint_kimg": 1.0, "precision": "fp32", "seed": 0},
     **{"g_lr": 0.002, "d_lr": 0.002, "beta1": 0.5, "beta2": 0.99, "r1_gamma": 0.1, "ema_kimg": 0.2},
 }

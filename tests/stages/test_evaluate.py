@@ -16,6 +16,7 @@ from models.export import load_model
 from models.metrics.distance import Reference, frechet
 from models.metrics.extractors import Inception
 from models.metrics.sampling import Sampling, draw_faces
+from models.precision import number_format
 from stages.evaluate import evaluate
 from stages.judge import Judge, held_out
 
@@ -55,6 +56,7 @@ def test_the_protocol_says_how_faces_were_compared(reports: Path, shared_world: 
     tagger = json.loads((shared_world.weights_dir / "tagger" / "card.json").read_text())
     assert (protocol["samples"], protocol["seed"], protocol["side"]) == (40, 0, 32)
     assert protocol["extractors"].keys() == {"tagger", "edges"}
+    assert protocol["number_format"] == number_format("auto")
     for extractor in protocol["extractors"].values():
         assert extractor["reference_count"] == 40 and len(extractor["reference_sha256"]) == 64 and extractor["resize"]
     assert protocol["extractors"]["tagger"]["sha256"] == tagger["weights_sha256"]
@@ -95,12 +97,21 @@ def onnx_of_means(path: Path, features: int) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def test_a_file_in_inception_s_place_gives_fid_on_features_as_they_are(world: World, tmp_path: Path) -> None:
+def test_networks_that_compute_in_another_number_format_are_measured_otherwise(shared_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def scored(takes: bool) -> dict[str, object]:
+        monkeypatch.setattr("models.precision._has_bf16", lambda _: takes)
+        return judge_of(shared_world).score("upscaler", shared_world.weights_dir / "upscaler").protocol
+
+    assert difference("psnr", scored(True), scored(False)) == "number_format bf16 against float32"
+
+
+def test_a_file_in_inception_s_place_gives_fid_on_features_as_they_are(world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = InceptionFile(path=str(tmp_path / "inception.onnx"), sha256=onnx_of_means(tmp_path / "inception.onnx", 2048))
     params = world.params.evaluate.model_copy(update={"inception": file, "samples": 20})
     judge = Judge(params, world.data, world.weights_dir / "tagger", world.weights_dir / "figure-pose")
     score = judge.score("dcgan32", world.weights_dir / "dcgan32")
     assert score.protocol["extractors"]["inception"]["sha256"] == file.sha256
+    assert "FID against 20 real faces was asked for, expected 2048 or more" in caplog.text
 
     def means_of(pictures: np.ndarray) -> np.ndarray:
         """Features are linear in the pictures' mean colours: so is their Frechet distance known."""

@@ -10,7 +10,7 @@ from small_models import BEGAN, PLAIN
 from small_world import World, make_world
 
 from genga.errors import ParamsError
-from genga.params import TrainFace
+from genga.params import TrainFace, WatchCollapse
 from genga.registry import Registry
 from genga.store import Store
 from models.metrics.scores import Score
@@ -73,6 +73,15 @@ def test_each_gamma_is_trained_once_judged_and_drawn(world: World, tmp_path: Pat
     (tmp_path / "0.9" / "card.json").write_text(json.dumps(card))
     with pytest.raises(pytest.fail.Exception, match="trained again"):
         sweep(world, [0.9], tmp_path)
+
+
+def test_a_gamma_that_collapses_is_flagged_and_ends_all_the_same(world: World, tmp_path: Path) -> None:
+    strict = {"action": "stop", "every_kimg": 0.008, "samples": 16, "from_kimg": 0.0, "near_identical": 0.0, "spread": 9.0, "coverage_kept": 0.0}
+    watch = WatchCollapse.model_validate(strict | {"patience": 1})
+    params, dirs = TrainFace.model_validate(PARAMS), (world.data.faces_dir, tmp_path)
+    assert gamma_sweep("began32", params, watch, [0.5], judge_of(world), *dirs, registry_of(tmp_path)).keys() == {"0.5"}
+    report = json.loads((tmp_path / "0.5-run" / "collapse.json").read_text())
+    assert report["alarm"] and report["rule"]["action"] == "flag" and report["curve"][-1]["kimg"] == 0.032
 
 
 def test_other_families_have_no_gamma(world: World, tmp_path: Path) -> None:

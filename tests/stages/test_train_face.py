@@ -7,13 +7,14 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from small_models import BEGAN, DCGAN, PLAIN, STYLEGAN2
+from small_models import BEGAN, FASTGAN, PLAIN, STYLEGAN2, TRAINED_DCGAN
 
 from genga.errors import DataError, ParamsError
 from genga.params import TrainFace, WatchCollapse
@@ -87,7 +88,9 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 FAMILIES: dict[str, dict[str, Any]] = {
     "stylegan2": {},
-    "dcgan": {"model": DCGAN, "warm_up": None, "growth": [], "style": None},
+    "stylegan2-residual": {"style": PARAMS["style"] | {"residual": True}, "training": PARAMS["training"] | {"total_kimg": 0.42}},
+    "dcgan": {"model": TRAINED_DCGAN, "warm_up": None, "growth": [], "style": None},
+    "fastgan": {"model": FASTGAN | {"resolution": 32}, "growth": [], "style": None, "training": PARAMS["training"] | {"total_kimg": 0.42}},
     "began": PLAIN | {"model": BEGAN, "began": {"gamma": 0.5, "lambda_k": 0.01}},
 }
 
@@ -125,6 +128,20 @@ def test_the_stage_writes_a_generator_that_loads_and_a_card(faces_dir: Path, tmp
     assert card["data"]["count"] == 32 and card["data"]["licences"] == ["CC0-1.0"]
     assert not (tmp_path / "runs" / "checkpoints").exists()
     assert {path.name for path in (tmp_path / "runs").glob("*.png")} == {"collapse.png", "faces.png", "interpolation.png", "mixing.png"}
+
+
+def test_killed_before_mlflow_has_heard_of_the_weights_it_goes_on_from_the_end(
+    faces_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params, paths = TrainFace.model_validate(SHORT), (faces_dir, tmp_path / "runs", tmp_path / "weights")
+    with pytest.raises(KeyboardInterrupt):
+        train_face("mine", params, WATCH, *paths, MagicMock(**{"finish.side_effect": KeyboardInterrupt}))
+    before = files_of(tmp_path / "weights")
+    monkeypatch.setattr("models.recipes.gan.GanRecipe.step", lambda *_: pytest.fail("trained again"))
+    tracker = MagicMock()
+    train_face("mine", params, WATCH, *paths, tracker)
+    tracker.finish.assert_called_once_with(tmp_path / "weights")
+    assert files_of(tmp_path / "weights") == before and not (tmp_path / "runs" / "checkpoints").exists()
 
 
 def tagged(root: Path, ids: list[str]) -> Path:

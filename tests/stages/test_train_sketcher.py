@@ -1,6 +1,7 @@
 """From mannequins' line art to a network that sketches a pose."""
 
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -50,6 +51,18 @@ def test_the_sketcher_is_saved_with_its_scores_and_a_sheet(params: TrainSketcher
     assert sketcher(torch.rand(2, 11, 2), torch.randn(2, 4)).shape == (2, 1, 32, 32)
     assert (tmp_path / "sketcher" / "sheet.png").stat().st_size > 500
     assert not (tmp_path / "runs-sketcher" / "checkpoints").exists()
+
+
+def test_killed_before_mlflow_has_heard_of_the_weights_it_goes_on_from_the_end(
+    params: TrainSketcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_mannequins(tmp_path, (32,), 8)
+    paths = tmp_path / "figures", tmp_path / "runs", tmp_path / "weights"
+    with pytest.raises(KeyboardInterrupt):
+        train_sketcher(params, *paths, MagicMock(**{"finish.side_effect": KeyboardInterrupt}))
+    monkeypatch.setattr("models.recipes.sketcher.SketcherRecipe.step", lambda *_: pytest.fail("trained again"))
+    train_sketcher(params, *paths, MagicMock())
+    assert not (tmp_path / "runs" / "checkpoints").exists()
 
 
 def test_own_drawings_are_remembered_before_all_others(params: TrainSketcher, tmp_path: Path) -> None:

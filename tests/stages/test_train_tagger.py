@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 from faces_and_labels import write_faces, write_labels
@@ -60,6 +61,20 @@ def test_labels_that_came_along_are_learned_and_the_rest_comes_from_the_drawn_sa
     assert not tagger.training
     assert (tmp_path / "tagger" / "sheet.png").stat().st_size > 1000
     assert not (tmp_path / "runs-tagger" / "checkpoints").exists()
+
+
+def test_killed_before_mlflow_has_heard_of_the_weights_it_goes_on_from_the_end(
+    params: TrainTagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_faces(tmp_path / "faces", 30, seed=0)
+    write_faces(tmp_path / "sample", 60, seed=1)
+    write_labels(tmp_path / "labels", [])
+    paths = *(tmp_path / name for name in ("faces", "sample", "labels", "runs")), tmp_path / "tagger"
+    with pytest.raises(KeyboardInterrupt):
+        train_tagger(briefly(params), *paths, MagicMock(**{"finish.side_effect": KeyboardInterrupt}))
+    monkeypatch.setattr("models.recipes.tagger.TaggerRecipe.step", lambda *_: pytest.fail("trained again"))
+    train_tagger(briefly(params), *paths, MagicMock())
+    assert not (tmp_path / "runs" / "checkpoints").exists()
 
 
 def test_the_bench_trains_it_once_more_without_what_is_made_for_wrong_labels(

@@ -1,5 +1,6 @@
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -68,6 +69,16 @@ def test_the_stage_beats_bicubic_and_says_what_it_learned_from(tmp_path: Path) -
     assert card["notes"] == ["Learned to make 64 px pictures out of 16 px ones."]
     assert card["data"]["count"] == 18
     assert (tmp_path / "weights" / "sheet.png").is_file()
+
+
+def test_killed_before_mlflow_has_heard_of_the_weights_it_goes_on_from_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    short = TrainUpscaler.model_validate({**PARAMS, "training": PARAMS["training"] | {"total_kimg": 0.016}})
+    paths = store_of_discs(tmp_path, 64), tmp_path / "runs", tmp_path / "weights"
+    with pytest.raises(KeyboardInterrupt):
+        train_upscaler(short, *paths, MagicMock(**{"finish.side_effect": KeyboardInterrupt}))
+    monkeypatch.setattr(UpscalerRecipe, "step", lambda *_: pytest.fail("trained again"))
+    train_upscaler(short, *paths, MagicMock())
+    assert not (tmp_path / "runs" / "checkpoints").exists()
 
 
 def test_without_held_out_pictures_the_card_says_so(tmp_path: Path) -> None:

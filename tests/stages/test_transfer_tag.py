@@ -1,5 +1,6 @@
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pyarrow as pa
@@ -106,7 +107,16 @@ def test_the_appended_layers_learn_the_tag_and_the_base_stays(tmp_path: Path, fa
     save_model(tmp_path / "base", base, {"family": "dcgan32", "model": BASE})
     tagged_dir = tagged(tmp_path, faces.column("id"), third(0.0, 1.0))
     watch = WatchCollapse(action="flag", every_kimg=0.2, samples=16, from_kimg=0.0, near_identical=1.0, spread=0.5, coverage_kept=0.0, patience=1)
-    transfer_tag(params(), watch, tmp_path / "base", faces.dir, tagged_dir, tmp_path / "runs", tmp_path / "weights")
+    tracker = MagicMock(**{"finish.side_effect": [KeyboardInterrupt, None]})
+    paths = tmp_path / "base", faces.dir, tagged_dir, tmp_path / "runs", tmp_path / "weights"
+    with pytest.raises(KeyboardInterrupt):
+        transfer_tag(params(), watch, *paths, tracker)
+    tracker.reset_mock()
+    transfer_tag(params(), watch, *paths, tracker)  # goes on from the end
+    tracker.log.assert_not_called()
+    shown = {tmp_path / "runs" / f"{name}.png" for name in ("faces", "interpolation")}
+    assert shown < {call.args[0] for call in tracker.file.call_args_list} and all(path.is_file() for path in shown)
+    assert not (tmp_path / "runs" / "checkpoints").exists()
     G, card = load_model(tmp_path / "weights")
     z = torch.randn(16, 6)
     with torch.no_grad():
