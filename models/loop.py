@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genga.errors import ParamsError, said_when_full
-from genga.params import Section, Training
+from genga.params import Section, Training, check_unchanged
 from genga.pictures import encode_png
 from genga.progress import progress
 from models import parallel
@@ -115,7 +115,8 @@ def fit(
 
 
 def finish(run_dir: Path) -> None:
-    """The stage has written its weights: the next run starts afresh."""
+    """The stage has written its weights: the next run starts afresh. Not where params have changed meanwhile: put back, it goes on from here."""
+    check_unchanged()
     shutil.rmtree(run_dir / "checkpoints", ignore_errors=True)
     (run_dir / "mlflow_run").unlink(missing_ok=True)
 
