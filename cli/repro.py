@@ -7,9 +7,8 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 
+from genga.door import ending_with_us
 from genga.errors import GengaError
 from genga.params import load_params
 
@@ -36,28 +35,12 @@ def stage_descriptions() -> dict[str, str]:
     return {line.split()[0]: " ".join(line.split()[1:]) for line in listing.stdout.splitlines() if line.strip()}
 
 
-@contextmanager
-def _ending_with_us(pid: int) -> Iterator[None]:
-    """A terminal sends Ctrl-C to all, `kill` and Docker send SIGTERM to us alone: then the stage is told too, and DVC stops where it ends."""
-    import psutil  # type: ignore[import-untyped]
-
-    try:
-        yield
-    except SystemExit:
-        with suppress(psutil.NoSuchProcess):
-            dvc = psutil.Process(pid)
-            for process in dvc.children(recursive=True) or [dvc]:
-                with suppress(psutil.NoSuchProcess):
-                    process.terminate()
-        raise
-
-
 def repro(stages: list[str]) -> None:
     load_params()  # a wrong value stops here, before anything runs
     what = stage_descriptions()
     started, num_settled, num_ran = time.monotonic(), 0, 0
     command = [sys.executable, "-m", "dvc", "repro", *stages]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, bufsize=1) as process, _ending_with_us(process.pid):
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, bufsize=1) as process, ending_with_us(process.pid):
         assert process.stdout is not None
         for line in process.stdout:
             if match := RUNNING.match(line):

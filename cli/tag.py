@@ -28,14 +28,13 @@ from genga.errors import DataError, PictureError, ReleaseError
 from genga.pictures import SUFFIXES, decode
 from genga.progress import progress
 from genga.release import Release
-from genga.tags import columns, flags, groups, vocabularies
+from genga.tags import check_tagger, columns, flags, groups, vocabularies
 from genga.whole import write_whole
 from models.export import load_model
 from models.metrics.tags import answers, batch_logits
 from models.networks.tagger import probabilities
 from models.precision import channels_last
 from models.targets import UNKNOWN, names, value_names
-from serve.engine import check_tagger
 from serve.reading import fit_square
 from serve.schemas import PICTURE_LIMITS
 from stages.archives import utf8_name
@@ -69,7 +68,7 @@ class Tagger:
         released = families["tagger"]
         network, card = load_model(released.dir)
         self._network = channels_last(network)
-        check_tagger(card)
+        check_tagger(card, "the released tagger")
         self.version = f"tagger/{released.version}"
         self._temperatures = card["temperatures"]
         self._thresholds, self._sure = _asked_for(card["thresholds"], card["sure"], thresholds)

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from genga.errors import RegistryError
+from genga.errors import GengaError, RegistryError
 from genga.params import load_params
 from genga.registry import Promotion, Registry, user
 
@@ -42,7 +42,13 @@ def _check(family: str, number: str, registry: Registry) -> None:
 def _take_effect(entry: Promotion, registry: Registry) -> None:
     from stages.deploy import deploy
 
-    release = deploy(load_params().deploy, GATE, RELEASE, registry)
+    try:
+        release = deploy(load_params().deploy, GATE, RELEASE, registry)
+    except (GengaError, OSError) as error:
+        raise RegistryError(
+            f"{entry.family} version {entry.to} is champion but not deployed ({error}); "
+            f"mend that, then say `genga promote {entry.family} {entry.to} --why deployed`, which adds nothing to the record and deploys it"
+        ) from error
     # the graph wrote the release before; tell DVC that this one is wanted
     commit = [sys.executable, "-m", "dvc", "commit", "--quiet", "--force", "deploy"]
     if subprocess.run(commit).returncode:

@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 
 from prefect import flow, get_run_logger, task
+from prefect.exceptions import TerminationSignal
 
-from genga.door import run
+from genga.door import ending_with_us, run
 from genga.errors import GengaError
 from genga.params import load_params
 from genga.release import locked
@@ -47,7 +48,10 @@ def run_stage(stage: str) -> None:
     """One stage through DVC, which skips it when nothing that it reads has changed."""
     log = get_run_logger()
     command = [sys.executable, "-m", "dvc", "repro", "--single-item", stage]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process,
+        ending_with_us(process.pid, TerminationSignal),
+    ):
         assert process.stdout is not None
         for line in process.stdout:
             log.info(line.rstrip())
@@ -57,8 +61,9 @@ def run_stage(stage: str) -> None:
 
 @task(name="pull", retries=NETWORK_RETRIES, retry_delay_seconds=NETWORK_DELAY_S)
 def pull_annotations() -> int:
-    """How many snapshots changed."""
-    return len(pull(ANNOTATIONS, Home(HOME)).files)
+    """How many snapshots changed. No stage reads labels meanwhile."""
+    with locked(LOCK):
+        return len(pull(ANNOTATIONS, Home(HOME)).files)
 
 
 @flow(name="run-graph")

@@ -25,11 +25,12 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.exceptions import ParameterTypeError
 from pydantic import Field
 
-from flows.graph import ANNOTATIONS, NETWORK_DELAY_S, NETWORK_RETRIES, run_graph, stages_up_to
+from flows.graph import ANNOTATIONS, LOCK, NETWORK_DELAY_S, NETWORK_RETRIES, run_graph, stages_up_to
 from genga.door import run
 from genga.errors import GengaError
 from genga.params import load_params
 from genga.registry import Registry
+from genga.release import locked
 from genga.whole import write_whole
 from labeling.account import HOME, Home
 from labeling.agreement import compare
@@ -97,7 +98,8 @@ def queue_and_push(count: int, only: str | None) -> Queues:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     get_run_logger().info(done.stdout.strip())
     if done.returncode:
-        raise GengaError(f"the queue was not written: {done.stderr.strip().splitlines()[-1]}")
+        said = done.stderr.strip().splitlines() or [f"its command ended with exit code {done.returncode} and no word; run it again"]
+        raise GengaError(f"the queue was not written: {said[-1]}")
     return {kind: number for kind, number in newest_queues(Home(HOME)).items() if number > before.get(kind, 0)}
 
 
@@ -108,8 +110,9 @@ def look(queues: Queues) -> Progress:
 
 @task(retries=NETWORK_RETRIES, retry_delay_seconds=NETWORK_DELAY_S)
 def take(annotations_dir: Path) -> int:
-    """The label revision."""
-    pulled = pull(annotations_dir, Home(HOME))
+    """The label revision. No stage reads labels meanwhile."""
+    with locked(LOCK):
+        pulled = pull(annotations_dir, Home(HOME))
     for problem in pulled.problems:
         get_run_logger().warning("kept out: %s  %s", problem.task, problem.reason)
     return pulled.revision

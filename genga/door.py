@@ -1,16 +1,20 @@
-"""The way out of every command: a GengaError, a full disk or a file that is not ours becomes one sentence on stderr and exit code 2."""
+"""The way out of every command: a GengaError, a full disk or a file that is not ours becomes one sentence on stderr and exit code 2.
+
+A stage that DVC runs also makes sure that DVC records the values that it went by.
+"""
 
 import errno
 import logging
+import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
-from genga.errors import GengaError
+from genga.errors import FULL, GengaError
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -19,6 +23,10 @@ def run(main: Callable[[], None]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that `with` blocks clean up
     try:
         main()
+        if "DVC_STAGE" in os.environ:
+            from genga.params import check_unchanged  # here: other commands answer sooner without it
+
+            check_unchanged()
     except GengaError as error:
         _refuse(str(error))
     except KeyboardInterrupt:
@@ -33,6 +41,25 @@ def run(main: Callable[[], None]) -> None:
             f"a file could not be written ({error}); make room on the disk of {Path.cwd()}, or on that of temporary files (TMPDIR) "
             "where that is the full one, and run the same command again"
         )
+
+
+@contextmanager
+def ending_with_us(pid: int, ends: type[BaseException] = SystemExit) -> Iterator[None]:
+    """A terminal sends Ctrl-C to all, `kill` and Docker send SIGTERM to us alone: then what DVC (`pid`) runs is told too, and DVC stops there.
+
+    `ends`: what SIGTERM raises in this process, SystemExit under `run`.
+    """
+    import psutil  # type: ignore[import-untyped]
+
+    try:
+        yield
+    except ends:
+        with suppress(psutil.NoSuchProcess):
+            dvc = psutil.Process(pid)
+            for process in dvc.children(recursive=True) or [dvc]:
+                with suppress(psutil.NoSuchProcess):
+                    process.terminate()
+        raise
 
 
 def _refuse(sentence: str) -> NoReturn:

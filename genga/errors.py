@@ -3,9 +3,12 @@
 The command line prints the sentence and exits with 2; the server answers with the status given here.
 """
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class GengaError(Exception):
@@ -64,6 +67,7 @@ def said_when_full(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        mend = "make room" if error.errno in FULL else "put that right"
         raise CheckpointError(
-            f"{path} could not be written ({error}); make room there and run the same command again: it goes on from its last checkpoint"
+            f"{path} could not be written ({error}); {mend} there and run the same command again: it goes on from its last checkpoint"
         ) from error

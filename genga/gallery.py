@@ -53,6 +53,8 @@ class Gallery:
     def __init__(self, store_dir: Path) -> None:
         self.store = Store(store_dir)
         self.poses = _read_poses(self.store)
+        (size,) = self.store.sizes
+        self._pictures = self.store.images(size)  # open from here on: a server may outlive the folder
         self._scan = Scan(self.poses)
 
     def __len__(self) -> int:
@@ -60,8 +62,7 @@ class Gallery:
 
     def picture(self, row: int) -> NDArray[np.uint8]:
         """Gray, dark on white."""
-        (size,) = self.store.sizes
-        return np.asarray(self.store.images(size)[row])
+        return np.asarray(self._pictures[row])
 
     def nearest(self, pose: ArrayLike, count: int, *, mirroring: bool = False, confidence: ArrayLike | None = None) -> Nearest:
         """The `count` rows nearest to a pose (11, 2), or all where there are fewer; with `mirroring`, flipped figures count too.

@@ -5,6 +5,8 @@ Durations are in kimg, thousands of images shown.
 """
 
 import json
+import os
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -704,9 +706,43 @@ def read_params(path: Path) -> str:
         raise ParamsError(f"{path} cannot be read ({error.strerror}); expected a file that you may read, put it right and run again") from error
 
 
+_first_read: dict[Path, Any] = {}
+
+
 def load_params(path: Path = Path("params.yaml")) -> Params:
+    document = _read_document(path)
+    _first_read.setdefault(path.absolute(), document)
+    return parse_params(document, str(path))
+
+
+def _read_document(path: Path) -> Any:
     try:
-        document = yaml.safe_load(read_params(path))
+        return yaml.safe_load(read_params(path))
     except yaml.YAMLError as error:
         raise ParamsError(f"{path} is not valid YAML ({' '.join(str(error).split())}); correct it there and run again") from error
-    return parse_params(document, str(path))
+
+
+def check_unchanged(path: Path = Path("params.yaml")) -> None:
+    """ParamsError where DVC, which reads them once a stage has ended, would record other values than those that the stage it runs here went by."""
+    stage = os.environ.get("DVC_STAGE")
+    if stage is None or path.absolute() not in _first_read:
+        return
+    before, now = _first_read[path.absolute()], _read_document(path)
+    if changed := [key for key in _recorded(stage) if _value_of(key, before) != _value_of(key, now)]:
+        raise ParamsError(
+            f"{', '.join(changed)} in {path} changed while {stage} ran, so what it made was not recorded; run `genga repro` again for the new ones, "
+            "or put the old ones back first: a training then ends with what it has"
+        )
+
+
+def _recorded(stage: str) -> list[str]:
+    """The keys that DVC records, such as train_face.dcgan32, for train_face@dcgan32."""
+    name, _, item = stage.partition("@")
+    block = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"][name]
+    return [re.sub(r"\$\{(item|key)\}", item, key) for key in block.get("do", block).get("params", [])]
+
+
+def _value_of(key: str, document: Any) -> Any:
+    for name in key.split("."):
+        document = document.get(name) if isinstance(document, dict) else None
+    return document

@@ -119,20 +119,23 @@ def _provenance() -> dict[str, str]:
 
 
 def _told(method: "Callable[Concatenate[Registry, P], T]") -> "Callable[Concatenate[Registry, P], T]":
-    """What MLflow raises leaves as a RegistryError of one sentence."""
+    """What MLflow and its database raise, from the first opening on, leaves as a RegistryError of one sentence."""
 
     @wraps(method)
     def telling(self: "Registry", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        client = self.client  # first: it imports mlflow
-        from mlflow.exceptions import MlflowException
-
-        assert client is not None
         try:
             return method(self, *args, **kwargs)
-        except MlflowException as error:
+        except _refusals() as error:
             raise RegistryError(f"MLflow at {self.uri} refused: {' '.join(str(error).split())[:300]}; mend that and run again") from error
 
     return telling
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return MlflowException, SQLAlchemyError
 
 
 class TrackedRun:
@@ -219,17 +222,18 @@ class Registry:
     def __init__(self, uri: str | None = None, root: Path = Path()) -> None:
         self._root = root.resolve()
         self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self._root / 'mlflow.db'}"
+        for name, value in SETTINGS.items():  # before anything imports mlflow
+            os.environ.setdefault(name, value)
 
     @cached_property
     def client(self) -> Any:
-        for name, value in SETTINGS.items():
-            os.environ.setdefault(name, value)
         if self.uri.startswith("http"):
             _answers(self.uri)
         from mlflow import MlflowClient
 
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it prints the traceback of what it raises
         if not self.uri.startswith("sqlite:///"):
             return MlflowClient(self.uri, self.uri)
         # MLflow makes the tables of a new database without a lock of its own: two first users at once break it
@@ -243,10 +247,12 @@ class Registry:
 
         # a server knows where its artifacts go; beside a database we say it
         location = None if self.uri.startswith("http") else (self._root / "mlartifacts" / family).as_uri()
-        with suppress(MlflowException):  # it is there already, perhaps since a moment ago
+        try:
             return str(self.client.create_experiment(family, artifact_location=location))
-        experiment = self.client.get_experiment_by_name(family)
-        if experiment is None or experiment.lifecycle_stage != "active":
+        except MlflowException:  # it is there already, perhaps since a moment ago
+            if (experiment := self.client.get_experiment_by_name(family)) is None:
+                raise
+        if experiment.lifecycle_stage != "active":
             raise RegistryError(f"the experiment {family} was deleted in MLflow at {self.uri}, expected an active one; restore it there")
         return str(experiment.experiment_id)
 
@@ -388,6 +394,7 @@ class Registry:
         if family not in (known := self.families()):
             raise RegistryError(f"no family {family!r} is registered, families are {', '.join(known) or 'none'}; choose one or run `genga repro`")
 
+    @_told
     def version(self, family: str, number: str) -> Version:
         from mlflow.exceptions import MlflowException
 
@@ -421,6 +428,8 @@ class Registry:
         artifact_uri = self.client.get_run(version.run_id).info.artifact_uri
         if artifact_uri.startswith(("file:", "/")):
             model_dir = Path(unquote(urlsplit(artifact_uri).path) if artifact_uri.startswith("file:") else artifact_uri) / folder
+            if not model_dir.is_dir():  # the store says where it lay when it was made; the checkout may have moved since
+                model_dir = self._root / "mlartifacts" / family / version.run_id / "artifacts" / folder
         else:
             model_dir = self._downloaded(version, folder)
         if not model_dir.is_dir() or file_hashes(model_dir) != version.files:
@@ -434,7 +443,7 @@ class Registry:
         model_dir = self._root / "mlartifacts" / "downloaded" / version.sha256
         if not model_dir.is_dir():
             partial_dir = model_dir.with_name(f"{version.sha256}.{os.getpid()}")
-            partial_dir.mkdir(parents=True)
+            partial_dir.mkdir(parents=True, exist_ok=True)  # one that was killed had this number before
             self.client.download_artifacts(version.run_id, folder, str(partial_dir))
             with suppress(OSError):  # another process was faster
                 (partial_dir / folder).rename(model_dir)

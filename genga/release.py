@@ -227,8 +227,17 @@ def _place(source_dir: Path, model_dir: Path) -> None:
     shutil.rmtree(model_dir, ignore_errors=True)
     partial_dir = model_dir.with_name(model_dir.name + ".partial")
     shutil.rmtree(partial_dir, ignore_errors=True)
-    shutil.copytree(source_dir, partial_dir, copy_function=shutil.copyfile)
+    copy_files(source_dir, partial_dir)
     partial_dir.rename(model_dir)
+
+
+def copy_files(source_dir: Path, out_dir: Path) -> None:
+    """Into a folder that may be there. A full disk is the OSError that it is, where shutil.copytree makes another one of it."""
+    for path in source_dir.rglob("*"):
+        if path.is_file():
+            copy_path = out_dir / path.relative_to(source_dir)
+            copy_path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy_path)
 
 
 def _earlier(before: Mapping[str, Any], families: Mapping[str, Any], keep: int) -> dict[str, list[str]]:

@@ -4,6 +4,7 @@ A label set is a plain dict {group or flag: value}: {"hair_color": "blue", "glas
 A column is one output of the tagger, named `hair_color=blue` or `glasses`; `COLUMNS` fixes their order.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -11,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from genga.errors import DataError
+from genga.errors import CheckpointError, DataError
 
 Labels = dict[str, str | bool]
 
@@ -107,6 +108,14 @@ def check(labels: Labels) -> Labels:
         elif not isinstance(value, bool):
             raise DataError(f"{name} is {value!r}, expected true or false; correct the label")
     return labels
+
+
+def check_tagger(card: Mapping[str, Any], name: str) -> None:
+    """CheckpointError where this code cannot use the tagger of this card."""
+    if card["columns"] != columns() or "sure" not in card:
+        raise CheckpointError(
+            f"{name} was trained for another list of tags than genga/tags.yaml has now, or by older code; train and deploy again with `genga repro`"
+        )
 
 
 @cache

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genga.errors import ParamsError, said_when_full
-from genga.params import Section, Training
+from genga.params import Section, Training, check_unchanged
 from genga.pictures import encode_png
 from genga.progress import progress
 from models import parallel
@@ -118,7 +118,9 @@ def fit(
 
 
 def finish(run_dir: Path) -> None:
-    """The stage has written its weights and told the tracker of them: the next run starts afresh."""
+    """The stage has written its weights and told the tracker of them: the next run starts afresh. Not where params have changed meanwhile: put back,
+    it goes on from here."""
+    check_unchanged()
     for checkpoints_dir in run_dir.glob("checkpoints*"):
         shutil.rmtree(checkpoints_dir, ignore_errors=True)
     (run_dir / "mlflow_run").unlink(missing_ok=True)

@@ -5,7 +5,6 @@ never on what else was asked in the same batch. Pictures are uint8 HWC RGB (HW w
 """
 
 from base64 import b64encode
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -89,7 +88,7 @@ class Engine:
         self.networks: dict[str, Any] = {name: _load(released.dir) for name, released in release.families.items() if released.card}
         self.faces = _faces(release, self.networks)
         if "tagger" in release.families:
-            check_tagger(release.families["tagger"].card)
+            tags.check_tagger(release.families["tagger"].card, "the released tagger")
         for name, network in self.networks.items():
             try_once(network, kind_of(release.families[name].card))
 
@@ -243,15 +242,6 @@ def facing_us(pose: NDArray[Any]) -> NDArray[np.int64]:
         if pose[list(left), 0].sum() < pose[list(right), 0].sum():
             order[[*left, *right]] = [*right, *left]
     return order
-
-
-def check_tagger(card: Mapping[str, Any]) -> None:
-    """ReleaseError where this code cannot use the tagger of this card."""
-    if card["columns"] != tags.columns() or "sure" not in card:
-        raise ReleaseError(
-            "the released tagger was trained for another list of tags than genga/tags.yaml has now, or by older code; "
-            "train and deploy again with `genga repro`"
-        )
 
 
 def _faces(release: Release, networks: dict[str, Any]) -> dict[str, Face]:

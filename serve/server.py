@@ -43,6 +43,6 @@ def _bound(host: str, port: int) -> socket.socket:
         listening = socket.socket(family, kind, protocol)  # without the protocol asyncio leaves Nagle's delay on: 40 ms an answer
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((address[0], port, *address[2:]))  # getaddrinfo wraps ports that are too high
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:  # the last: no name of a host
         raise GengaError(f"cannot listen on {host}, port {port} ({error}); end what runs there or choose another one with --port") from error
     return listening

@@ -18,6 +18,7 @@ from genga.params import Deploy, load_params
 from genga.registry import Registry, Version
 from genga.release import Entry, Release, Released, locked, write_release
 from genga.store import Store
+from genga.tags import check_tagger
 from models.export import load_model
 from models.kinds import kind_of, try_once
 
@@ -82,6 +83,8 @@ def _try_network(released: Released) -> None:
 
 def _work_once(model_dir: Path, what: str) -> Any:
     module, card = load_model(model_dir)
+    if kind_of(card) == "tagger":
+        check_tagger(card, what)
     if not torch.isfinite(try_once(module, kind_of(card))).all():
         raise ReleaseError(f"{what} makes numbers that are not finite; promote another version of it")
     return module

@@ -16,10 +16,9 @@ from torch.nn import functional as F
 
 from genga.documents import write_json
 from genga.door import run
-from genga.errors import CheckpointError
 from genga.params import FindDirections, load_params
 from genga.progress import progress
-from genga.tags import columns
+from genga.tags import check_tagger
 from models.export import Card, load_model
 from models.metrics.directions import fit_directions, log_odds, shares, slider_names, tag_of
 from models.networks.tagger import probabilities
@@ -70,8 +69,7 @@ class Judge:
 
 def find_directions(params: FindDirections, weights_dir: Path, tagger_dir: Path, out_dir: Path) -> None:
     (generator, card), (tagger, tagger_card) = load_model(weights_dir), load_model(tagger_dir)
-    if tagger_card["columns"] != columns():
-        raise CheckpointError(f"{tagger_dir} learned another list of tags than genga/tags.yaml has now; train it again with `dvc repro train_tagger`")
+    check_tagger(tagger_card, str(tagger_dir))
     family, judge = card["family"], Judge(generator, tagger, tagger_card)
 
     latents = judge.latents(params.samples, params.psi, params.seed)

@@ -73,7 +73,7 @@ def import_faces(params: ImportFaces, source_path: Path, out_dir: Path) -> None:
     largest = max((member.size for member in pictures), default=0) or params.max_picture_bytes
     with in_order_forked(take, pictures, max(MOST_AHEAD // (CHUNK * largest), 2 * num_cores())) as chunks, StoreWriter(out_dir, {}) as writer:
         # while the first pictures are being taken
-        labels = _labels_of(sample) if sample else _read_tables(tables, [member.name for member in pictures], params.max_picture_bytes, rejected)
+        labels = _labels_of(sample) if sample else _read_tables(tables, [member.name for member in pictures], params.max_archive_bytes, rejected)
         outcomes = progress(chain.from_iterable(chunks), what="import", total=len(pictures))
         num_taken = _write_pictures(writer, params, outcomes, labels, rejected)
         _check_outcome(num_taken, rejected, params.max_rejected, source_path)
@@ -187,6 +187,7 @@ def _read_tables(tables: Sequence[Member], names: Sequence[str], max_bytes: int,
         try:
             found = _read_table(table, index, max_bytes)
         except PictureError as error:
+            log.warning("import: %s labels nothing: %s", table.name, error.reason)
             rejected.append(Rejected(table.name, error.reason, counts=False))
             continue
         log.info("import: %s labels %d of %d files", table.name, len(found), len(names))

@@ -18,13 +18,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from genga.errors import CheckpointError
 from genga.params import INCEPTION_FEATURES, Evaluate
 from genga.protocols import TAGGER
 from genga.skeleton import from_vector
 from genga.splits import split_of
 from genga.store import Store
-from genga.tags import columns
+from genga.tags import check_tagger
 from models.export import Card, load_model
 from models.kinds import kind_of
 from models.metrics.distance import Reference
@@ -124,10 +123,7 @@ class Judge:
         return np.argsort(-likely, kind="stable")[: max(MIN_REFERENCE, int((likely >= 0.5).sum()))]
 
     def _score_tagger(self, module: Any, card: Card) -> Score:
-        if card["columns"] != columns():
-            raise CheckpointError(
-                "it was trained for another list of tags than genga/tags.yaml has now; train it again with `dvc repro train_tagger`"
-            )
+        check_tagger(card, "it")
         rows, split = held_out(self._faces)
         pictures = [self._faces.images(module.resolution)[rows], self._drawn.pictures(module.resolution)]
         truth = np.concatenate([read_labels(self._data.labels_dir, self._faces).targets[rows], self._drawn.targets])

@@ -6,7 +6,6 @@ writes  data/registry/registered.json   {family: {"version", "sha256"}}, and the
 
 import argparse
 import json
-import shutil
 import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from genga.families import GALLERY, trained_families
 from genga.params import load_params
 from genga.progress import progress
 from genga.registry import Registry
+from genga.release import copy_files
 from genga.store import Store
 
 
@@ -38,7 +38,7 @@ def register(
         with tempfile.TemporaryDirectory() as folder:
             model_dir = Path(folder) / family
             for part_dir in parts:
-                shutil.copytree(part_dir, model_dir, dirs_exist_ok=True)
+                copy_files(part_dir, model_dir)
             score = scores.get(family, {"metrics": {}, "protocol": {}})
             facts = {"data_id": data_id, "label_revision": label_revision, "protocol": json.dumps(score["protocol"], sort_keys=True)}
             version = registry.register(family, model_dir, score["metrics"], facts)

@@ -15,10 +15,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from genga.door import run
-from genga.errors import CheckpointError
 from genga.params import TagFaces, load_params
 from genga.store import Store
-from genga.tags import ORIGINS, column_slices, columns, groups
+from genga.tags import ORIGINS, check_tagger, column_slices, columns, groups
 from models.export import load_model
 from models.metrics.tags import tag_logits
 from models.networks.tagger import probabilities
@@ -30,8 +29,7 @@ MODEL = len(ORIGINS)  # the origin after those of labels
 def tag_faces(params: TagFaces, prepared_dir: Path, labels_dir: Path, tagger_dir: Path, out_dir: Path) -> None:
     faces = Store(prepared_dir)
     tagger, card = load_model(tagger_dir)
-    if card["columns"] != columns():
-        raise CheckpointError(f"{tagger_dir} learned another list of tags than genga/tags.yaml has now; train it again with `dvc repro train_tagger`")
+    check_tagger(card, str(tagger_dir))
     pictures = faces.images(cast(Any, tagger).resolution)
     logits = tag_logits(tagger, pictures, np.arange(len(faces)), batch_size=params.batch_size, precision="auto", what="tag faces")
     found, origins = spoken_for(probabilities(logits, card["temperatures"]).numpy(), read_labels(labels_dir, faces))

@@ -167,6 +167,36 @@ def test_flows_on_one_working_tree_wait_for_each_other(tmp_path: Path, monkeypat
     second.join()
 
 
+def test_labels_are_not_pulled_while_the_graph_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    pulled: list[str] = []
+    for flow in (graph, label_round):
+        monkeypatch.setattr(flow, "pull", lambda *_, name=flow.__name__: pulled.append(name) or SimpleNamespace(files={}, problems=[], revision=3))
+    threads = [threading.Thread(target=graph.pull_annotations.fn), threading.Thread(target=label_round.take.fn, args=(Path("annotations"),))]
+    with locked(graph.LOCK):
+        for thread in threads:
+            thread.start()
+        time.sleep(0.3)
+        assert pulled == []
+    for thread in threads:
+        thread.join(10)
+    assert sorted(pulled) == ["flows.graph", "flows.label_round"]
+
+
+def test_a_flow_that_is_told_to_stop_takes_its_stage_with_it(
+    fresh_project: Callable[[str], Path], environment: dict[str, str], prefect_environment: dict[str, str]
+) -> None:
+    project = fresh_project("stopped")
+    (project / "dvc.yaml").write_text("stages: {slow: {cmd: echo $$ > pid && exec sleep 90}}")
+    command = [sys.executable, "-m", "flows.graph"]
+    with subprocess.Popen(command, cwd=project, env=environment | prefect_environment, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+        wait_for(lambda: (project / "pid").is_file() and (project / "pid").read_text().strip() != "", "the stage's start")
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.wait(30) == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((project / "pid").read_text()), 0)
+
+
 def test_a_label_round_with_a_wrong_value_is_refused_and_none_is_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(label_round, "HOME", tmp_path)
     monkeypatch.setattr(label_round, "bury_the_dead", lambda: None)
@@ -283,6 +313,13 @@ def test_a_label_round_waits_for_what_it_queued_and_for_no_earlier_queue(monkeyp
     monkeypatch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 0, "", ""))
     with disable_run_logger():
         assert label_round.queue_and_push.fn(100, None) == {"tags": 2}
+
+
+def test_a_queue_that_was_killed_without_a_word_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(label_round, "newest_queues", lambda _: {})
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, -9, "", "\n"))
+    with disable_run_logger(), pytest.raises(GengaError, match="not written: its command ended with exit code -9"):
+        label_round.queue_and_push.fn(100, None)
 
 
 @pytest.mark.parametrize(("words", "said"), [(["graph"], "run from the project's folder"), (["label_round", "3", "-4"], "enough")])

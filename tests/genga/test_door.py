@@ -1,5 +1,8 @@
 """How a command ends: what a person can mend is one sentence."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +13,7 @@ from genga.documents import write_json
 from genga.door import run
 from genga.pictures import encode_png
 
+REPO = Path(__file__).parents[2]
 FULL = Path("/dev/full")  # the system itself refuses every write
 
 
@@ -51,3 +55,31 @@ def test_a_stage_stopped_by_ctrl_c_says_so_in_one_sentence(capsys: pytest.Captur
         run(stopped)
     assert ended.value.code == 130
     assert capsys.readouterr().err.strip().startswith("stopped by Ctrl-C")
+
+
+STAGE = """
+from pathlib import Path
+from genga.door import run
+from genga.params import load_params
+def main():
+    Path("out").write_text(str(load_params().evaluate.seed))
+    Path("params.yaml").write_text(Path("params.yaml").read_text().replace("  samples: 1000", "  samples: 99") + "# a remark")
+run(main)
+"""
+
+
+def test_dvc_records_no_result_of_values_that_changed_while_a_stage_ran(tmp_path: Path) -> None:
+    (tmp_path / "stage.py").write_text(STAGE)
+    (tmp_path / "dvc.yaml").write_text(f"stages:\n  evaluate:\n    cmd: {sys.executable} stage.py\n    params: [evaluate]\n    outs: [out]\n")
+    (tmp_path / "params.yaml").write_bytes((REPO / "params.yaml").read_bytes())
+
+    def dvc(*words: str) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {"PYTHONPATH": str(REPO)}
+        return subprocess.run([sys.executable, "-m", "dvc", *words], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    dvc("init", "-q", "--no-scm")
+    stopped = dvc("repro")
+    assert stopped.returncode and "error: evaluate in params.yaml changed while evaluate ran" in stopped.stderr and "Traceback" not in stopped.stderr
+    assert not (tmp_path / "dvc.lock").exists()
+    assert dvc("repro").returncode == 0
+    assert "samples: 99" in (tmp_path / "dvc.lock").read_text()

@@ -1,5 +1,6 @@
 """The nearest figures, against brute force in float64."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -217,3 +218,9 @@ def test_a_confidence_that_is_none_is_refused(gallery: Gallery, confidence: Any,
 def test_a_store_whose_poses_are_short_of_numbers_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"21 numbers for 1 poses, expected 22 .* `dvc repro`"):
         make_gallery(tmp_path / "gallery", np.zeros((1, 21)))
+
+
+def test_an_open_gallery_outlives_its_folder(tmp_path: Path) -> None:
+    gallery = make_gallery(tmp_path / "gallery", POSES)
+    shutil.rmtree(tmp_path / "gallery")
+    assert (gallery.picture(7) == 7).all() and gallery.nearest(POSES[7], 1).rows[0] == 7

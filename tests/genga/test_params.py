@@ -1,3 +1,4 @@
+import shutil
 from datetime import date
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import yaml
 
 from bench.real_poses import with_profiles
 from genga.errors import ParamsError
-from genga.params import Section, load_params, parse_params
+from genga.params import Section, check_unchanged, load_params, parse_params
 
 
 def changed(tmp_path: Path, keys: str, value: object) -> Path:
@@ -114,3 +115,40 @@ def test_no_section_has_a_default_in_python() -> None:
 def test_sections_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load_params().draw_faces.count = 3
+
+
+@pytest.mark.parametrize(
+    ("stage", "keys", "recorded"),
+    [
+        ("train_face@dcgan32", "train_face.dcgan32.g_lr", "train_face.dcgan32"),
+        ("train_face@dcgan32", "watch_collapse.spread", "watch_collapse"),
+        ("train_face@dcgan32", "train_face.stylegan2.g_lr", None),
+        ("train_pose@stick", "train_pose.stick.lr", "train_pose.stick"),
+        ("train_pose@stick", "train_pose.figure.lr", None),
+        ("register", "train_face.dcgan32.g_lr", "train_face"),
+        ("gate", "deploy.keep_releases", None),
+        (None, "train_face.dcgan32.g_lr", None),
+    ],
+)
+def test_a_stage_whose_values_change_while_it_runs_is_told_so_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str | None, keys: str, recorded: str | None
+) -> None:
+    """By the dvc.yaml that ships."""
+    for file in ("params.yaml", "dvc.yaml"):
+        shutil.copy(file, tmp_path)
+    changed(tmp_path, keys, 7 if keys == "deploy.keep_releases" else 0.25)
+    now = (tmp_path / "params.yaml").read_text()
+    shutil.copy("params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    if stage:
+        monkeypatch.setenv("DVC_STAGE", stage)
+    load_params()
+    check_unchanged()
+    (tmp_path / "params.yaml").write_text(now)
+    load_params()  # once more, as some stages do
+    if recorded is None:
+        check_unchanged()
+    else:
+        with pytest.raises(ParamsError, match=f"^{recorded} in params.yaml changed while {stage} ran.* run `genga repro` again"):
+            check_unchanged()

@@ -17,6 +17,7 @@ from safetensors.numpy import save_file
 
 from genga.errors import GengaError, RegistryError, ReleaseError
 from genga.registry import Registry, flatten, git_commit, user
+from genga.release import file_hashes
 
 PARAMS = {"model": {"arch": "dcgan", "width": 8}, "g_lr": 0.1}
 
@@ -267,6 +268,64 @@ def test_versions_lie_in_any_folder(tmp_path: Path) -> None:
     registry = Registry(f"sqlite:///{root}/mlflow.db", root)
     with_versions(registry, tmp_path, 1)
     assert registry.version_dir("dcgan32", "1").is_relative_to(root)
+
+
+def test_a_checkout_that_moved_keeps_its_versions(registry: Registry, tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    (tmp_path / "mlflow.db").rename(here / "mlflow.db")
+    with_versions(Registry(root=here), tmp_path, 1)
+    here.rename(there)
+    moved = Registry(root=there)
+    found_dir = moved.version_dir("dcgan32", "1")
+    assert found_dir.is_relative_to(there)
+    assert (found_dir / "card.json").read_bytes() == (tmp_path / "v0" / "card.json").read_bytes()
+    (found_dir / "card.json").write_text("{}")
+    with pytest.raises(RegistryError, match="not those that were registered"):
+        moved.version_dir("dcgan32", "1")
+
+
+def test_what_a_killed_download_left_under_this_number_is_in_nobody_s_way(registry: Registry, tmp_path: Path) -> None:
+    with_versions(registry, tmp_path, 1)
+    version, registered_dir = registry.version("dcgan32", "1"), registry.version_dir("dcgan32", "1")
+    (tmp_path / "mlartifacts" / "downloaded" / f"{version.sha256}.{os.getpid()}" / registered_dir.name).mkdir(parents=True)
+    downloaded = registry._downloaded(version, registered_dir.name)
+    assert file_hashes(downloaded) == version.files and [path.name for path in downloaded.parent.iterdir()] == [version.sha256]
+
+
+def test_a_database_that_is_none_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "mlflow.db").write_bytes(b"no database" * 1000)
+    for ask in (Registry(root=tmp_path).families, lambda: Registry(root=tmp_path).promote("dcgan32", "1", "ann", "x")):
+        with pytest.raises(RegistryError, match=r"MLflow at sqlite:///.*mlflow\.db refused: .*not a database.*; mend that and run again") as refused:
+            ask()
+        assert "\n" not in str(refused.value)
+
+
+NO_ROOM = """
+import resource, sys
+from pathlib import Path
+from genga.door import run
+from genga.registry import Registry
+root = Path(sys.argv[1])
+registry = Registry(root=root)
+registry.families()
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))  # the system itself refuses what the database writes
+def train():
+    with registry.tracking(sys.argv[2], {"lr": 0.1}, root / "run", data_id="d0"):
+        pass
+run(train)
+"""
+
+
+@pytest.mark.parametrize("family", ["dcgan32", "new"])
+def test_a_database_that_cannot_grow_is_one_sentence_and_no_traceback(registry: Registry, tmp_path: Path, family: str) -> None:
+    registry._new_run("dcgan32", {})
+    command = [sys.executable, "-c", NO_ROOM, str(tmp_path), family]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.startswith("error: MLflow at sqlite:///") and result.stderr.count("\n") == 1 and "mend that and run again" in result.stderr
 
 
 def test_an_alias_moved_by_hand_does_not_make_a_champion(registry: Registry, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import json
 import pickle
+import shutil
 import threading
 from pathlib import Path
 
@@ -218,3 +219,14 @@ def test_writers_wait_for_each_other(tmp_path: Path) -> None:
         assert not entered.wait(0.2)
     assert entered.wait(5)
     thread.join()
+
+
+def test_a_disk_that_is_full_as_a_version_is_copied_is_told_as_such(release_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(OSError, match="No space left") as refused:
+        write_release(release_dir, {"dcgan32": entry(model_folder(tmp_path / "two", 2), "2")}, 1, accept)
+    assert refused.value.errno == 28
+    assert Release.open(release_dir).families["dcgan32"].version == "1"

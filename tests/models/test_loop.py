@@ -14,9 +14,10 @@ import torch
 from torch import nn
 
 from genga.errors import CheckpointError, ParamsError
-from genga.params import Training
+from genga.params import Training, load_params
 from models.loop import fingerprint_of, finish, fit
 
+REPO = Path(__file__).parents[2]
 TRAINING = Training(batch_size=4, total_kimg=0.06, log_kimg=0.008, sample_kimg=0.02, checkpoint_kimg=0.02, precision="fp32", seed=3)
 
 
@@ -114,6 +115,23 @@ def test_the_last_two_checkpoints_stay_and_finish_removes_them(tmp_path: Path) -
     finish(tmp_path)
     assert not (tmp_path / "checkpoints").exists()
     assert (tmp_path / "stats.jsonl").exists()
+
+
+def test_checkpoints_stay_where_params_changed_in_the_meantime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for file in ("params.yaml", "dvc.yaml"):
+        shutil.copy(REPO / file, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_STAGE", "train_upscaler")
+    load_params()
+    train(tmp_path)
+    before = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(before.replace("  crop: 64\n", "  crop: 32\n"))
+    with pytest.raises(ParamsError, match=r"train_upscaler in params\.yaml changed while train_upscaler ran"):
+        finish(tmp_path)
+    assert checkpoints(tmp_path)
+    Path("params.yaml").write_text(before)
+    finish(tmp_path)
+    assert not (tmp_path / "checkpoints").exists()
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: data[:-1] + bytes([data[-1] ^ 1]), lambda data: b""])
@@ -246,7 +264,7 @@ def test_a_disk_that_is_really_full_loses_nothing_and_leaves_no_half_file(tmp_pa
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (kept[0].stat().st_size // 2, limits[1]))
     try:
-        with pytest.raises(CheckpointError, match=r"could not be written.*File too large.*make room there and run the same command again"):
+        with pytest.raises(CheckpointError, match=r"could not be written.*File too large.*put that right there and run the same command again"):
             train(tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -256,13 +274,13 @@ def test_a_disk_that_is_really_full_loses_nothing_and_leaves_no_half_file(tmp_pa
 
 def test_a_run_folder_that_cannot_be_written_is_told_at_the_start_and_where_it_goes_on(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(CheckpointError, match=r"stats\.jsonl could not be written.*make room there"):
+    with pytest.raises(CheckpointError, match=r"stats\.jsonl could not be written.*put that right there"):
         train(tmp_path / "file")
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "runs", batches=stopped_at(32))
     shutil.rmtree(tmp_path / "runs" / "samples")
     (tmp_path / "runs" / "samples").write_bytes(b"")  # a file in a folder's place
-    with pytest.raises(CheckpointError, match=r"stats\.jsonl could not be written.*make room there"):
+    with pytest.raises(CheckpointError, match=r"stats\.jsonl could not be written.*put that right there"):
         train(tmp_path / "runs")
 
 

@@ -161,3 +161,10 @@ def test_a_port_that_cannot_be_had_is_one_sentence(tmp_path: Path) -> None:
         for port in (taken.getsockname()[1], 99_999, -1):
             with pytest.raises(GengaError, match="--port"):
                 serve(tmp_path / "release", "127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["x" * 64, "a..b"])
+def test_a_host_that_no_name_can_be_is_one_sentence(tmp_path: Path, host: str) -> None:
+    make_release(tmp_path / "release", families=["gallery"])
+    with pytest.raises(GengaError, match=f"cannot listen on {host}, port 0"):
+        serve(tmp_path / "release", host, 0)

@@ -18,7 +18,7 @@ from genga.tags import columns, flags, groups
 from models.export import save_model
 from models.networks import build
 from models.networks.sketcher import Sketcher
-from models.targets import names
+from models.targets import names, value_names
 from stages.draw_figures import mannequin, stick
 from stages.index_figures import index_figures
 from stages.judge import Data
@@ -144,6 +144,7 @@ def write_model(weights_dir: Path, family: str, seed: int, sources: tuple[str, .
             "columns": columns(),
             "thresholds": dict.fromkeys(flags(), 0.5),
             "temperatures": dict.fromkeys(names(), 1.0),
+            "sure": {name: dict.fromkeys(value_names(name), 0.0) for name in names()},
             "measured_on": dict.fromkeys(names(), "these faces") | {"glasses": "drawn sample"},
             "learned_from": dict.fromkeys(names(), "imported") | {"glasses": "drawn"},
         }

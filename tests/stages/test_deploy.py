@@ -1,17 +1,27 @@
 import json
+import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from small_world import MODELS, World, write_directions, write_model
 
+from cli import versions
+from cli.main import build_parser
 from genga.errors import CheckpointError, DataError, RegistryError, ReleaseError
 from genga.registry import Registry
 from genga.release import Release
 from models.export import load_model, save_model
 from stages.deploy import check, deploy
+from stages.gate import gate
+from stages.register import register
 
+REPO = Path(__file__).parents[2]
 Deploy = Callable[[], Release]
 
 
@@ -117,6 +127,67 @@ def test_sliders_of_another_generator_are_refused(registry: Registry, world: Wor
     with pytest.raises(ReleaseError, match="slider glasses of dcgan32 version 2 has 5 numbers, expected 8"):
         deploy_now()
     assert not (release_dir / "release.json").exists()
+
+
+@pytest.mark.usefixtures("begun")
+@pytest.mark.parametrize("change", [lambda card: card["columns"].reverse(), lambda card: card.pop("sure")], ids=["other tags", "older code"])
+def test_a_tagger_that_the_server_refuses_is_not_deployed(
+    registry: Registry, world: World, deploy_now: Deploy, release_dir: Path, change: Callable[[dict[str, Any]], object]
+) -> None:
+    deploy_now()
+    path = world.weights_dir / "tagger" / "card.json"
+    card = json.loads(path.read_text())
+    change(card)
+    path.write_text(json.dumps(card))
+    promote_as_it_stands(registry, world, "tagger")
+    said = "tagger version 2 was trained for another list of tags than genga/tags.yaml has now, or by older code"
+    with pytest.raises(CheckpointError, match=said):
+        deploy_now()
+    assert served(release_dir)["tagger"] == "1"
+    with pytest.raises(CheckpointError, match=said):
+        check("tagger", "2", world.root / "gate.json", registry)
+
+
+@pytest.mark.usefixtures("begun")
+def test_a_rollback_that_a_full_disk_keeps_from_deploying_names_the_command_that_deploys_it(
+    registry: Registry, world: World, deploy_now: Deploy, release_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in (7, 8):
+        write_model(world.weights_dir, "sketcher", seed=seed)
+        promote_as_it_stands(registry, world, "sketcher")
+    deploy_now()
+    shutil.copy(REPO / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(versions, "GATE", world.root / "gate.json")
+    monkeypatch.setattr(versions, "RELEASE", release_dir)
+    monkeypatch.setattr(versions, "subprocess", SimpleNamespace(run=lambda command: subprocess.CompletedProcess(command, 0)))
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "copyfile", full)
+        with pytest.raises(RegistryError) as refused:
+            versions.rollback("sketcher", "ugly")
+    assert str(refused.value).startswith("sketcher version 2 is champion but not deployed ([Errno 28] No space left on device); ")
+    assert served(release_dir)["sketcher"] == "3"
+    said = re.search("`genga (.+)`", str(refused.value))
+    assert said is not None
+    args = build_parser().parse_args(said[1].split())
+    args.do(args)
+    assert served(release_dir)["sketcher"] == "2"
+    assert [f"{line.kind} {line.to}" for line in registry.history("sketcher")] == ["promote 1", "promote 2", "promote 3", "rollback 2"]
+
+
+@pytest.mark.usefixtures("begun")
+def test_a_family_that_left_params_leaves_the_release(registry: Registry, world: World, deploy_now: Deploy, release_dir: Path) -> None:
+    deploy_now()
+    assert "dcgan32" in served(release_dir)
+    folders = (world.root / name for name in ("weights", "directions", "gallery", "labels", "reports"))
+    register(world.params.train_face.keys() - {"dcgan32"}, *folders, world.root / "registered.json", registry)
+    gate(world.params.gate, world.params.evaluate, world.root / "registered.json", world.data, world.root / "gate.json", registry)
+    deploy_now()
+    assert served(release_dir) == dict.fromkeys([*(MODELS.keys() - {"dcgan32"}), "gallery"], "1")
 
 
 @pytest.mark.usefixtures("begun")

@@ -81,6 +81,7 @@ def sliders_of(params: FindDirections, tmp_path: Path, monkeypatch: pytest.Monke
         spoken = {
             "columns": learned or columns(),
             "temperatures": dict.fromkeys(names(), 1.0),
+            "sure": {},
             "learned_from": dict.fromkeys(names(), "drawn") | {"smile": "human"},
         }
         save_model(tmp_path / "reader", build(model), {"family": "tagger", "model": model, **spoken})

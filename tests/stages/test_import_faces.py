@@ -437,9 +437,20 @@ def test_a_name_that_fits_two_pictures_labels_neither_but_its_own_folder_goes_fi
         (b"", "not a table in UTF-8"),
     ],
 )
-def test_a_table_that_tells_nothing_is_listed(tmp_path: Path, table: bytes, reason: str) -> None:
+def test_a_table_that_tells_nothing_is_listed_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture, table: bytes, reason: str) -> None:
     store = imported(tmp_path, folder_of(tmp_path / "f", {"a.jpg": jpeg(1), "t.csv": table}), max_rejected=0.0)
     assert rejected(store) == {"t.csv": reason}
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [f"import: t.csv labels nothing: {reason}"]
+
+
+def test_a_table_may_be_as_large_as_an_archive_and_larger_than_a_picture(tmp_path: Path) -> None:
+    table = b"file,hair\na.jpg,blue\n" + b"other.jpg,red\n" * 1000
+    source = folder_of(tmp_path / "f", {"a.jpg": jpeg(1), "t.csv": table})
+    assert len(jpeg(1)) < 5000 < len(table)
+    store = imported(tmp_path, source, max_picture_bytes=5000)
+    assert [json.loads(labels) for labels in store.column("labels")] == [{"hair_color": "blue"}] and rejected(store) == {}
+    bounded = imported(tmp_path, source, max_archive_bytes=5000)
+    assert bounded.column("labels") == [None] and rejected(bounded) == {"t.csv": "too many bytes"}
 
 
 # --- the sample

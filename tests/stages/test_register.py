@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,3 +49,13 @@ def test_a_pickle_beside_the_weights_stops_it(registered: Callable[[], Path], wo
     (world.weights_dir / "upscaler" / "model.pkl").write_bytes(b"\x80\x04.")
     with pytest.raises(ReleaseError, match=r"model\.pkl"):
         registered()
+
+
+def test_a_full_disk_is_told_as_such(registered: Callable[[], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(OSError, match="No space left") as refused:
+        registered()
+    assert refused.value.errno == 28

@@ -29,7 +29,7 @@ def world(tmp_path: Path) -> Path:
 
 def write_tagger(tagger_dir: Path, learned: list[str]) -> None:
     torch.manual_seed(0)
-    card = {"family": "tagger", "model": MODEL, "columns": learned, "temperatures": dict.fromkeys(names(), 1.0)}
+    card = {"family": "tagger", "model": MODEL, "columns": learned, "temperatures": dict.fromkeys(names(), 1.0), "sure": {}}
     save_model(tagger_dir, build(MODEL), card)
 
 
