@@ -11,6 +11,8 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
+from genga.registry import Registry
+
 REPO = Path(__file__).parents[1]
 TRACER = REPO / "tests" / "graph" / "tracer"
 WHOLE_GRAPH = {"tests/graph/test_graph.py", "tests/flows/test_flows.py"}  # run by `finished`, once a process
@@ -45,6 +47,14 @@ def shared() -> Callable[[str], Path]:
         return SHARED / name
 
     return find
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated MLflow store, made once: the first use of a new one takes a second and more. Copy it as `mlflow.db`."""
+    root = tmp_path_factory.mktemp("registry")
+    assert Registry(f"sqlite:///{root}/mlflow.db", root).families() == []
+    return root / "mlflow.db"
 
 
 @pytest.fixture(scope="session")

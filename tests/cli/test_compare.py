@@ -1,6 +1,7 @@
 """`genga compare`: versions in numbers and pictures; numbers that were not measured alike are refused."""
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,9 +20,10 @@ MODEL = {"arch": "dcgan", "resolution": 32, "z_dim": 8, "width": 8, "kernel": 4,
 
 
 @pytest.fixture
-def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+def registry(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
+    shutil.copy(empty_store, "mlflow.db")
     document = yaml.safe_load((REPO / "params.yaml").read_text())
     document["evaluate"] |= {"samples": 40, "batch_size": 32}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(document))

@@ -64,8 +64,9 @@ def prefect_environment(environment: dict[str, str], tmp_path_factory: pytest.Te
 
 
 def prefect_in(home: Path) -> dict[str, str]:
-    """A Prefect of its own, patient where the machine is busy."""
-    return {"PREFECT_HOME": str(home), "PREFECT_LOGGING_LEVEL": "INFO", "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120"}
+    """A Prefect of its own, patient where the machine is busy, whose worker looks for runs every second."""
+    patient = {"PREFECT_LOGGING_LEVEL": "INFO", "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120"}
+    return {"PREFECT_HOME": str(home), "PREFECT_WORKER_QUERY_SECONDS": "1"} | patient
 
 
 @contextmanager
@@ -101,20 +102,25 @@ def api(server: dict[str, str], path: str, **query: object) -> list[dict[str, ob
     return found
 
 
-def test_the_flow_runs_stages_in_order_without_a_server_and_stops_at_a_failing_one(
-    fresh_project: Callable[[str], Path], shell: Shell, prefect_environment: dict[str, str]
-) -> None:
+STAGES = "stages:\n  later:\n    cmd: cat first > later\n    deps: [first]\n    outs: [later]\n  start:\n    cmd: echo 7 > first\n    outs: [first]\n"
+
+
+@pytest.fixture(scope="module")
+def two_stages(fresh_project: Callable[[str], Path]) -> Path:
     project = fresh_project("flow")
-    stages = (
-        "stages:\n  later:\n    cmd: cat first > later\n    deps: [first]\n    outs: [later]\n  start:\n    cmd: echo 7 > first\n    outs: [first]\n"
-    )
-    (project / "dvc.yaml").write_text(stages)
-    result = shell(sys.executable, "-m", "flows.graph", cwd=project, **prefect_environment)
-    assert (project / "later").read_text() == "7\n"
+    (project / "dvc.yaml").write_text(STAGES)
+    return project
+
+
+def test_the_flow_runs_stages_in_order_without_a_server(two_stages: Path, shell: Shell, prefect_environment: dict[str, str]) -> None:
+    result = shell(sys.executable, "-m", "flows.graph", cwd=two_stages, **prefect_environment)
+    assert (two_stages / "later").read_text() == "7\n"
     assert result.stderr.index("start") < result.stderr.index("later")
 
-    (project / "dvc.yaml").write_text(stages.replace("cat first", "cat missing"))
-    failed = shell(sys.executable, "-m", "flows.graph", cwd=project, check=False, **prefect_environment)
+
+def test_the_flow_stops_at_a_failing_stage(two_stages: Path, shell: Shell, server: dict[str, str]) -> None:
+    (two_stages / "dvc.yaml").write_text(STAGES.replace("cat first", "cat missing"))
+    failed = shell(sys.executable, "-m", "flows.graph", cwd=two_stages, check=False, **server)
     assert failed.returncode != 0
     assert "stage later failed" in failed.stderr
 
@@ -323,7 +329,9 @@ def test_a_queue_that_was_killed_without_a_word_is_said_so(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(("words", "said"), [(["graph"], "run from the project's folder"), (["label_round", "3", "-4"], "enough")])
-def test_by_hand_a_flow_that_cannot_run_is_one_sentence_and_exit_code_2(tmp_path: Path, shell: Shell, words: list[str], said: str) -> None:
-    home = {"PYTHONPATH": str(Path(__file__).parents[2]), "PREFECT_HOME": str(tmp_path / "prefect")}
-    result = shell(sys.executable, "-m", f"flows.{words[0]}", *words[1:], cwd=tmp_path, check=False, **home)
+def test_by_hand_a_flow_that_cannot_run_is_one_sentence_and_exit_code_2(
+    tmp_path: Path, shell: Shell, server: dict[str, str], words: list[str], said: str
+) -> None:
+    more = server | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    result = shell(sys.executable, "-m", f"flows.{words[0]}", *words[1:], cwd=tmp_path, check=False, **more)
     assert result.returncode == 2 and [said in line for line in result.stderr.splitlines() if line.startswith("error: ")] == [True]

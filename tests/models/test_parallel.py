@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +13,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 import yaml
 from safetensors.numpy import load_file
 from small_models import BEGAN, FASTGAN, PLAIN, SRGAN, STYLEGAN2, TRAINED_DCGAN
 
 from genga.errors import ParamsError
-from genga.params import TrainFace, WatchCollapse
+from genga.params import TrainFace, TrainUpscaler, WatchCollapse
 from genga.registry import Registry
 from genga.store import StoreWriter, picture_id
 from models import parallel
+from stages.train_face import train_face
+from stages.train_upscaler import train_upscaler
 
 REPO = Path(__file__).parents[2]
-SCRIPT = """
-import sys
-from pathlib import Path
-from genga.params import TrainFace, WatchCollapse
-from models import parallel
-from stages.train_face import train_face
-params, watch = (section.model_validate_json(text) for section, text in zip((TrainFace, WatchCollapse), sys.argv[2:4]))
-with parallel.together(int(sys.argv[1]) or None):
-    train_face("mine", params, watch, *map(Path, sys.argv[4:7]), tagged_dir=Path(sys.argv[7]))
-"""
 PARAMS: dict[str, Any] = PLAIN | {
     "training": {"batch_size": 8, "total_kimg": 0.08, "log_kimg": 0.008, "sample_kimg": 1.0, "checkpoint_kimg": 0.04, "precision": "fp32", "seed": 0},
     **{"g_lr": 0.002, "d_lr": 0.002, "beta1": 0.5, "beta2": 0.99, "r1_gamma": 1.0, "r1_interval": 3},
@@ -56,6 +51,19 @@ FAMILIES: dict[str, dict[str, Any]] = {
         **{"r1_gamma": 0.0, "label_noise": 0.0, "augment": 0.0},
     },
     "fastgan": {"model": FASTGAN, "g_lr": 0.0001, "d_lr": 0.0005},  # faster, it enlarges rounding; in float64 it is the same to 13 digits
+}
+ODD: dict[str, Any] = {"model": DCGAN, "training": PARAMS["training"] | {"batch_size": 5}}
+# wide enough for Muon, R1 twice in the contest; batch norm in both networks
+ENLARGING: dict[str, Any] = {"training": PARAMS["training"], "ema_kimg": 0.02, "crop": 32, "adversarial": None, "srgan": None}
+UPSCALERS: dict[str, dict[str, Any]] = {
+    "upscaler": {
+        **{"model": {"arch": "upscaler", "width": 32, "blocks": 1}, "lr": 0.002},
+        "adversarial": {
+            **{"kimg": 0.04, "weight": 0.1, "lr": 0.001, "d_lr": 0.001, "r1_gamma": 1.0, "r1_interval": 2},
+            **{"channel_base": 256, "channel_max": 16},
+        },
+    },
+    "srgan": {"model": SRGAN, "lr": 0.0002, "srgan": {"kimg": 0.04, "weight": 0.1, "d_lr": 0.0002, "d_width": 8}},
 }
 WATCH = {
     "action": "flag",
@@ -82,18 +90,45 @@ def faces_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return store_dir
 
 
-def train(faces_dir: Path, root: Path, arch: str, *launcher: str, devices: int, batch_size: int | None = None) -> subprocess.CompletedProcess[str]:
-    root.mkdir()
-    script = root / "train.py"
-    script.write_text(SCRIPT)
-    params = TrainFace.model_validate(
-        PARAMS | FAMILIES[arch] | {"training": (PARAMS | FAMILIES[arch])["training"] | ({"batch_size": batch_size} if batch_size else {})}
-    )
-    sections = params.model_dump_json(), WatchCollapse.model_validate(WATCH).model_dump_json()
-    paths = map(str, (faces_dir, root / "runs", root / "weights", faces_dir.parent / "tagged"))
+def train(faces_dir: Path, root: Path, arch: str) -> None:
+    """By as many processes as there are, each of which calls this."""
+    paths = faces_dir, root / "runs", root / "weights"
+    if arch in UPSCALERS:
+        train_upscaler(TrainUpscaler.model_validate(ENLARGING | UPSCALERS[arch]), *paths)
+    else:
+        params, watch = TrainFace.model_validate(PARAMS | (FAMILIES | {"odd": ODD})[arch]), WatchCollapse.model_validate(WATCH)
+        train_face("mine", params, watch, *paths, tagged_dir=faces_dir.parent / "tagged")
+
+
+def launch(faces_dir: Path, root: Path, *launcher: str, devices: int, archs: list[str]) -> subprocess.CompletedProcess[str]:
+    """This file as a command: trains one after the other. `devices` 0: as many as torchrun says."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)}
-    command = [sys.executable, *launcher, str(script), str(devices), *sections, *paths]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    command = [sys.executable, *launcher, __file__, str(devices), str(faces_dir), str(root), *archs]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
+
+
+@pytest.fixture(scope="module")
+def by_one(faces_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A function that gives the folder of what this process alone has trained, on one thread; each once."""
+
+    @cache
+    def trained(arch: str) -> Path:
+        root, threads = tmp_path_factory.mktemp(arch), torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            train(faces_dir, root, arch)
+        finally:
+            torch.set_num_threads(threads)
+        return root
+
+    return trained
+
+
+@pytest.fixture(scope="module")
+def by_two(faces_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """The folder of all that two processes have trained, and how they ended: the last batch cannot be shared."""
+    root = tmp_path_factory.mktemp("two")
+    return root, launch(faces_dir, root, devices=2, archs=[*FAMILIES, *UPSCALERS, "odd"])
 
 
 def losses(root: Path) -> list[dict[str, float]]:
@@ -111,19 +146,18 @@ def assert_alike(one: Path, two: Path) -> None:
 
 
 @pytest.mark.parametrize("arch", FAMILIES)
-def test_two_processes_have_the_losses_of_one_with_the_same_batches(faces_dir: Path, tmp_path: Path, arch: str) -> None:
-    one = train(faces_dir, tmp_path / "one", arch, devices=1)
-    assert one.returncode == 0, one.stderr
-    two = train(faces_dir, tmp_path / "two", arch, devices=2)
+def test_two_processes_have_the_losses_of_one_with_the_same_batches(
+    by_one: Callable[[str], Path], by_two: tuple[Path, subprocess.CompletedProcess[str]], arch: str
+) -> None:
+    root, ended = by_two
+    assert (root / arch / "weights").is_dir(), ended.stderr
+    assert_alike(by_one(arch), root / arch)
+
+
+def test_torchrun_does_the_same(faces_dir: Path, by_one: Callable[[str], Path], tmp_path: Path) -> None:
+    two = launch(faces_dir, tmp_path, "-m", "torch.distributed.run", "--nproc-per-node", "2", devices=0, archs=["dcgan"])
     assert two.returncode == 0, two.stderr
-    assert_alike(tmp_path / "one", tmp_path / "two")
-
-
-def test_torchrun_does_the_same(faces_dir: Path, tmp_path: Path) -> None:
-    one = train(faces_dir, tmp_path / "one", "dcgan", devices=1)
-    two = train(faces_dir, tmp_path / "two", "dcgan", "-m", "torch.distributed.run", "--nproc-per-node", "2", devices=0)
-    assert one.returncode == two.returncode == 0, two.stderr
-    assert_alike(tmp_path / "one", tmp_path / "two")
+    assert_alike(by_one("dcgan"), tmp_path / "dcgan")
 
 
 @pytest.mark.parametrize(
@@ -148,44 +182,39 @@ def test_numbers_of_processes_that_cannot_be_are_refused(
         pass
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(faces_dir: Path, tmp_path: Path) -> None:
-    refused = train(faces_dir, tmp_path / "odd", "dcgan", devices=2, batch_size=5)
-    assert refused.returncode != 0 and "a batch of 5 was found for 2 processes" in refused.stderr
-
-
-# wide enough for Muon, R1 twice in the contest; batch norm in both networks
-ENLARGING: dict[str, Any] = {"training": PARAMS["training"], "ema_kimg": 0.02, "crop": 32, "adversarial": None, "srgan": None}
-UPSCALERS: dict[str, dict[str, Any]] = {
-    "upscaler": {
-        **{"model": {"arch": "upscaler", "width": 32, "blocks": 1}, "lr": 0.002},
-        "adversarial": {
-            **{"kimg": 0.04, "weight": 0.1, "lr": 0.001, "d_lr": 0.001, "r1_gamma": 1.0, "r1_interval": 2},
-            **{"channel_base": 256, "channel_max": 16},
-        },
-    },
-    "srgan": {"model": SRGAN, "lr": 0.0002, "srgan": {"kimg": 0.04, "weight": 0.1, "d_lr": 0.0002, "d_width": 8}},
-}
-
-
-def enlarge(faces_dir: Path, root: Path, arch: str, *more: str) -> None:
-    """By the stage's own door, which is where MLflow is."""
-    root.mkdir()
-    (root / "params.yaml").write_text(
-        yaml.safe_dump(yaml.safe_load((REPO / "params.yaml").read_text()) | {"train_upscaler": ENLARGING | UPSCALERS[arch]})
-    )
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)}
-    command = [sys.executable, "-m", "stages.train_upscaler", str(faces_dir), "runs", "weights", *more]
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=200, check=False)
-    assert done.returncode == 0, done.stderr
+def test_a_batch_that_cannot_be_shared_is_refused(by_two: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    _, ended = by_two
+    assert ended.returncode != 0 and "a batch of 5 was found for 2 processes" in ended.stderr
 
 
 @pytest.mark.parametrize("arch", UPSCALERS)
-def test_two_processes_train_an_upscaler_as_one_does_and_the_first_alone_speaks_to_mlflow(faces_dir: Path, tmp_path: Path, arch: str) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
-    enlarge(faces_dir, one, arch)
-    enlarge(faces_dir, two, arch, "--devices", "2")
+def test_two_processes_train_an_upscaler_as_one_does(
+    by_one: Callable[[str], Path], by_two: tuple[Path, subprocess.CompletedProcess[str]], arch: str
+) -> None:
+    root, ended = by_two
+    assert (root / arch / "weights").is_dir(), ended.stderr
+    one = by_one(arch)
     assert ["fooled" in line for line in losses(one)] == [False] * 5 + [True] * 5
     assert ["r1" in line for line in losses(one)] == [arch == "upscaler" and at in (6, 8) for at in range(10)]
-    assert_alike(one, two)
-    assert len(Registry(f"sqlite:///{two}/mlflow.db", two).runs("upscaler")) == 1
+    assert_alike(one, root / arch)
+
+
+def test_of_two_processes_by_the_stage_s_own_door_the_first_alone_speaks_to_mlflow(
+    faces_dir: Path, by_one: Callable[[str], Path], tmp_path: Path
+) -> None:
+    document = yaml.safe_load((REPO / "params.yaml").read_text()) | {"train_upscaler": ENLARGING | UPSCALERS["upscaler"]}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(document))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)}
+    command = [sys.executable, "-m", "stages.train_upscaler", str(faces_dir), "runs", "weights", "--devices", "2"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    assert_alike(by_one("upscaler"), tmp_path)
+    assert len(Registry(f"sqlite:///{tmp_path}/mlflow.db", tmp_path).runs("upscaler")) == 1
+
+
+if __name__ == "__main__":
+    devices, faces, out, *archs = sys.argv[1:]
+    with parallel.together(int(devices) or None):
+        for arch in archs:
+            train(Path(faces), Path(out) / arch, arch)

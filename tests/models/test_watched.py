@@ -2,6 +2,7 @@
 
 import json
 import logging
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,17 @@ def train(run_dir: Path, pictures: np.ndarray, changes: dict[str, Any], **watch:
     return watched
 
 
+@pytest.fixture(scope="module")
+def flagged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Watched, str]:
+    """A training made to collapse that goes on to its end: its folder, its watch, and what was logged."""
+    run_dir, said = tmp_path_factory.mktemp("flagged"), StringIO()
+    watching, handler = logging.getLogger("models.recipes.watched"), logging.StreamHandler(said)
+    watching.addHandler(handler)
+    watched = train(run_dir, squares(200), COLLAPSING)
+    watching.removeHandler(handler)
+    return run_dir, watched, said.getvalue()
+
+
 def test_a_healthy_training_gives_no_alarm_and_a_report(tmp_path: Path) -> None:
     watched = train(tmp_path, squares(2000), HEALTHY)
     assert watched.alarm == "" and watched.notes() == []
@@ -69,27 +81,26 @@ def test_a_healthy_training_gives_no_alarm_and_a_report(tmp_path: Path) -> None:
     assert cv2.imread(str(tmp_path / "collapse.png")).std() > 10
 
 
-def test_a_training_made_to_collapse_is_flagged_and_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        watched = train(tmp_path, squares(200), COLLAPSING)
-    assert watched.alarm and "dcgan16 collapsed at" in caplog.text
+def test_a_training_made_to_collapse_is_flagged_and_goes_on(flagged: tuple[Path, Watched, str]) -> None:
+    run_dir, watched, said = flagged
+    assert watched.alarm and "dcgan16 collapsed at" in said
     assert watched.notes() == [f"Its training collapsed {watched.alarm}."]
-    report = json.loads((tmp_path / "collapse.json").read_text())
+    report = json.loads((run_dir / "collapse.json").read_text())
     assert report["alarm"] == watched.alarm and report["curve"][-1]["kimg"] == 4.0
     looks = [line for line in report["curve"] if "coverage" in line]
     assert all(line["near_identical"] > 0.9 and line["spread"] < 0.2 for line in looks)  # it does not come back
 
 
-def test_the_same_is_stopped_where_params_say_so_and_goes_on_when_they_no_longer_do(tmp_path: Path) -> None:
+def test_the_same_is_stopped_where_params_say_so_and_goes_on_when_they_no_longer_do(flagged: tuple[Path, Watched, str], tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(CollapseError, match=r"dcgan16 collapsed at .* kimg: .*docs/collapse.md.*action: flag"):
             train(tmp_path, squares(200), COLLAPSING, action="stop")
         report = json.loads((tmp_path / "collapse.json").read_text())
         assert report["alarm"] and report["curve"][-1]["kimg"] < 4.0
     assert train(tmp_path, squares(200), COLLAPSING).alarm == report["alarm"]
-    undisturbed = train(tmp_path / "undisturbed", squares(200), COLLAPSING)
+    run_dir, undisturbed, _ = flagged
     assert undisturbed.alarm == report["alarm"]
-    assert (tmp_path / "stats.jsonl").read_bytes() == (tmp_path / "undisturbed" / "stats.jsonl").read_bytes()
+    assert (tmp_path / "stats.jsonl").read_bytes() == (run_dir / "stats.jsonl").read_bytes()
 
 
 def test_nothing_is_judged_during_the_warm_up(tmp_path: Path) -> None:

@@ -28,14 +28,6 @@ def world(shared_world: "World", tmp_path: Path) -> "World":
     return replace(shared_world, root=Path(copytree(shared_world.root, tmp_path / "world")))
 
 
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated MLflow store, made once: the first use of a new one takes a second and more."""
-    root = tmp_path_factory.mktemp("registry")
-    assert Registry(root=root).families() == []
-    return root / "mlflow.db"
-
-
 @pytest.fixture
 def registry(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
