@@ -52,7 +52,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     },
     "fastgan": {"model": FASTGAN, "g_lr": 0.0001, "d_lr": 0.0005},  # faster, it enlarges rounding; in float64 it is the same to 13 digits
 }
-ODD: dict[str, Any] = {"model": DCGAN, "training": PARAMS["training"] | {"batch_size": 5}}
+ODD: dict[str, Any] = {"model": TRAINED_DCGAN, "training": PARAMS["training"] | {"batch_size": 5}}
 # wide enough for Muon, R1 twice in the contest; batch norm in both networks
 ENLARGING: dict[str, Any] = {"training": PARAMS["training"], "ema_kimg": 0.02, "crop": 32, "adversarial": None, "srgan": None}
 UPSCALERS: dict[str, dict[str, Any]] = {
