@@ -142,9 +142,11 @@ def _flag_score(guess: TagGuess) -> float:
 
 
 def label_regions(labels: Labels) -> list[JsonObject]:
-    """What is known of a picture's tags, as the tags screen would hold it; a no alone is an answer too, with no box ticked."""
+    """What is known of a picture's tags, as the tags screen would hold it; a no alone is an answer too, with no box ticked. What is no tag any more
+    stands there like a group, for the reader to list."""
     known = [flag for flag in tags.flags() if flag in labels]
-    groups = [_choices(group, [str(labels[group])]) for group in tags.groups() if group in labels]
+    gone = labels.keys() - {*tags.groups(), *known}
+    groups = [_choices(name, [str(labels[name])]) for name in (*tags.groups(), *sorted(gone)) if name in labels]
     return [*groups, *([_choices(FLAGS, [flag for flag in known if labels[flag]])] if known else [])]
 
 

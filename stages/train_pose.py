@@ -77,6 +77,8 @@ def train_pose(params: TrainPose, kind: Kind, figures_dir: Path, run_dir: Path, 
     )
     save_model(weights_dir, recipe.net_ema, card, recipe.sample())
     (weights_dir / "reliability.png").write_bytes(encode_png(reliability_plot(confidence, hit)))
+    if tracker:
+        tracker.finish(weights_dir)
     finish(run_dir)
 
 
@@ -127,7 +129,6 @@ def main() -> None:
     data_id = Store(args.figures_dir / STORES[args.kind]).data_id
     with Registry().tracking(f"{args.kind}-pose", params.model_dump(), args.run_dir, data_id=data_id) as tracker:
         train_pose(params, args.kind, args.figures_dir, args.run_dir, args.weights_dir, tracker)
-        tracker.finish(args.weights_dir)
 
 
 if __name__ == "__main__":

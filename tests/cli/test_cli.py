@@ -7,7 +7,6 @@ import sys
 import tarfile
 import time
 import zipfile
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from cli.gamma import SHOWN
 from cli.main import build_parser
 from cli.repro import stage_descriptions
 from genga.errors import GengaError, ParamsError
-from genga.params import TrainFace, WatchCollapse, load_params, parse_params
+from genga.params import TrainFace, WatchCollapse, load_params
 from genga.registry import Registry
 from models.metrics.scores import Score
 
@@ -63,6 +62,7 @@ def test_the_laptop_profile_is_what_params_yaml_ships(here: Path, capsys: pytest
 
 def test_the_laptop_profile_leaves_the_user_s_pictures(here: Path) -> None:
     (here / "pics").mkdir()
+    (here / "pics/a.png").touch()
     edit.choose_faces("pics", "CC-BY-4.0", "my own drawings")
     chosen = load_params().import_faces
     edit.apply_profiles(["evening"], dry_run=False)
@@ -85,22 +85,13 @@ def test_the_gpu_s_networks_and_sets_are_no_smaller_than_the_evening_s(here: Pat
     assert {name for name, value in found["evening"].items() if found["gpu"][name] < value} == set()
 
 
-@pytest.fixture(scope="module")
-def parsed() -> tuple[Any, Any]:
-    """params.yaml and the laptop profile, as the commands read them."""
-    return tuple(edit._parsed((REPO / name).read_text(), Path(name)) for name in ("params.yaml", "profiles/laptop.yaml"))
-
-
 @pytest.mark.parametrize("name", sorted(path.stem for path in (REPO / "profiles").glob("*.yaml")))
-def test_every_profile_gives_valid_params_and_laptop_leads_back(parsed: tuple[Any, Any], tmp_path: Path, name: str) -> None:
-    shipped, laptop = parsed
-    document, path = deepcopy(shipped), tmp_path / "params.yaml"
-    edit.merge(edit._parsed((REPO / f"profiles/{name}.yaml").read_text(), path), document)
-    edit._yaml().dump(document, path)
-    assert load_params(path) == parse_params(document, name)
-    edit.merge(laptop, document)
-    document["import_faces"] = shipped["import_faces"]  # these laptop leaves alone
-    assert parse_params(document, name) == load_params(REPO / "params.yaml")
+def test_every_profile_gives_valid_params_and_laptop_and_the_sample_lead_back(here: Path, name: str) -> None:
+    edit.apply_profiles([name], dry_run=False)
+    load_params()
+    edit.apply_profiles(["laptop"], dry_run=False)
+    edit.choose_faces("sample", "unknown", None)
+    assert load_params() == load_params(REPO / "params.yaml")
 
 
 def test_the_character_generator_grows_from_4_px_by_doubling_with_the_paper_s_discriminator(here: Path) -> None:

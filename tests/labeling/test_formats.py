@@ -54,7 +54,7 @@ def test_poses_that_leave_open_what_is_hidden_stay_so_where_the_format_has_room_
     said = [replace(POSED[0], hidden=None), POSED[1]]
     (tmp_path / "x.json").write_text(WRITERS["label-studio"](said))
     same(labeled_of(read_exports([tmp_path / "x.json"]).annotations), said)
-    assert [each.hidden for each in READERS["coco"](WRITERS["coco"](said))] == [frozenset(), frozenset()]
+    assert [each.hidden for each in READERS["coco"](WRITERS["coco"](said)).found] == [frozenset(), frozenset()]
     assert lost(said, "coco") == lost(said, "cvat") == ["1 poses that leave open what is hidden"]
     tasks = json.loads((tmp_path / "x.json").read_text())
     (other,) = json.loads(WRITERS["label-studio"]([replace(POSED[0], hidden=frozenset({"hip"}))]))
