@@ -70,7 +70,7 @@ def shell(environment: dict[str, str]) -> Callable[..., subprocess.CompletedProc
     """Runs a command in a folder, with its output caught."""
 
     def run(*command: str, cwd: Path, check: bool = True, **more: str) -> subprocess.CompletedProcess[str]:
-        result = subprocess.run(command, cwd=cwd, env=environment | more, capture_output=True, text=True, check=False, timeout=560)
+        result = subprocess.run(command, cwd=cwd, env=environment | more, capture_output=True, text=True, check=False, timeout=280)
         if check and result.returncode:
             raise AssertionError(f"{' '.join(command)} ended with {result.returncode}\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}")
         return result
