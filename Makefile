@@ -25,7 +25,7 @@ $(READY): requirements.lock pyproject.toml
 	@# the lock is whole: nothing is left to resolve; all cores compile, where pip takes one
 	@$(BIN)/python -m pip install -q --no-compile "$$(grep '^torch==' requirements.lock)"
 	@$(BIN)/python -m pip install -q --no-compile --no-deps -r requirements.lock
-	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true  # not all that ends in .py there is Python 3
+	@$(BIN)/python -m compileall -qq -j 0 -x "/tests?/" $(VENV)/lib || true  # not all that ends in .py there is Python 3
 	@$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
 	@touch $(READY)
 

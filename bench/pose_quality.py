@@ -5,8 +5,8 @@
 Poses are the real ones of ../shared/data/poses11.npz, of which about 1,000 are held out; without that file there is nothing to measure.
 Sticks are drawn in these alone; mannequins half of the time, lifted to 3D, and else in poses from the limits of drawing/poses.py.
 The stages themselves draw and train, with the values of profiles/evening.yaml and at most so many minutes' worth of pictures.
-PCK counts joints within a share of the longer side of the pose's box, on the held-out poses, drawn in the held-out styles:
-once over all joints, once over those that the drawing shows.
+Drawings are learned from, and read, as the page reads them (models/ink.py). PCK counts joints within a share of the longer side of the pose's box,
+on the held-out poses, drawn in the held-out styles: once over all joints, once over those that the drawing shows.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from bench.real_poses import CALIBRATED_ON, HELD_OUT, REAL, pose_folders, with_profiles
 from genga.params import Params, TrainPose, parse_params
-from genga.skeleton import J
+from genga.skeleton import JOINTS, J
 from genga.store import Store
 from models.export import load_model
 from models.metrics.calibration import calibration_error
@@ -94,13 +94,18 @@ def report(kind: Kind, scratch: Path, figures: Store) -> None:
     net, _ = load_model(scratch / "weights")
     rows = figures.indices("test")
     pictures, truth = drawings_of(figures, rows, net.resolution)
-    found, confidence = read_poses(net, pictures)
-    close = {alpha: near(found, truth, alpha, limbs_may_swap=kind == "stick") for alpha in (0.05, 0.1)}
+    joints, confidence = read_poses(net, pictures)
+    close = {alpha: near(joints, truth, alpha, limbs_may_swap=kind == "stick") for alpha in (0.05, 0.1)}
     visible = visible_in(figures, rows)
     for what, counted in (("all joints", np.ones_like(visible)), ("joints in sight", visible)):
         reached = shares(close, counted)
         for name, promised in PROMISED[kind].items():
             print(f"{kind}, {what}: {name} {reached[name]:.3f}, promised >= {promised} ({reached[name] / promised:.3f} of it)")
+    styles = np.array(figures.manifest["style"].to_pylist(), dtype=object)[np.tile(rows, len(figures.sizes))]
+    for style in sorted(set(styles)):
+        found = np.where(visible, close[0.1], np.nan)[styles == style]
+        by_joint = np.nanmean(found, axis=0)
+        print(f"{kind}, {style}: in sight PCK@0.1 {np.nanmean(found):.3f}, the worst joint {JOINTS[by_joint.argmin()]} {by_joint.min():.3f}")
     print(f"{kind}: confidence is off by {calibration_error(confidence, close[0.1]):.3f} on average (ECE)")
 
 

@@ -29,8 +29,7 @@ from genga.store import Store
 from models.batches import to_uint8
 from models.export import grid, load_model
 from models.metrics.distance import Reference, frechet, kid
-from models.metrics.poses import pose_metrics, read_poses
-from models.metrics.scores import fitted
+from models.metrics.poses import as_all_read, pose_metrics, read_poses
 from models.metrics.sketches import draw_all
 from models.networks.pose import nothing_seen
 from models.networks.stick_unet import draw_sticks
@@ -78,6 +77,11 @@ def lasting(params: TrainSketcher, minutes: float) -> TrainSketcher:
     return of_length(round(60 * minutes / float(np.mean(times)) * size / 1000, 2))
 
 
+def fitted(pictures: Pictures, side: int) -> Pictures:
+    """Gray pictures at another side."""
+    return np.stack([cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA) for picture in pictures]).astype(np.uint8, copy=False)
+
+
 class Judge:
     """The network that reads joints: what it finds, and what its levels see on the way."""
 
@@ -89,7 +93,7 @@ class Judge:
     def _features(self, pictures: Pictures) -> NDArray[Any]:
         """(N, F): the mean of every channel of each level of the encoder."""
         found = []
-        small = torch.from_numpy(fitted(pictures, self._reader))
+        small = torch.from_numpy(fitted(pictures, self._reader.resolution))
         for part in torch.split(small, 100):
             levels = self._reader.levels(ink_of(part), nothing_seen(len(part), part))
             found.append(torch.cat([level.mean(dim=(2, 3)) for level in levels], dim=1))
@@ -101,9 +105,12 @@ class Judge:
         return float(np.linalg.norm(a - b, axis=1).mean())
 
     def score(self, pictures: Pictures, poses: NDArray[Any]) -> dict[str, float]:
-        found, _ = read_poses(self._reader, fitted(pictures, self._reader))
+        read, placed = as_all_read(pictures, poses, self._reader.resolution)
+        found, _ = read_poses(self._reader, read)
         features = self._reference.standardised(self._features(pictures))
-        named = {f"PCK@0.1{note}": pose_metrics(found, poses, limbs_may_swap=swap)["pck_0.1"] for note, swap in (("", False), (", limbs swap", True))}
+        named = {
+            f"PCK@0.1{note}": pose_metrics(found, placed, limbs_may_swap=swap)["pck_0.1"] for note, swap in (("", False), (", limbs swap", True))
+        }
         return {**named, "FD": frechet(self._reference.features, features), "KID": kid(self._reference.features, features)}
 
 

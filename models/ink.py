@@ -82,8 +82,14 @@ def read_ink(picture: Picture) -> Ink:
 
 
 def as_read(picture: Picture, pose: Array, side: int) -> tuple[Picture, Array]:
-    """What a network reads of a picture, as dark ink on white paper (side, side), and the joints of `pose` in [0, 1] of that: what it learns from."""
-    ink = read_ink(picture)
+    """What a network reads of a picture, as dark ink on white paper (side, side), and the joints of `pose` in [0, 1] of that: what it learns from.
+    A picture in which no drawing is found stays as it is."""
+    picture = _fit(picture, 2 * side)
+    try:
+        ink = read_ink(picture)
+    except DataError:
+        gray = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+        return np.asarray(cv2.resize(gray, (side, side), interpolation=cv2.INTER_AREA), dtype=np.uint8), pose
     frame = frame_of(ink)
     return np.rint(255 - 255 * frame.cut(ink, side)).astype(np.uint8), frame.of_picture(pose, ink)
 
@@ -276,21 +282,19 @@ def _lines(ink: Ink) -> list[Line]:
     least, beside = max(round(LINE_LENGTH * width), 8), max(round(2 * LINE_WIDTH * max(ink.shape)), 3)
     drawn = (ink > FAINTEST).astype(np.uint8)
     found = cv2.HoughLines(drawn, 1, np.pi / 720, least, min_theta=np.pi / 2 - tilt, max_theta=np.pi / 2 + tilt)
-    x = np.linspace(0, width - 1, NUM_SAMPLES).round().astype(int)
+    rho, theta = np.empty((2, 0)) if found is None else found[:MOST_LINES, 0].T.astype(float)
+    lefts, rights = rho / np.sin(theta), (rho - (width - 1) * np.cos(theta)) / np.sin(theta)
+    x, y = (np.linspace(start, end, NUM_SAMPLES).round().astype(int).T for start, end in ((0, width - 1), (lefts, rights)))
     thick = np.asarray(cv2.dilate(ink, np.ones((3, 1), np.uint8)))
+    on, above, below = (thick[(y + offset).clip(0, height - 1), x] * ((y >= 0) & (y < height)) for offset in (0, -beside, beside))
+    covered = on > np.maximum(FAINTEST, 2 * np.minimum(above, below))
+    shares, *ends = (part.mean(axis=1) for part in (covered, covered[:, : NUM_SAMPLES // 8], covered[:, -NUM_SAMPLES // 8 :]))
     lines: list[Line] = []
-    for rho, theta in [] if found is None else found[:MOST_LINES, 0].tolist():
-        left, right = rho / np.sin(theta), (rho - (width - 1) * np.cos(theta)) / np.sin(theta)
+    for at in np.flatnonzero(np.minimum(shares, np.minimum(*ends)) > LINE_LENGTH):
+        left, right = lefts[at], rights[at]
         # lines of a notebook do not cross: of those along one stroke the first stands for all
-        if any((left - line.left - beside) * (right - line.right - beside) <= 0 or abs(left - line.left) < beside for line in lines):
-            continue
-        y = np.linspace(left, right, len(x)).round().astype(int)
-        inside = (y >= 0) & (y < height)
-        on, above, below = (thick[(y + offset).clip(0, height - 1), x] * inside for offset in (0, -beside, beside))
-        covered = on > np.maximum(FAINTEST, 2 * np.minimum(above, below))
-        ends = covered[: NUM_SAMPLES // 8].mean(), covered[-NUM_SAMPLES // 8 :].mean()
-        if covered.mean() > LINE_LENGTH and min(ends) > LINE_LENGTH:
-            lines.append(Line(left, right, float(np.median(on[covered])), float(covered.mean())))
+        if not any((left - line.left - beside) * (right - line.right - beside) <= 0 or abs(left - line.left) < beside for line in lines):
+            lines.append(Line(left, right, float(np.median(on[at, covered[at]])), float(shares[at])))
     return lines if len(lines) >= NUM_LINES else [line for line in lines if line.share > WHOLE_LINE]
 
 

@@ -3,6 +3,7 @@
 reads   data/figures/sticks/ or data/figures/mannequins/   store
 writes  runs/<kind>-pose/      curves and sample grids
         weights/<kind>-pose/   weights, card (PCK on the test split), sheet, reliability.png (of its confidence on the test split)
+Pictures are learned from, and measured on, as drawings are read (models/ink.py): ink on paper, cut out around the figure.
 Confidence is calibrated on the val split: P(the joint lies within 0.1 of the longer side of the pose's box).
 """
 
@@ -11,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -20,15 +20,18 @@ from genga.door import run
 from genga.errors import DataError
 from genga.params import TrainPose, load_params
 from genga.pictures import encode_png
+from genga.progress import progress
 from genga.registry import Registry
-from genga.skeleton import from_vector
+from genga.skeleton import JOINTS, from_vector
 from genga.store import Store
 from models.batches import Sampler
 from models.export import card_of, save_model
+from models.ink import as_read
 from models.loop import Tracker, fingerprint_of, finish, fit
 from models.metrics.calibration import calibration_error
 from models.metrics.poses import NEAR, calibration_for, near, pose_metrics, read_poses, reliability_plot
 from models.recipes.pose import Batch, PoseRecipe
+from stages.threads import in_order
 
 Kind = Literal["stick", "figure"]
 STORES: dict[Kind, str] = {"stick": "sticks", "figure": "mannequins"}
@@ -40,7 +43,7 @@ SHOWN = 24
 
 
 class Drawings(NamedTuple):
-    """Gray pictures (N, R, R) and poses (N, 11, 2)."""
+    """Dark ink on white paper (N, R, R) and poses (N, 11, 2) in [0, 1] of that; what was cut off lies outside."""
 
     pictures: NDArray[np.uint8]
     poses: NDArray[np.float32]
@@ -92,16 +95,16 @@ def notes_of(kind: Kind, rows: dict[str, NDArray[np.int64]]) -> list[str]:
 
 
 def drawings_of(figures: Store, rows: NDArray[np.int64], side: int) -> Drawings:
-    """Every way in which these figures are drawn, one after the other, shrunk by area, gray."""
+    """Every way in which these figures are drawn, one after the other, each as a drawing is read."""
     if len(rows) == 0:
         raise DataError(f"no figures to learn from in {figures.dir}; raise draw_figures.{figures.dir.name}.count in params.yaml")
-    pictures = np.empty((len(figures.sizes) * len(rows), side, side), np.uint8)
-    for images, drawn in zip(map(figures.images, figures.sizes), np.split(pictures, len(figures.sizes)), strict=True):
-        for at, row in enumerate(rows):
-            gray = images[row] if images.ndim == 3 else cv2.cvtColor(images[row], cv2.COLOR_RGB2GRAY)
-            drawn[at] = gray if len(gray) == side else cv2.resize(gray, (side, side), interpolation=cv2.INTER_AREA)
-    poses = from_vector(figures.column("pose"))[rows].astype(np.float32)
-    return Drawings(pictures, np.concatenate([poses] * len(figures.sizes)))
+    poses = from_vector(figures.column("pose"))
+    drawn = [(images, row) for images in map(figures.images, figures.sizes) for row in rows]
+    read = in_order(lambda drawing: as_read(drawing[0][drawing[1]], poses[drawing[1]], side), drawn)
+    pictures, placed = np.empty((len(drawn), side, side), np.uint8), np.empty((len(drawn), len(JOINTS), 2), np.float32)
+    for at, (picture, pose) in enumerate(progress(read, what=f"read {figures.dir.name}", total=len(drawn))):
+        pictures[at], placed[at] = picture, pose
+    return Drawings(pictures, placed)
 
 
 def visible_in(figures: Store, rows: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -58,11 +58,16 @@ def kid(real: Features, made: Features) -> float:
 
 def frechet(real: Features, made: Features) -> float:
     """Frechet distance of two Gaussians, lower is better (Heusel et al. 2017, https://arxiv.org/abs/1706.08500, eq. 6)."""
-    real_covariance, made_covariance = np.cov(real, rowvar=False), np.cov(made, rowvar=False)
-    # the trace of a product's root is the sum of the roots of its eigenvalues
-    roots = np.sqrt(np.linalg.eigvals(real_covariance @ made_covariance).astype(np.complex128)).real.sum()
+    # a covariance is R'R, so the trace of the root of both covariances' product is the sum of the singular values of R R'
+    real_root, made_root = _covariance_root(real), _covariance_root(made)
+    shared = np.linalg.svd(real_root @ made_root.T, compute_uv=False).sum()
     apart = ((real.mean(axis=0) - made.mean(axis=0)) ** 2).sum()
-    return float(max(0.0, apart + np.trace(real_covariance) + np.trace(made_covariance) - 2 * roots))
+    return float(max(0.0, apart + (real_root**2).sum() + (made_root**2).sum() - 2 * shared))
+
+
+def _covariance_root(features: Features) -> Features:
+    """(F or fewer, F): R of R'R, by QR."""
+    return np.asarray(np.linalg.qr((features - features.mean(axis=0)) / np.sqrt(len(features) - 1), mode="r"))
 
 
 def distances(a: Features, b: Features) -> Features:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genga.skeleton import JOINTS, pdj, reference_length, swap_limbs
+from models.ink import as_read
 from models.metrics.calibration import BINS, Array, Flags, calibration_error, reliability
 from models.precision import channels_last
 from models.recipes.pose import ink_of
@@ -25,6 +26,12 @@ def read_poses(net: nn.Module, pictures: NDArray[np.uint8]) -> tuple[NDArray[np.
     batches = [net(ink_of(torch.from_numpy(pictures[start : start + JUDGE_BATCH]).to(where))) for start in range(0, len(pictures), JUDGE_BATCH)]
     joints, confidence = (torch.cat(parts).cpu().double().numpy() for parts in zip(*batches, strict=True))
     return joints, confidence
+
+
+def as_all_read(pictures: NDArray[np.uint8], poses: Array, side: int) -> tuple[NDArray[np.uint8], Array]:
+    """Gray (N, H, W) and (N, 11, 2) -> what a network of this resolution reads of them: see models/ink.py."""
+    read, placed = zip(*(as_read(picture, pose, side) for picture, pose in zip(pictures, poses, strict=True)), strict=True)
+    return np.stack(read), np.stack(placed)
 
 
 def near(found: Array, truth: Array, alpha: float, *, limbs_may_swap: bool) -> Flags:

@@ -21,7 +21,7 @@ from models.export import grid
 from models.metrics.distance import Reference, compare
 from models.metrics.extractors import Extractor, Onlooker
 from models.metrics.fidelity import psnr, sharpness, ssim
-from models.metrics.poses import pose_metrics, read_poses
+from models.metrics.poses import as_all_read, pose_metrics, read_poses
 from models.metrics.sampling import CONTACT_SHEET, Sampling, draw_faces
 from models.metrics.sketches import draw_all, sketch_metrics
 from models.metrics.tags import tag_logits, tag_metrics
@@ -38,6 +38,8 @@ Pictures = NDArray[np.uint8]
 
 INCEPTION = "inception"
 SHOWN = 24  # on the other sheets
+REFERENCE = "longer side of the pose's box"
+READ_AS = "ink, cut out around the figure"
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def score_pose(net: nn.Module, pictures: Pictures, truth: Array, *, limbs_may_sw
     found, _ = read_poses(net, pictures)
     shown = np.linspace(0, len(pictures) - 1, min(SHOWN, len(pictures))).astype(np.int64)
     sheet = pose_sheet(pictures[shown], found[shown].astype(np.float32))
-    protocol = {"pictures": len(pictures), "reference_length": "longer side of the pose's box", "limbs_may_swap": limbs_may_swap}
+    protocol = {"pictures": len(pictures), "reference_length": REFERENCE, "read_as": READ_AS, "limbs_may_swap": limbs_may_swap}
     return Score(pose_metrics(found, truth, limbs_may_swap=limbs_may_swap), protocol, sheet)
 
 
@@ -114,28 +116,22 @@ def score_upscaler(upscaler: nn.Module, truth: Pictures, sampling: Sampling) -> 
     return Score(metrics, {"pictures": len(truth), "side": truth.shape[1], "data_range": 255, "shrunk_by": "means of 4 x 4 pixels"}, sheet)
 
 
-def score_sketcher(sketcher: Any, reader: nn.Module, poses: Array, truth: Pictures, sampling: Sampling) -> Score:
+def score_sketcher(sketcher: Any, reader: Any, poses: Array, truth: Pictures, sampling: Sampling) -> Score:
     """How near the ink lies to that of held-out line art, and how many joints the figure-pose network (`reader`) finds where they were asked for."""
     asked = torch.from_numpy(poses).float()
     metrics = sketch_metrics(sketcher, asked, 1 - ink_of(torch.from_numpy(truth)), sampling.seed)
     z, other = (torch.randn(len(asked), sketcher.z_dim, generator=torch.Generator().manual_seed(sampling.seed + at)) for at in (0, 1))
     drawn, again = _sketches(sketcher, asked, z), _sketches(sketcher, asked[:SHOWN], other[:SHOWN], z[None, :SHOWN])
     for of, pictures in (("", drawn), ("_of_truth", truth)):
-        found, _ = read_poses(reader, fitted(pictures, reader))
-        metrics[f"pck_0.1{of}"] = pose_metrics(found, poses, limbs_may_swap=False)["pck_0.1"]
-    protocol = {"poses": len(poses), "seed": sampling.seed, "side": truth.shape[1], "reference_length": "longer side of the pose's box"}
+        read, placed = as_all_read(pictures, poses, reader.resolution)
+        metrics[f"pck_0.1{of}"] = pose_metrics(read_poses(reader, read)[0], placed, limbs_may_swap=False)["pck_0.1"]
+    protocol = {"poses": len(poses), "seed": sampling.seed, "side": truth.shape[1], "reference_length": REFERENCE, "read_as": READ_AS}
     return Score(metrics, protocol, _sketch_sheet(poses, drawn, again, truth))
 
 
 def _sketches(sketcher: Any, poses: Tensor, z: Tensor, before: Tensor | None = None) -> Pictures:
     """Gray, dark on white."""
     return to_uint8(draw_all(sketcher, poses, z, before) * 2 - 1)[..., 0]
-
-
-def fitted(pictures: Pictures, net: Any) -> Pictures:
-    """Gray pictures at the side that a network reads."""
-    side = net.resolution
-    return np.stack([cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA) for picture in pictures]).astype(np.uint8, copy=False)
 
 
 def _sketch_sheet(poses: Array, drawn: Pictures, again: Pictures, truth: Pictures) -> Pictures:

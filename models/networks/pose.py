@@ -6,7 +6,7 @@ fine places do not: a joint is read to a fraction of its cell; the expected plac
 in two places is not between them; the network looks several times, first at the whole picture and then at the square around the joints that it
 found, so that small figures are read as finely as large ones (PCK@0.05 of sticks .88 instead of .85), and each time it is told where it saw the
 joints before (as PoseFix is: Moon et al. 2019, https://arxiv.org/abs/1812.03595, section 4), because heatmaps by themselves may give one limb to
-both sides;
+both sides; where each limb is a stroke of the drawing, no stroke is left without a limb (strokes.py);
 the confidence is calibrated on held-out figures (see models/metrics/poses.py).
 N batch, R resolution, J = 11 joints, H = 32 side of the heatmaps. Ink is NCHW float32 in [0, 1], 1 = ink, 0 = paper.
 """
@@ -17,12 +17,15 @@ import torch
 from torch import Tensor, nn
 
 from genga.skeleton import JOINTS, MIRRORED, STICKS
+from models.networks.strokes import PLACES, cell_centres, explaining, squared_distance
 from models.views import look, mirror_image
 
 HEAT_SIDE, FINE_SIDE = 32, 64
 # channels at 32, 16, 8 and 4 cells, in widths, and residual blocks at the last three: which line belongs to which limb is seen from afar
 CHANNELS, BLOCKS = (1, 2, 4, 4), (1, 1, 1)
 PEAK_RADIUS = 0.08  # what is read as one peak of a heatmap, as a share of the picture's side
+APART = 5  # cells of the square in which there is but one peak
+OWN = 0.9  # of what a limb's joint is offered: the share of its own heatmap beside that of the other side's
 FAINTEST = 0.1  # ink paler than this stays pale
 SUREST = 1e-3  # no nearer to 0 or 1 does a share of heat count
 LOOKS = 3
@@ -51,9 +54,10 @@ class Block(nn.Module):
 class PoseNet(nn.Module):
     """ink (N, 1, R, R) -> joints (N, J, 2) in [0, 1] and confidence (N, J): how likely each lies within 0.1 of the pose's longer side."""
 
-    def __init__(self, resolution: int, width: int) -> None:
+    def __init__(self, resolution: int, width: int, strokes: bool) -> None:
+        """`strokes`: each limb is a stroke of the drawing."""
         super().__init__()
-        self.resolution = resolution
+        self.resolution, self.strokes = resolution, strokes
         widths = [width * channels for channels in CHANNELS]
         fine_side = min(FINE_SIDE, resolution)
         fold = resolution // fine_side
@@ -64,13 +68,13 @@ class PoseNet(nn.Module):
             _conv(width // 2, width, fine_side // HEAT_SIDE),
             nn.ReLU(),
         )
-        self.stem = nn.Sequential(_conv(width + HINTS, width), nn.ReLU())
+        self.stem = nn.Sequential(_conv(width + HINTS, width), nn.ReLU(), Block(width))
         self.down = nn.ModuleList(
             nn.Sequential(_conv(a, b, 2), nn.ReLU(), *(Block(b) for _ in range(blocks)))
             for (a, b), blocks in zip(pairwise(widths), BLOCKS, strict=True)
         )
         self.up = nn.ModuleList(nn.Sequential(_conv(b, a), nn.ReLU()) for a, b in pairwise(widths))
-        self.heat = nn.Conv2d(width, len(JOINTS), 1)
+        self.heat = nn.Sequential(_conv(width, width), nn.ReLU(), nn.Conv2d(width, len(JOINTS), 1))
         self.calibration: Tensor
         self.register_buffer("calibration", torch.tensor([1.0, 0.0]))  # scale and shift of the confidence's log odds
 
@@ -109,7 +113,8 @@ class PoseNet(nn.Module):
         around, seen = cut_out(ink, middle, side), (joints - middle[:, None]) / side[:, None, None] + 0.5
         logits = self.heat_logits(around, hints(seen, share))
         mirrored = self.heat_logits(around.flip(3), hints(mirror_image(seen), share[:, list(MIRRORED)]))
-        joints, share = read_heat((logits + mirrored.flip(3)[:, list(MIRRORED)]) / 2)
+        logits = (logits + mirrored.flip(3)[:, list(MIRRORED)]) / 2
+        joints, share = explaining(around, *read_peaks(offered(logits), PLACES)) if self.strokes else read_heat(logits)
         return (joints - 0.5) * side[:, None, None] + middle[:, None], share
 
 
@@ -120,13 +125,8 @@ def nothing_seen(count: int, like: Tensor) -> Tensor:
 def hints(joints: Tensor, share: Tensor) -> Tensor:
     """Joints (N, J, 2) in [0, 1] of what is looked at, and how sure each is (N, J) -> (N, HINTS, H, H): a blob for each joint, a line for each
     stick. A stroke that no stick lies on is a limb that was taken for another."""
-    centres = cell_centres(HEAT_SIDE, joints)
     joint, end = ([*range(len(JOINTS)), *(stick[n] for stick in STICKS)] for n in (0, 1))
-    start, way = joints[:, joint], joints[:, end] - joints[:, joint]
-    dx, dy = (centres - start[..., :1])[:, :, None, :], (centres - start[..., 1:])[:, :, :, None]
-    wx, wy = (part[..., None, None] for part in way.unbind(dim=2))
-    along = ((dx * wx + dy * wy) / (wx * wx + wy * wy).clamp_min(1e-6)).clamp(0, 1)
-    away = (dx - along * wx) ** 2 + (dy - along * wy) ** 2
+    away = squared_distance(joints[:, joint], joints[:, end], HEAT_SIDE)
     return torch.minimum(share[:, joint], share[:, end])[..., None, None] * torch.exp(away * (-0.5 / HINT_SIGMA**2))
 
 
@@ -142,19 +142,32 @@ def cut_out(ink: Tensor, middle: Tensor, side: Tensor) -> Tensor:
     return look(ink, looks, "zeros")
 
 
-def cell_centres(side: int, like: Tensor) -> Tensor:
-    """(side,): the middle of each cell of a picture whose side is 1."""
-    return (torch.arange(side, device=like.device, dtype=torch.float32) + 0.5) / side
-
-
 def read_heat(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """(N, J, H, H) -> joints (N, J, 2), the middle of each heatmap's peak, and the share (N, J) of the heat that lies in the peak."""
-    side = logits.shape[-1]
-    heat = logits.float().flatten(2).softmax(dim=2).view_as(logits)
-    centres = cell_centres(side, logits)
-    summit = nn.functional.avg_pool2d(heat, 3, 1, 1).flatten(2).argmax(dim=2)
+    """(N, J, H, H) -> joints (N, J, 2), the middle of each heatmap's highest peak, and the share (N, J) of the heat that lies in it."""
+    places, share = read_peaks(heat_of(logits), 1)
+    return places[:, :, 0], share[:, :, 0]
+
+
+def offered(logits: Tensor) -> Tensor:
+    """(N, J, H, H): where each joint may be; a little of it where that of the other side may be, because the two are taken for each other."""
+    heat = heat_of(logits)
+    return OWN * heat + (1 - OWN) * heat[:, list(MIRRORED)]
+
+
+def heat_of(logits: Tensor) -> Tensor:
+    return logits.float().flatten(2).softmax(dim=2).view_as(logits)
+
+
+def read_peaks(heat: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """(N, J, H, H) -> the middles (N, J, count, 2) of the highest peaks, the highest first, and the share (N, J, count) of the heat that lies in
+    each; a peak that is not there has a share of 0."""
+    side = heat.shape[-1]
+    centres = cell_centres(side, heat)
+    summits = nn.functional.avg_pool2d(heat, 3, 1, 1)
+    summits = summits * (summits == nn.functional.max_pool2d(summits, APART, 1, APART // 2))
+    height, summit = summits.flatten(2).topk(count, dim=2)
     across, down = (centres - centres[place][..., None] for place in (summit % side, summit // side))
-    peak = heat * (across[:, :, None, :] ** 2 + down[:, :, :, None] ** 2 <= PEAK_RADIUS**2)
-    share = peak.sum(dim=(2, 3))
-    x, y = ((peak.sum(dim=dim) * centres).sum(dim=2) / share for dim in (2, 3))
-    return torch.stack([x, y], dim=2), share.clamp(0, 1)
+    peaks = heat[:, :, None] * (across[..., None, :] ** 2 + down[..., :, None] ** 2 <= PEAK_RADIUS**2)
+    share = peaks.sum(dim=(3, 4))
+    x, y = ((peaks.sum(dim=dim) * centres).sum(dim=3) / share.clamp_min(torch.finfo(share.dtype).tiny) for dim in (3, 4))
+    return torch.stack([x, y], dim=3), (share * (height > 0)).clamp(0, 1)

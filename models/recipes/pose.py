@@ -20,7 +20,8 @@ from models.export import grid
 from models.loop import Resumable, Scalars
 from models.muon import Muon
 from models.networks import build
-from models.networks.pose import AROUND, PoseNet, cell_centres, hints, nothing_seen, read_heat, square_around
+from models.networks.pose import AROUND, PoseNet, hints, nothing_seen, read_heat, square_around
+from models.networks.strokes import cell_centres
 from models.precision import autocast, channels_last, device
 from models.schedule import set_lr
 from models.views import look, look_points, mirror_some, random_half, random_views, views_of_unmirrored

@@ -160,6 +160,19 @@ def test_what_is_learned_from_is_framed_like_what_is_read(name: str) -> None:
         assert np.median(dark) > 150
 
 
+def test_a_picture_without_a_drawing_stays_as_it_is() -> None:
+    blank = np.full((90, 90, 3), 235, np.uint8)
+    picture, joints = as_read(blank, STANDING, 32)
+    assert np.array_equal(picture, np.full((32, 32), 235))
+    assert np.array_equal(joints, STANDING)
+
+
+def test_a_large_picture_is_read_as_finely_as_the_network_sees_and_no_finer() -> None:
+    fine, coarse = (as_read(paper_with_figure(side=side, width=side // 60), STANDING, 64) for side in (1200, 128))
+    assert np.allclose(fine[1], coarse[1], atol=0.02)
+    assert np.abs(fine[0].astype(int) - coarse[0]).mean() < 12
+
+
 def test_frames_lead_to_the_picture_and_back() -> None:
     ink, frame = np.zeros((200, 300), np.float32), Frame(left=-20, top=30, side=160)
     np.testing.assert_allclose(frame.to_picture(frame.of_picture(STANDING * 0.4, ink), ink), STANDING * 0.4)

@@ -20,7 +20,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "began": BEGAN,
     "dcgan": DCGAN,
     "fastgan": FASTGAN,
-    "pose": {"arch": "pose", "resolution": 32, "width": 8},
+    "pose": {"arch": "pose", "resolution": 32, "width": 8, "strokes": False},
     "sketcher": {"arch": "sketcher", "resolution": 32, "z_dim": 4, "width": 8},
     "srgan": SRGAN,
     "stick_unet": {"arch": "stick_unet", "resolution": 32, "z_dim": 4, "width": 8},

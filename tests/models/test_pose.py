@@ -13,7 +13,8 @@ from models.loop import seed_step
 from models.metrics.calibration import calibration_error, reliability
 from models.metrics.poses import calibration_for, near, pose_metrics, read_poses, reliability_plot
 from models.networks import build
-from models.networks.pose import PoseNet, cell_centres, hints, nothing_seen, read_heat
+from models.networks.pose import PoseNet, heat_of, hints, nothing_seen, read_heat, read_peaks
+from models.networks.strokes import cell_centres
 from models.recipes.pose import Batch, PoseRecipe, ink_of, pose_losses
 from models.views import look, look_points, mirror_image, random_views, seen_differently
 
@@ -80,7 +81,7 @@ def test_hints_show_where_joints_and_the_sticks_between_them_were_seen() -> None
 
 
 def test_a_picture_and_its_mirror_image_are_read_alike(params: TrainPose) -> None:
-    net = build(params.model).eval()
+    net = build(params.model.model_copy(update={"strokes": False})).eval()  # limbs are explained one after the other, the left one first
     ink, joints, share = torch.rand(2, 1, 32, 32), torch.rand(2, 11, 2) * 0.8 + 0.1, torch.rand(2, 11)
     here, sure = net.look_again(ink, joints, share)
     there, as_sure = net.look_again(ink.flip(3), mirror_image(joints), share[:, list(MIRRORED)])
@@ -108,6 +109,19 @@ def test_a_joint_that_may_be_in_two_places_is_in_one_of_them_with_less_confidenc
     joints, share = read_heat(torch.logaddexp(heat_at(one, 32) + 0.1, heat_at(other, 32)))
     assert (joints - one).abs().max() < 1 / 32
     assert ((share > 0.4) & (share < 0.6)).all()
+
+
+def test_peaks_are_read_from_the_highest_to_the_lowest_and_none_twice() -> None:
+    one, other = torch.tensor([0.2, 0.5]).expand(1, 11, 2), torch.tensor([0.8, 0.5]).expand(1, 11, 2)
+    places, share = read_peaks(heat_of(torch.logaddexp(heat_at(one, 32) + 0.5, heat_at(other, 32))), 3)
+    assert (places[:, :, 0] - one).abs().max() < 1 / 32
+    assert (places[:, :, 1] - other).abs().max() < 1 / 32
+    assert (share[:, :, 0] > share[:, :, 1]).all()
+    assert (share[:, :, :2].sum(dim=2) > 0.9).all()
+    assert (share[:, :, 2] < 0.01).all()
+    places, share = read_peaks(heat_of(1e4 * heat_at(one, 32)), 3)  # all heat in one cell
+    assert (places[:, :, 0] - one).abs().max() < 1 / 32
+    assert places.isfinite().all()
 
 
 @pytest.mark.parametrize("limb", ["arm", "leg"])

@@ -28,8 +28,8 @@ MODELS: dict[str, dict[str, Any]] = {
     },
     "dcgan32": {"arch": "dcgan", "resolution": 16, "z_dim": 6, "width": 8, "kernel": 5, "bn_momentum": 0.5, "activation": "prelu", "dropout": 0.2},
     "tagger": {"arch": "tagger", "resolution": 64, "width": 8, "dropout": 0.1, "mirrored": False},
-    "stick-pose": {"arch": "pose", "resolution": 64, "width": 8},
-    "figure-pose": {"arch": "pose", "resolution": 64, "width": 8},
+    "stick-pose": {"arch": "pose", "resolution": 64, "width": 8, "strokes": True},
+    "figure-pose": {"arch": "pose", "resolution": 64, "width": 8, "strokes": False},
     "upscaler": {"arch": "upscaler", "width": 8, "blocks": 2},
     "sketcher": {"arch": "sketcher", "resolution": 64, "z_dim": 4, "width": 8},
 }

@@ -26,8 +26,8 @@ from stages.tag_faces import tag_faces
 
 MODELS: dict[str, dict[str, Any]] = {
     "tagger": {"arch": "tagger", "resolution": 32, "width": 8, "dropout": 0.0, "mirrored": False},
-    "stick-pose": {"arch": "pose", "resolution": 32, "width": 8},
-    "figure-pose": {"arch": "pose", "resolution": 32, "width": 8},
+    "stick-pose": {"arch": "pose", "resolution": 32, "width": 8, "strokes": True},
+    "figure-pose": {"arch": "pose", "resolution": 32, "width": 8, "strokes": False},
     "dcgan32": {"arch": "dcgan", "resolution": 32, "z_dim": 8, "width": 8, "kernel": 4, "bn_momentum": 0.5, "activation": "relu", "dropout": 0.0},
     "tag-transfer": {"arch": "transfer", "width": 8},
     "upscaler": {"arch": "upscaler", "width": 8, "blocks": 1},

@@ -9,6 +9,7 @@ from figures_and_poses import write_figures
 
 from genga.errors import DataError
 from genga.params import TrainPose, load_params
+from genga.skeleton import from_vector, normalise
 from genga.store import Store
 from models.export import load_model, read_card
 from stages.train_pose import drawings_of, train_pose, visible_in
@@ -55,8 +56,12 @@ def test_every_way_a_mannequin_is_drawn_is_learned_from(figures: Path) -> None:
     store = Store(figures / "mannequins")
     drawings = drawings_of(store, np.array([3, 5]), 32)
     assert drawings.pictures.shape == (4, 32, 32)
-    assert np.array_equal(drawings.poses[:2], drawings.poses[2:])
-    assert np.allclose(drawings.poses[1].ravel(), store.column("pose")[5])
+    poses = from_vector(store.column("pose"))[[3, 5, 3, 5]]
+    assert np.allclose(normalise(drawings.poses), normalise(poses), atol=0.01)  # cut out around the figure
+    assert np.ptp(drawings.poses, axis=1).max(axis=1) == pytest.approx(1 / 1.2, abs=0.1)
+    for picture, pose in zip(drawings.pictures, drawings.poses, strict=True):
+        across, down = np.minimum(pose * 32, 31).astype(int).T
+        assert picture[down, across].mean() < 150 < 200 < np.median(picture)
 
 
 def test_a_joint_is_in_sight_in_every_drawing_of_its_figure(figures: Path) -> None:
