@@ -28,6 +28,7 @@ def explaining(ink: Tensor, places: Tensor, heat: Tensor) -> tuple[Tensor, Tenso
     joints (N, J, 2), and how likely they lie there (N, J)."""
     ink = F.interpolate(ink, size=(SIDE, SIDE), mode="area")
     ink = ink / ink.amax(dim=(2, 3), keepdim=True).clamp_min(1e-6)
+    whole = ink.sum(dim=(2, 3))[..., None].clamp_min(1e-6)
     strokes = (F.max_pool2d(ink, 3, 1, 1) / FULL).clamp_max(1)
     joints, likely = places[:, :, 0].clone(), heat[:, :, 0].clone()
     log_heat = heat.clamp_min(COLDEST).log()
@@ -37,9 +38,9 @@ def explaining(ink: Tensor, places: Tensor, heat: Tensor) -> tuple[Tensor, Tenso
         rest = torch.stack([squared_distance(joints[:, a], joints[:, b], SIDE) for a, b in STICKS if b not in limb]).amin(dim=0)
         upper, lower = squared_distance(start, middles, SIDE)[:, :, None], squared_distance(middles[:, :, None], ends[:, None], SIDE)
         nearest = torch.minimum(torch.minimum(upper, lower), rest[:, None, None])  # (N, K, K, S, S)
-        left = (ink[:, :, None] * (1 - torch.exp(nearest / (-2 * STICK_SIGMA**2)))).sum(dim=(3, 4)) / ink.sum(dim=(2, 3))[..., None].clamp_min(1e-6)
-        bare = 2 - drawn(strokes, start, middles)[:, :, None] - drawn(strokes, middles[:, :, None], ends[:, None])
-        score = log_heat[:, middle, :, None] + log_heat[:, end, None] - UNEXPLAINED * left - UNDRAWN * bare
+        unexplained = (ink[:, :, None] * (1 - torch.exp(nearest / (-2 * STICK_SIGMA**2)))).sum(dim=(3, 4)) / whole
+        undrawn = 2 - drawn(strokes, start, middles)[:, :, None] - drawn(strokes, middles[:, :, None], ends[:, None])
+        score = log_heat[:, middle, :, None] + log_heat[:, end, None] - UNEXPLAINED * unexplained - UNDRAWN * undrawn
         best = score.flatten(1).argmax(dim=1)
         chance = score.flatten(1).softmax(dim=1).view_as(score)
         every = torch.arange(len(ink), device=ink.device)

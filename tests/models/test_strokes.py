@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from genga.skeleton import LIMBS, STICKS, J
+from genga.skeleton import LIMBS, MIRRORED, STICKS, J
 from models.networks.strokes import PLACES, SIDE, drawn, explaining, squared_distance
+from models.views import mirror_image
 
 STANDING = torch.tensor(
     [[0.5, 0.1], [0.5, 0.25], [0.3, 0.35], [0.7, 0.35], [0.2, 0.55], [0.8, 0.55], [0.5, 0.55], [0.4, 0.72], [0.6, 0.72], [0.35, 0.92], [0.65, 0.92]]
@@ -45,6 +46,20 @@ def test_both_limbs_on_one_stroke_leave_the_other_unexplained(limb: str, taken: 
     assert ((likely >= 0) & (likely <= 1)).all()
     sure = [joint for joint in range(11) if joint not in mine]
     assert likely[0, list(mine)].max() < likely[0, sure].min()  # what the heat said little for is doubted
+
+
+@pytest.mark.parametrize("taken", [0, 1])
+def test_a_drawing_and_its_mirror_image_are_explained_alike(taken: int) -> None:
+    """Although limbs are explained one after the other, whichever of the two arms the heat has wrong."""
+    leaning = STANDING + torch.tensor([0.12, 0.0]) * (1 - STANDING[:, 1:])  # no mirror image of itself
+    mine, others = LIMBS["arm"][taken], LIMBS["arm"][1 - taken]
+    places, heat = offers(leaning, **{list(J)[joint]: tuple(leaning[other].tolist()) for joint, other in zip(mine, others, strict=True)})
+    ink, sides = ink_of(leaning), list(MIRRORED)
+    joints, likely = explaining(ink, places, heat)
+    mirrored = places[:, sides] * torch.tensor([-1.0, 1.0]) + torch.tensor([1.0, 0.0])
+    there, as_likely = explaining(ink.flip(3), mirrored, heat[:, sides])
+    assert torch.allclose(mirror_image(there), joints, atol=1e-5)
+    assert torch.allclose(as_likely[:, sides], likely, atol=1e-3)
 
 
 def test_a_limb_that_is_not_drawn_stays_where_the_heat_is() -> None:
