@@ -166,19 +166,19 @@ def test_two_tabs_have_one_history(genga: Page, page_server: str) -> None:
 
 def test_a_variant_brings_its_seed(genga: Page) -> None:
     genga.get_by_label("Seed", exact=True).fill("100")
-    variant = genga.get_by_role("button", name="Take seed 103")
+    variant = genga.get_by_role("button", name="Take seed 103", exact=True)
     variant.click(timeout=PATIENCE_MS)
     assert genga.locator("#seed").input_value() == "103"
 
 
 def test_a_face_chosen_by_keys_keeps_the_focus(genga: Page, watch: Watch) -> None:
     genga.get_by_label("Seed", exact=True).fill("100")
-    chosen = genga.get_by_role("button", name="Take seed 103")
+    chosen = genga.get_by_role("button", name="Take seed 103", exact=True)
     expect(chosen).to_be_visible(timeout=PATIENCE_MS)
     watch.quiet()
     chosen.focus()
     genga.keyboard.press("Enter")
-    expect(genga.get_by_role("button", name="Take seed 106")).to_be_focused()  # the third one again
+    expect(genga.get_by_role("button", name="Take seed 106", exact=True)).to_be_focused()  # the third one again
     newest = genga.locator("#history button").first
     expect(newest).to_have_attribute("title", re.compile("^Seed 103"))
     genga.get_by_role("button", name=re.compile("^Go back to: Seed 100")).focus()
