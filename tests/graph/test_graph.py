@@ -229,7 +229,7 @@ def import_many(project: Path, shell: Shell) -> None:
 
 
 def train_long(project: Path, shell: Shell) -> None:
-    (project / "profiles/longer.yaml").write_text("train_face: {stylegan2: {}, dcgan32: {training: {total_kimg: 2.0, checkpoint_kimg: 0.5}}}\n")
+    (project / "profiles/longer.yaml").write_text("train_face: {stylegan2: {}, dcgan32: {training: {total_kimg: 1.0, checkpoint_kimg: 0.25}}}\n")
     shell(*GENGA, "profile", "longer", cwd=project)
 
 
