@@ -21,10 +21,11 @@ setup: $(READY)
 $(READY): requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "error: no $(PYTHON) found, Genga needs Python 3.11; install it (Debian: apt-get install python3.11 python3.11-venv) or pass PYTHON=..." >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "setup: installing the pinned packages into $(VENV) (about 2 minutes)"
-	@# the lock is whole: nothing is left to resolve; all cores compile, where pip takes one
+	@echo "setup: installing the pinned packages into $(VENV) (a minute or two)"
+	@# torch brings what its build needs; the rest of the lock is whole, so nothing is left to resolve, and two pips unpack side by side
 	@$(BIN)/python -m pip install -q --no-compile "$$(grep '^torch==' requirements.lock)"
-	@$(BIN)/python -m pip install -q --no-compile --no-deps -r requirements.lock
+	@grep -v '^#\|^torch==' requirements.lock | xargs -n 66 -P 2 $(BIN)/python -m pip install -q --no-compile --no-deps
+	@# all cores compile, where pip takes one
 	@$(BIN)/python -m compileall -qq -j 0 -x "/tests?/" $(VENV)/lib || true  # not all that ends in .py there is Python 3
 	@$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
 	@touch $(READY)

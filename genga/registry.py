@@ -453,10 +453,11 @@ class Registry:
     # --- champions
 
     def promote(self, family: str, number: str, who: str, why: str) -> Promotion:
-        """The version becomes champion. A champion promoted again leaves no second line."""
+        """The version becomes champion. A champion promoted again leaves no second line; its alias is set where it was not."""
         self.version(family, number)
         record = self.history(family)
         if _reigns(record)[-1:] == [number] and record[-1].kind != "veto":
+            self._settle_alias(family)
             return record[-1]
         return self._write(family, "promote", number, who, why)
 
@@ -526,9 +527,16 @@ class Registry:
             PROMOTIONS, f"models:/{family}/{number}", tags=tags, description=f"{family}: {kind} version {number} by {who}: {tags['why']}"
         )
         if kind != "veto":
-            self._settle_alias(family)
+            try:
+                self._settle_alias(family)
+            except RegistryError as error:
+                raise RegistryError(
+                    f"{family}: {kind} to version {number} is recorded and counts, but its alias could not be set ({error}); "
+                    f"do not say it again, say `genga promote {family} {number} --why deployed`, which adds nothing to the record and sets it"
+                ) from error
         return next(entry for entry in self.history(family) if entry.number == int(line.version))
 
+    @_told
     def _settle_alias(self, family: str) -> None:
         """Looks again after every change, so that of two at once the last to write leaves the alias where the record says."""
         from mlflow.exceptions import MlflowException

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mlflow.exceptions import MlflowException
 from safetensors.numpy import save_file
 
 from genga.errors import GengaError, RegistryError, ReleaseError
@@ -184,6 +185,25 @@ def test_promoting_the_champion_again_leaves_no_second_line(registry: Registry, 
     with_versions(registry, tmp_path, 1)
     assert registry.promote("dcgan32", "1", "ann", "x") == registry.promote("dcgan32", "1", "bob", "y")
     assert len(registry.history()) == 1
+
+
+def test_a_rollback_whose_alias_fails_counts_once_and_is_finished_by_promote(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in with_versions(registry, tmp_path, 3):
+        registry.promote("dcgan32", number, "ann", "better")
+
+    def refuse(*_: str) -> None:
+        raise MlflowException("database is locked")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(registry.client, "set_registered_model_alias", refuse)
+        with pytest.raises(RegistryError, match=r"rollback to version 2 is recorded and counts.*`genga promote dcgan32 2 "):
+            registry.rollback("dcgan32", "ann", "worse eyes")
+    assert str(registry.client.get_model_version_by_alias("dcgan32", "champion").version) == "3"
+    entry = registry.promote("dcgan32", "2", "ann", "deployed")
+    assert (entry.kind, entry.was, entry.to) == ("rollback", "3", "2") and entry == registry.history("dcgan32")[-1]
+    assert str(registry.client.get_model_version_by_alias("dcgan32", "champion").version) == "2"
 
 
 def test_an_unknown_version_or_family_is_refused_in_one_sentence(registry: Registry, tmp_path: Path) -> None:
