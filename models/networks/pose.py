@@ -164,8 +164,9 @@ def read_peaks(heat: Tensor, count: int) -> tuple[Tensor, Tensor]:
     side = heat.shape[-1]
     centres = cell_centres(side, heat)
     summits = nn.functional.avg_pool2d(heat, 3, 1, 1)
-    summits = summits * (summits == nn.functional.max_pool2d(summits, APART, 1, APART // 2))
-    height, summit = summits.flatten(2).topk(count, dim=2)
+    _, highest = nn.functional.max_pool2d(summits, APART, 1, APART // 2, return_indices=True)  # of cells as high as each other the first
+    cells = torch.arange(side**2, device=heat.device)
+    height, summit = (summits.flatten(2) * (highest.flatten(2) == cells)).topk(count, dim=2)
     across, down = (centres - centres[place][..., None] for place in (summit % side, summit // side))
     peaks = heat[:, :, None] * (across[..., None, :] ** 2 + down[..., :, None] ** 2 <= PEAK_RADIUS**2)
     share = peaks.sum(dim=(3, 4))

@@ -124,6 +124,15 @@ def test_peaks_are_read_from_the_highest_to_the_lowest_and_none_twice() -> None:
     assert places.isfinite().all()
 
 
+def test_a_peak_whose_top_lies_between_two_cells_is_one_peak() -> None:
+    heat = torch.zeros(1, 11, 32, 32)
+    heat[:, :, 15:17, 5:7] = 0.15  # each of the four, to the last bit
+    heat[:, :, 15, 25] = 0.4
+    places, share = read_peaks(heat, 3)
+    assert (places[:, :, :2] * 32 - torch.tensor([[6.0, 16.0], [25.5, 15.5]])).abs().max() < 1e-4
+    assert (share - torch.tensor([0.6, 0.4, 0.0])).abs().max() < 1e-5
+
+
 @pytest.mark.parametrize("limb", ["arm", "leg"])
 def test_with_sticks_the_loss_does_not_ask_which_limb_is_the_left_one(limb: str) -> None:
     truth = torch.rand(4, 11, 2) * 0.8 + 0.1
