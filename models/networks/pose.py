@@ -25,6 +25,7 @@ HEAT_SIDE, FINE_SIDE = 32, 64
 CHANNELS, BLOCKS = (1, 2, 4, 4), (1, 1, 1)
 PEAK_RADIUS = 0.08  # what is read as one peak of a heatmap, as a share of the picture's side
 APART = 5  # cells of the square in which there is but one peak
+TOGETHER = 0.5
 OWN = 0.9  # of what a limb's joint is offered: the share of its own heatmap beside that of the other side's
 FAINTEST = 0.1  # ink paler than this stays pale
 SUREST = 1e-3  # no nearer to 0 or 1 does a share of heat count
@@ -32,6 +33,7 @@ LOOKS = 3
 AROUND = 1.25  # side of the square of all looks but the first, in longer sides of the pose's box
 SMALLEST = 0.1  # share of the picture that a look at least takes in
 HINT_SIGMA = 0.03  # of the blobs and sticks that say where joints were seen, as a share of the side of what is looked at
+LEFT, RIGHT = (list(side) for side in zip(*((a, b) for a, b in enumerate(MIRRORED) if a < b), strict=True))
 HINTS = len(JOINTS) + len(STICKS)
 
 
@@ -104,7 +106,7 @@ class PoseNet(nn.Module):
 
     def first_look(self, ink: Tensor) -> tuple[Tensor, Tensor]:
         """(N, J, 2) and the share (N, J) of each heatmap that lies there."""
-        return read_heat(self.heat_logits(ink, nothing_seen(len(ink), ink)))
+        return read_apart(self.heat_logits(ink, nothing_seen(len(ink), ink)))
 
     def look_again(self, ink: Tensor, joints: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
         """Around these joints, and at the mirror image too: of what both say the mean is read."""
@@ -114,7 +116,7 @@ class PoseNet(nn.Module):
         logits = self.heat_logits(around, hints(seen, share))
         mirrored = self.heat_logits(around.flip(3), hints(mirror_image(seen), share[:, list(MIRRORED)]))
         logits = (logits + mirrored.flip(3)[:, list(MIRRORED)]) / 2
-        joints, share = explaining(around, *read_peaks(offered(logits), PLACES)) if self.strokes else read_heat(logits)
+        joints, share = explaining(around, *read_peaks(offered(logits), PLACES)) if self.strokes else read_apart(logits)
         return (joints - 0.5) * side[:, None, None] + middle[:, None], share
 
 
@@ -146,6 +148,19 @@ def read_heat(logits: Tensor) -> tuple[Tensor, Tensor]:
     """(N, J, H, H) -> joints (N, J, 2), the middle of each heatmap's highest peak, and the share (N, J) of the heat that lies in it."""
     places, share = read_peaks(heat_of(logits), 1)
     return places[:, :, 0], share[:, :, 0]
+
+
+def read_apart(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """As `read_heat`, but a left joint and its right one are in the two places that both heatmaps together speak for most, and TOGETHER times as
+    likely in two as near each other as one peak: which of two limbs is the left one is hard to see, that there are two is not."""
+    places, share = read_peaks(heat_of(logits), PLACES)
+    near = torch.cdist(places[:, LEFT], places[:, RIGHT]) < PEAK_RADIUS
+    chance = share[:, LEFT, :, None] * share[:, RIGHT, None] * torch.where(near, TOGETHER, 1.0)
+    best = chance.flatten(2).argmax(dim=2)
+    chosen = torch.zeros(share.shape[:2], dtype=torch.long, device=share.device)
+    chosen[:, LEFT], chosen[:, RIGHT] = best // PLACES, best % PLACES
+    rows = torch.arange(len(share), device=share.device)[:, None], torch.arange(len(JOINTS), device=share.device), chosen
+    return places[rows], share[rows]
 
 
 def offered(logits: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from models.loop import seed_step
 from models.metrics.calibration import calibration_error, reliability
 from models.metrics.poses import calibration_for, near, pose_metrics, read_poses, reliability_plot
 from models.networks import build
-from models.networks.pose import PoseNet, heat_of, hints, nothing_seen, read_heat, read_peaks
+from models.networks.pose import PoseNet, heat_of, hints, nothing_seen, read_apart, read_heat, read_peaks
 from models.networks.strokes import cell_centres
 from models.recipes.pose import Batch, PoseRecipe, ink_of, pose_losses
 from models.views import look, look_points, mirror_image, random_views, seen_differently
@@ -131,6 +131,20 @@ def test_a_peak_whose_top_lies_between_two_cells_is_one_peak() -> None:
     places, share = read_peaks(heat, 3)
     assert (places[:, :, :2] * 32 - torch.tensor([[6.0, 16.0], [25.5, 15.5]])).abs().max() < 1e-4
     assert (share - torch.tensor([0.6, 0.4, 0.0])).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize(("left", "right", "found"), [(0.55, 0.6, "both"), (0.95, 0.9, "one"), (1.0, 1.0, "one")])
+def test_what_may_be_either_of_two_limbs_is_not_both_unless_that_is_far_likelier(left: float, right: float, found: str) -> None:
+    here, there = torch.tensor([0.2, 0.5]), torch.tensor([0.8, 0.5])
+    share = torch.full((1, 11, 1, 1), 0.9)
+    share[:, J["l_wrist"]], share[:, J["r_wrist"]] = left, right
+    at_here, at_there = (heat_of(heat_at(place.expand(1, 11, 2), 32)) for place in (here, there))
+    joints, sure = read_apart((share * at_here + (1 - share) * at_there).log())
+    l_wrist = there if found == "both" else here
+    assert (joints[0, J["l_wrist"]] - l_wrist).abs().max() < 1 / 32
+    assert abs(sure[0, J["l_wrist"]].item() - (1 - left if found == "both" else left)) < 0.05
+    others = [at for at in range(11) if at != J["l_wrist"]]
+    assert (joints[0, others] - here).abs().max() < 1 / 32
 
 
 @pytest.mark.parametrize("limb", ["arm", "leg"])
