@@ -1,5 +1,6 @@
 """The real process: `python -m serve` on a free port of the loopback."""
 
+import json
 import re
 import shutil
 import signal
@@ -9,8 +10,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -130,14 +133,15 @@ def test_the_same_request_gives_the_same_bytes_in_another_process(tmp_path: Path
 
 def test_a_request_under_way_is_answered_before_the_process_ends(tmp_path: Path) -> None:
     make_release(tmp_path / "release", families=FACES)
-    with running(tmp_path / "release") as (process, address):
-        replies: list[httpx.Response] = []
-        caller = threading.Thread(target=lambda: replies.append(httpx.post(f"{address}/api/characters", json={"count": 64}, timeout=30)))
-        caller.start()
-        time.sleep(0.15)
+    request = json.dumps({"count": 64}).encode()
+    with running(tmp_path / "release") as (process, address), closing(HTTPConnection(urlsplit(address).netloc, timeout=30)) as caller:
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(request)), "Expect": "100-continue"}
+        caller.request("POST", "/api/characters", headers=headers)
+        assert caller.sock.recv(12, socket.MSG_PEEK) == b"HTTP/1.1 100"  # it waits for what is asked for
         process.send_signal(signal.SIGINT)
-        caller.join()
-        assert len(replies[0].json()["images"]) == 64
+        time.sleep(0.1)
+        caller.send(request)
+        assert len(json.load(caller.getresponse())["images"]) == 64
         assert process.wait(timeout=20) == 0
 
 
