@@ -9,6 +9,7 @@ Confidence is calibrated on the val split: P(the joint lies within 0.1 of the lo
 
 import argparse
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -31,7 +32,8 @@ from models.loop import Tracker, fingerprint_of, finish, fit
 from models.metrics.calibration import calibration_error
 from models.metrics.poses import NEAR, calibration_for, near, pose_metrics, read_poses, reliability_plot
 from models.recipes.pose import Batch, PoseRecipe
-from stages.threads import in_order
+from stages.processes import in_order_forked
+from stages.threads import num_cores
 
 Kind = Literal["stick", "figure"]
 STORES: dict[Kind, str] = {"stick": "sticks", "figure": "mannequins"}
@@ -100,10 +102,11 @@ def drawings_of(figures: Store, rows: NDArray[np.int64], side: int) -> Drawings:
         raise DataError(f"no figures to learn from in {figures.dir}; raise draw_figures.{figures.dir.name}.count in params.yaml")
     poses = from_vector(figures.column("pose"))
     drawn = [(images, row) for images in map(figures.images, figures.sizes) for row in rows]
-    read = in_order(lambda drawing: as_read(drawing[0][drawing[1]], poses[drawing[1]], side), drawn)
     pictures, placed = np.empty((len(drawn), side, side), np.uint8), np.empty((len(drawn), len(JOINTS), 2), np.float32)
-    for at, (picture, pose) in enumerate(progress(read, what=f"read {figures.dir.name}", total=len(drawn))):
-        pictures[at], placed[at] = picture, pose
+    with in_order_forked(lambda drawing: as_read(drawing[0][drawing[1]], poses[drawing[1]], side), drawn, 2 * num_cores()) as chunks:
+        read = progress(chain.from_iterable(chunks), what=f"read {figures.dir.name}", total=len(drawn))
+        for at, (picture, pose) in enumerate(read):
+            pictures[at], placed[at] = picture, pose
     return Drawings(pictures, placed)
 
 

@@ -83,7 +83,7 @@ class PoseNet(nn.Module):
     def levels(self, ink: Tensor, seen: Tensor) -> list[Tensor]:
         """At 32, 16, 8 and 4 cells. `seen` (N, J, H, H): blobs where joints were seen before. Pale lines are read like dark ones."""
         cells = self.fine(ink / ink.amax(dim=(2, 3), keepdim=True).clamp_min(FAINTEST))
-        levels = [self.stem(torch.cat([cells, seen], dim=1).contiguous(memory_format=torch.channels_last))]
+        levels = [self.stem(torch.cat([cells, seen.to(cells.dtype)], dim=1).contiguous(memory_format=torch.channels_last))]
         for down in self.down:
             levels.append(down(levels[-1]))
         return levels
