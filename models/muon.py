@@ -29,29 +29,15 @@ class OrthogonalSteps(torch.optim.Muon):
 
 
 def orthogonal(matrix: Tensor, coefficients: tuple[float, float, float], iterations: int) -> Tensor:
-    """(O, I) -> (O, I) of the same singular vectors, all of about the same length: Newton-Schulz iterations of fifth order.
-
-    X <- (a + b G + c G^2) X, where G = X X'. The factors are made of the first G alone, so they gather in a small square matrix, and the kernel's,
-    many times as wide as high, is multiplied at the end: in half the time.
-    """
+    """(O, I) -> (O, I) of the same singular vectors, all of about the same length: Newton-Schulz iterations of fifth order."""
+    a, b, c = coefficients
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     x = wide.bfloat16() if uses_bf16("auto") else wide
     x = x / x.norm().clamp_min(1e-7)
-    gram = x @ x.T
-    factor = gathered = _factor(gram, coefficients)
-    for _ in range(iterations - 1):
-        gram = factor @ gram @ factor
-        factor = _factor(gram, coefficients)
-        gathered = factor @ gathered
-    found: Tensor = gathered @ x
-    return found if wide is matrix else found.T
-
-
-def _factor(gram: Tensor, coefficients: tuple[float, float, float]) -> Tensor:
-    a, b, c = coefficients
-    factor: Tensor = torch.addmm(gram, gram, gram, beta=b, alpha=c)
-    factor.diagonal().add_(a)
-    return factor
+    for _ in range(iterations):
+        gram = x @ x.T
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x if wide is matrix else x.T
 
 
 class Muon:

@@ -255,9 +255,12 @@ def test_figures_are_queued_once_for_each_pose_that_the_deployed_networks_read(t
     assert len(queue) > 2
     for name in read:
         assert near(name, set(queue[2:]) - {name}) == (name not in queue)
-    left = [entry.id for entry in order("poses", unlabeled, engine, tmp_path, tmp_path, 6, placed=[read[queue[2]]])]
+    placed = queue[2]
+    left = [entry.id for entry in order("poses", unlabeled, engine, tmp_path, tmp_path, 6, placed=[read[placed]])]
     assert left[:2] == queue[:2]
-    assert not any(near(name, [queue[2]]) for name in left[2:])
+    assert placed not in left
+    for name in read.keys() - {placed}:
+        assert near(name, {placed, *left[2:]} - {name}) == (name not in left)
 
 
 def test_poses_that_people_have_placed_are_in_pixels_those_pulled_and_those_beside_the_drawings(tmp_path: Path) -> None:

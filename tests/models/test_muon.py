@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.muon import ITERATIONS, Muon, OrthogonalSteps, as_matrix, orthogonal
+from models.muon import ITERATIONS, Muon, OrthogonalSteps, as_matrix
 
 
 def network() -> nn.Module:
@@ -72,34 +72,22 @@ def test_the_learning_rate_of_both_parts_is_set_at_once() -> None:
 
 
 def stepped(optimizer_of: type[torch.optim.Muon], shape: tuple[int, int], **more: str) -> torch.Tensor:
-    """How far a matrix moves in three steps."""
+    """A matrix after three steps."""
     torch.manual_seed(0)
     matrix = torch.randn(shape).requires_grad_()
-    before = matrix.detach().clone()
     optimizer = optimizer_of([matrix], 0.01, 0.1, ns_steps=ITERATIONS, **more)
     for _ in range(3):
         matrix.grad = torch.randn(shape)
         optimizer.step()
-    return matrix.detach() - before
+    return matrix.detach()
 
 
-@pytest.mark.parametrize("shape", [(48, 96), (96, 48), (64, 576)])
-@pytest.mark.parametrize(("bf16", "off"), [(True, 0.03), (False, 0.01)])
-def test_steps_are_those_of_pytorchs_muon_but_for_the_rounding_of_bf16_which_it_always_computes_in(
-    shape: tuple[int, int], bf16: bool, off: float, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("shape", [(48, 96), (96, 48)])
+def test_steps_are_those_of_pytorchs_muon_where_bf16_is_computed_and_nearly_where_it_is_not(
+    shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     theirs = stepped(torch.optim.Muon, shape, adjust_lr_fn="match_rms_adamw")
-    monkeypatch.setattr("models.muon.uses_bf16", lambda _: bf16)
-    assert (stepped(OrthogonalSteps, shape) - theirs).norm() < off * theirs.norm()
-
-
-@pytest.mark.parametrize("shape", [(48, 96), (96, 48), (64, 576)])
-def test_a_matrix_is_made_orthogonal_as_by_the_iterations_that_muon_is_defined_by(shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.muon.uses_bf16", lambda _: True)
+    torch.testing.assert_close(stepped(OrthogonalSteps, shape), theirs, rtol=0, atol=1e-6)
     monkeypatch.setattr("models.muon.uses_bf16", lambda _: False)
-    torch.manual_seed(0)
-    matrix = torch.randn(shape) @ torch.diag(torch.logspace(0, -3, shape[1]))  # of long and short directions
-    x = (matrix / matrix.norm()).double()
-    for _ in range(5):
-        gram = x @ x.T
-        x = 3.4445 * x + (-4.775 * gram + 2.0315 * gram @ gram) @ x
-    torch.testing.assert_close(orthogonal(matrix, (3.4445, -4.775, 2.0315), 5), x.float(), rtol=0, atol=1e-4)
+    torch.testing.assert_close(stepped(OrthogonalSteps, shape), theirs, rtol=0, atol=1e-3)  # of steps of 0.002 a number and time
