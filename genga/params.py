@@ -261,7 +261,7 @@ class DrawFigures(Section):
 class PoseParams(Section):
     arch: Literal["pose"]
     resolution: Literal[32, 64, 128, 256]
-    width: int = Field(ge=8)
+    width: int = Field(ge=8, multiple_of=4)
     strokes: bool = Field(description="whether each limb is a stroke of the drawing, as in stick figures: then none is left without a limb")
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from models.precision import uses_bf16
 
 ITERATIONS = 3  # of 5: as good here, at two thirds of the time
-NARROWEST = 32  # kernels with fewer rows or columns, and all that is no kernel, are left to AdamW
+NARROWEST = 16  # kernels with fewer rows or columns, and all that is no kernel, are left to AdamW
 
 
 class OrthogonalSteps(torch.optim.Muon):

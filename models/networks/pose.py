@@ -6,19 +6,21 @@ fine places do not: a joint is read to a fraction of its cell; the expected plac
 in two places is not between them; the network looks several times, first at the whole picture and then at the square around the joints that it
 found, so that small figures are read as finely as large ones (PCK@0.05 of sticks .88 instead of .85), and each time it is told where it saw the
 joints before (as PoseFix is: Moon et al. 2019, https://arxiv.org/abs/1812.03595, section 4), because heatmaps by themselves may give one limb to
-both sides; where each limb is a stroke of the drawing, no stroke is left without a limb (strokes.py);
-the confidence is calibrated on held-out figures (see models/metrics/poses.py).
+both sides; it sees the mirror image of a picture as the mirror image of what it sees (mirrored.py); where each limb is a stroke of the drawing,
+no stroke is left without a limb (strokes.py); the confidence is calibrated on held-out figures (see models/metrics/poses.py).
 N batch, R resolution, J = 11 joints, H = 32 side of the heatmaps. Ink is NCHW float32 in [0, 1], 1 = ink, 0 = paper.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from genga.skeleton import JOINTS, MIRRORED, STICKS
+from models.networks.mirrored import MirrorBatchNorm2d, MirrorConv2d, halves_exchanged
 from models.networks.strokes import PLACES, cell_centres, explaining, squared_distance
-from models.views import look, mirror_image
+from models.views import look
 
 HEAT_SIDE, FINE_SIDE = 32, 64
 # channels at 32, 16, 8 and 4 cells, in widths, and residual blocks at the last three: which line belongs to which limb is seen from afar
@@ -34,11 +36,15 @@ AROUND = 1.25  # side of the square of all looks but the first, in longer sides 
 SMALLEST = 0.1  # share of the picture that a look at least takes in
 HINT_SIGMA = 0.03  # of the blobs and sticks that say where joints were seen, as a share of the side of what is looked at
 LEFT, RIGHT = (list(side) for side in zip(*((a, b) for a, b in enumerate(MIRRORED) if a < b), strict=True))
-HINTS = len(JOINTS) + len(STICKS)
+HINTS_MIRRORED = [*MIRRORED, *(len(JOINTS) + STICKS.index((MIRRORED[start], MIRRORED[end])) for start, end in STICKS)]
+HINTS = len(HINTS_MIRRORED)
 
 
-def _conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False), nn.BatchNorm2d(out_channels))
+def _conv(in_mirrored: int | Sequence[int], out_channels: int, stride: int = 1) -> nn.Sequential:
+    """Of so many channels in halves, or of those that are these in the mirror."""
+    if isinstance(in_mirrored, int):
+        in_mirrored = halves_exchanged(in_mirrored)
+    return nn.Sequential(MirrorConv2d(in_mirrored, out_channels, 3 if stride == 1 else 4, stride), MirrorBatchNorm2d(out_channels))
 
 
 class Block(nn.Module):
@@ -64,19 +70,19 @@ class PoseNet(nn.Module):
         fine_side = min(FINE_SIDE, resolution)
         fold = resolution // fine_side
         self.fine = nn.Sequential(
-            nn.PixelUnshuffle(resolution // fine_side),
-            _conv(fold**2, width // 2),
+            nn.PixelUnshuffle(fold),
+            _conv([row * fold + fold - 1 - column for row in range(fold) for column in range(fold)], width // 2),
             nn.ReLU(),
             _conv(width // 2, width, fine_side // HEAT_SIDE),
             nn.ReLU(),
         )
-        self.stem = nn.Sequential(_conv(width + HINTS, width), nn.ReLU(), Block(width))
+        self.stem = nn.Sequential(_conv([*halves_exchanged(width), *(width + hint for hint in HINTS_MIRRORED)], width), nn.ReLU(), Block(width))
         self.down = nn.ModuleList(
             nn.Sequential(_conv(a, b, 2), nn.ReLU(), *(Block(b) for _ in range(blocks)))
             for (a, b), blocks in zip(pairwise(widths), BLOCKS, strict=True)
         )
         self.up = nn.ModuleList(nn.Sequential(_conv(b, a), nn.ReLU()) for a, b in pairwise(widths))
-        self.heat = nn.Sequential(_conv(width, width), nn.ReLU(), nn.Conv2d(width, len(JOINTS), 1))
+        self.heat = nn.Sequential(_conv(width, width), nn.ReLU(), MirrorConv2d(halves_exchanged(width), 2 * len(JOINTS), 1))
         self.calibration: Tensor
         self.register_buffer("calibration", torch.tensor([1.0, 0.0]))  # scale and shift of the confidence's log odds
 
@@ -94,7 +100,9 @@ class PoseNet(nn.Module):
         x = levels.pop()
         for up in reversed(self.up):
             x = nn.functional.interpolate(up(x), scale_factor=2.0) + levels.pop()
-        return self.heat(x)  # type: ignore[no-any-return]
+        heat, mirrored = self.heat(x).chunk(2, dim=1)
+        logits: Tensor = heat + mirrored[:, list(MIRRORED)]
+        return logits
 
     def forward(self, ink: Tensor) -> tuple[Tensor, Tensor]:
         joints, share = self.first_look(ink)
@@ -109,13 +117,11 @@ class PoseNet(nn.Module):
         return read_apart(self.heat_logits(ink, nothing_seen(len(ink), ink)))
 
     def look_again(self, ink: Tensor, joints: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-        """Around these joints, and at the mirror image too: of what both say the mean is read."""
+        """Around these joints."""
         middle, side = square_around(joints)
         side = AROUND * side
         around, seen = cut_out(ink, middle, side), (joints - middle[:, None]) / side[:, None, None] + 0.5
         logits = self.heat_logits(around, hints(seen, share))
-        mirrored = self.heat_logits(around.flip(3), hints(mirror_image(seen), share[:, list(MIRRORED)]))
-        logits = (logits + mirrored.flip(3)[:, list(MIRRORED)]) / 2
         joints, share = explaining(around, *read_peaks(offered(logits), PLACES)) if self.strokes else read_apart(logits)
         return (joints - 0.5) * side[:, None, None] + middle[:, None], share
 

@@ -24,7 +24,7 @@ from models.networks.pose import AROUND, PoseNet, hints, nothing_seen, read_heat
 from models.networks.strokes import cell_centres
 from models.precision import autocast, channels_last, device
 from models.schedule import set_lr
-from models.views import look, look_points, mirror_some, random_half, random_views, views_of_unmirrored
+from models.views import look, look_points, random_views
 
 HEAT_SIGMA = 0.02  # of the heat that is asked for, as a share of the picture's side
 LOOKED_AT_AGAIN = 0.6  # share of a batch
@@ -100,25 +100,21 @@ class PoseRecipe(Resumable):
         return {"heat": loss.item(), "distance": distance.item()}
 
     def _augment(self, ink: Tensor, truth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Half of them mirrored, some with thicker or thinner lines, seen a little differently; most of them as when the network looks again,
-        around the joints, with blobs where it sees them by now."""
+        """Some with thicker or thinner lines, all seen a little differently; most of them as when the network looks again, around the joints, with
+        blobs where it sees them by now. None is mirrored: the network would learn the same of it."""
         count, again = len(ink), round(len(ink) * LOOKED_AT_AGAIN)
         line, pen = torch.rand(count, device=ink.device), max(1, self.net.resolution // PEN_CELLS)
         thick, thin = line < CHANGED_LINES, line > 1 - CHANGED_LINES
         ink[thick] = F.max_pool2d(F.max_pool2d(ink[thick], (2 * pen + 1, 1), 1, (pen, 0)), (1, 2 * pen + 1), 1, (0, pen))
         ink[thin] = F.avg_pool2d(ink[thin], 2 * pen + 1, 1, pen)
-        mirrored = random_half(count, ink.device)
-        truth = mirror_some(truth, mirrored)
         views = random_views(count, self.params.views, ink.device)
         middle, side = square_around(truth[:again])
         views[:again] *= AROUND * side[:, None, None]
         views[:again, :, 2] += 2 * middle - 1
         joints, share = self._seen_by_now(ink[:again])
-        turned = mirrored[:again]
-        share = torch.where(turned[:, None], share[:, list(MIRRORED)], share)
         seen = nothing_seen(count, ink)
-        seen[:again] = hints(look_points(mirror_some(joints, turned), views[:again]), share)
-        return look(ink, views_of_unmirrored(views, mirrored), "zeros"), look_points(truth, views), seen
+        seen[:again] = hints(look_points(joints, views[:again]), share)
+        return look(ink, views, "zeros"), look_points(truth, views), seen
 
     @torch.no_grad()
     def _seen_by_now(self, ink: Tensor) -> tuple[Tensor, Tensor]:
