@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from models.precision import uses_bf16
 
 ITERATIONS = 3  # of 5: as good here, at two thirds of the time
-NARROWEST = 16  # kernels with fewer rows or columns, and all that is no kernel, are left to AdamW
+NARROWEST = 32  # kernels with fewer rows or columns, and all that is no kernel, are left to AdamW
 
 
 class OrthogonalSteps(torch.optim.Muon):
@@ -43,9 +43,9 @@ def orthogonal(matrix: Tensor, coefficients: tuple[float, float, float], iterati
 class Muon:
     """A network's optimizer. Kernels have to be channels_last: each is stepped as the matrix (out, height * width * in) that it lies in memory as."""
 
-    def __init__(self, network: nn.Module, lr: float, weight_decay: float) -> None:
+    def __init__(self, network: nn.Module, lr: float, weight_decay: float, narrowest: int = NARROWEST) -> None:
         weights = list(network.parameters())
-        self._kernels = [weight for weight in weights if weight.ndim == 4 and min(len(weight), weight[0].numel()) >= NARROWEST]
+        self._kernels = [weight for weight in weights if weight.ndim == 4 and min(len(weight), weight[0].numel()) >= narrowest]
         self._matrices = [as_matrix(kernel.detach()).requires_grad_() for kernel in self._kernels]
         assert all(matrix.data_ptr() == kernel.data_ptr() for matrix, kernel in zip(self._matrices, self._kernels, strict=True))
         taken = set(map(id, self._kernels))

@@ -18,7 +18,7 @@ from genga.skeleton import LIMBS, MIRRORED, STICKS
 from models.ema import averaged_copy, update_ema
 from models.export import grid
 from models.loop import Resumable, Scalars
-from models.muon import Muon
+from models.muon import NARROWEST, Muon
 from models.networks import build
 from models.networks.pose import AROUND, PoseNet, hints, nothing_seen, read_heat, square_around
 from models.networks.strokes import cell_centres
@@ -84,7 +84,7 @@ class PoseRecipe(Resumable):
         assert isinstance(net, PoseNet)
         self.net = channels_last(net)
         self.net_ema = averaged_copy(self.net)
-        self._optimizer = Muon(self.net, params.lr, params.weight_decay)
+        self._optimizer = Muon(self.net, params.lr, params.weight_decay, NARROWEST // 2)  # its kernels are halves
 
     def step(self, batch: Batch, cur_nimg: int) -> Scalars:
         params = self.params
