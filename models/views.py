@@ -38,22 +38,9 @@ def mirror_image(poses: Tensor) -> Tensor:
     return poses[:, list(MIRRORED)] * poses.new_tensor([-1, 1]) + poses.new_tensor([1, 0])
 
 
-def random_half(count: int, device: torch.device) -> Tensor:
-    """(N,): which ones are mirrored."""
-    return torch.rand(count, device=device) < 0.5
-
-
-def mirror_some(poses: Tensor, mirrored: Tensor) -> Tensor:
-    return torch.where(mirrored[:, None, None], mirror_image(poses), poses)
-
-
-def views_of_unmirrored(views: Tensor, mirrored: Tensor) -> Tensor:
-    """Views of pictures some of which were mirrored before -> of the pictures as they are."""
-    turned = torch.where(mirrored, -1.0, 1.0)
-    return views * torch.stack([turned, torch.ones_like(turned)], dim=1)[:, :, None]
-
-
 def seen_differently(ink: Tensor, poses: Tensor, views: Views) -> tuple[Tensor, Tensor]:
     """Figures (N, C, R, R) and their poses (N, 11, 2), half of them mirrored, each moved, sized and turned."""
-    mirrored, chosen = random_half(len(ink), ink.device), random_views(len(ink), views, ink.device)
-    return look(ink, views_of_unmirrored(chosen, mirrored), "zeros"), look_points(mirror_some(poses, mirrored), chosen)
+    mirrored, chosen = torch.rand(len(ink), device=ink.device) < 0.5, random_views(len(ink), views, ink.device)
+    side = torch.where(mirrored, -1.0, 1.0)
+    of_unmirrored = chosen * torch.stack([side, torch.ones_like(side)], dim=1)[:, :, None]
+    return look(ink, of_unmirrored, "zeros"), look_points(torch.where(mirrored[:, None, None], mirror_image(poses), poses), chosen)

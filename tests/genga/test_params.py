@@ -35,6 +35,7 @@ def test_the_shipped_params_are_valid() -> None:
         ("draw_faces.count", 0, "draw_faces.count"),
         ("import_faces.licence", "", "import_faces.licence"),
         ("train_face.stylegan2.model.arch", "stylegan9", "train_face.stylegan2.model"),
+        ("train_pose.stick.model.width", 10, r"train_pose\.stick\.model\.width: Input should be a multiple of 4"),
         ("train_tagger.training.total_kimg", -1.0, "train_tagger.training.total_kimg"),
         ("train_face.stylegan2.training.batch_size", 6, "groups of 4 pictures.*it is 6"),
         ("transfer_tag.training.batch_size", 6, "groups of 4 pictures.*it is 6"),
