@@ -18,7 +18,7 @@ KIND_SIDE, GAP = 160, 5
 # a blob HEAD pens wide that fills ROUND of its square, and no more than LARGEST of the figure's, is a filled head
 WIDEST_PEN, HEAD, ROUND, LARGEST = 14.0, 1.6, 0.6, 0.5
 # What a logistic regression makes of `shape_of`, fitted by bench/drawing_kinds.py; above 0 is a figure
-KIND_WEIGHTS, KIND_BIAS = (19.06, 0.22, 12.16, 6.75, 9.17, 3.89, 6.22), -42.29
+KIND_WEIGHTS, KIND_BIAS = (19.43, -1.01, 7.45, 9.69, 6.54, 3.89, 6.04), -38.9
 
 
 def fit_square(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
