@@ -124,8 +124,8 @@ def test_thin_pens_become_as_wide_as_the_network_knows_and_wide_ones_stay(resolu
     ink = read_ink(paper_with_figure(width=width))
     frame = frame_of(ink)
     seen = cv2.resize(frame.cut(ink, resolution), (frame.side, frame.side), interpolation=cv2.INTER_LINEAR)
-    found = 2 * thickness((seen > 0.5).astype(np.uint8)) / frame.side
-    assert found == pytest.approx(max(least, (width + 1) / frame.side), rel=0.35)  # softened, a stroke is a pixel wider
+    drawn, found = (2 * thickness((each > edge).astype(np.uint8)) / frame.side for each, edge in ((ink, INK), (seen, 0.5)))
+    assert found == pytest.approx(max(least, drawn), rel=0.25)
 
 
 @pytest.mark.parametrize("paper", [255, 130, 40])
