@@ -14,7 +14,7 @@ N batch, Z and W latent dims, L layers with a style, R resolution. Images are NC
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,7 @@ from models.parallel import over_whole_batch
 
 LR_MUL = 0.1  # of the mapping
 GAIN = math.sqrt(2)  # keeps the variance through a leaky ReLU
+MEETING = [0, 2], [1]  # rows or columns of a 3x3 over pixels with zeros between that meet pixels, at even and at odd places
 CALM = 0.4  # of its noise a finished network adds so much: all of it stays as grain on faces after a short training
 TAGGED = 1024  # training pictures whose tags a generator keeps
 
@@ -43,24 +44,6 @@ def smooth(x: Tensor) -> Tensor:
     taps = torch.tensor([0.25, 0.75, 0.75, 0.25], dtype=x.dtype, device=x.device)
     C = x.shape[1]
     return F.conv2d(x, (taps[:, None] * taps).expand(C, 1, 4, 4), padding=1, groups=C)
-
-
-def phases(weight: Tensor) -> Tensor:
-    """3x3 (O, I, 3, 3) -> 2x2 (4 O, I, 2, 2): the four pixels that each one becomes, of a 3x3 over pixels with zeros between."""
-    one = torch.tensor([[[1.0, 0, 0], [0, 0, 1]], [[0, 0, 0], [0, 1, 0]]])  # phase, row of the 2x2, row of the 3x3
-    O, I, _, _ = weight.shape
-    return torch.einsum("aki,blj,ocij->abockl", one, one, weight).reshape(4 * O, I, 2, 2)
-
-
-def interleaved(y: Tensor) -> Tensor:
-    """Four phases (N, 4 O, S + 1, S + 1) -> (N, O, 2 S + 1, 2 S + 1)."""
-    N, C, side, _ = y.shape
-    O = C // 4
-    x = torch.empty(N, O, 2 * side - 1, 2 * side - 1, dtype=y.dtype, memory_format=torch.channels_last)
-    for phase, part in enumerate(torch.split(y, O, dim=1)):
-        a, b = divmod(phase, 2)
-        x[:, :, a::2, b::2] = part[:, :, : side - a, : side - b]
-    return x
 
 
 class EqualLinear(nn.Module):
@@ -150,18 +133,28 @@ class ModulatedConv(nn.Module):
         return F.conv2d(x, kernel, padding=self.weight.shape[2] // 2)
 
     def _convolved_packed(self, x: Tensor) -> Tensor:
-        """The same sum, by weights that lie as oneDNN wants them: half the time of one small picture goes into laying them out."""
-        padding = [1, 1] if self.up else [self.weight.shape[2] // 2] * 2
-        size, stride = list(x.shape), [1, 1]
+        if not self.up:
+            every = list(range(self.weight.shape[2]))
+            return self._sum(x, every, every)
+        N, _, R, _ = x.shape
+        y = torch.empty(N, len(self.weight), 2 * R + 1, 2 * R + 1, dtype=x.dtype, memory_format=torch.channels_last)
+        for a, b in product((0, 1), repeat=2):
+            y[:, :, a::2, b::2] = self._sum(x, MEETING[a], MEETING[b])
+        return smooth(y)
+
+    def _sum(self, x: Tensor, rows: list[int], columns: list[int]) -> Tensor:
+        """Convolved with these rows and columns of the weights, which lie as oneDNN wants them: half the time of one small picture goes into laying
+        them out."""
+        padding, size, stride = [len(rows) // 2, len(columns) // 2], list(x.shape), [1, 1]
 
         def packed() -> Tensor:
-            weight = phases(self.weight) if self.up else self.weight
-            dense: Tensor = weight.detach().to(x.dtype).contiguous().to_mkldnn()
+            weight = self.weight.detach()[:, :, rows][..., columns]
+            dense: Tensor = weight.to(x.dtype).contiguous().to_mkldnn()
             return torch.ops.aten.mkldnn_reorder_conv2d_weight(dense, padding, stride, stride, 1, size)  # type: ignore[no-any-return]
 
-        kept = self._kept(f"{x.dtype} {size}", packed)
+        kept = self._kept(f"{x.dtype} {size} {rows} {columns}", packed)
         y: Tensor = torch.ops.mkldnn._convolution_pointwise(x, kept, None, padding, stride, stride, 1, "none", [], "")
-        return smooth(interleaved(y)) if self.up else y
+        return y
 
     def _is_finished(self) -> bool:
         return not self.training and not torch.is_grad_enabled()
