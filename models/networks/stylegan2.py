@@ -13,8 +13,10 @@ N batch, Z and W latent dims, L layers with a style, R resolution. Images are NC
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import pairwise, product
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -38,12 +40,16 @@ def kind_of(x: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
 
 
+def bilinear(channels: int, like: Tensor) -> Tensor:
+    """(C, 1, 4, 4), for each channel by itself: pixels with zeros between become what lies between them (the paper's filter)."""
+    taps = torch.tensor([0.25, 0.75, 0.75, 0.25], dtype=like.dtype, device=like.device)
+    return (taps[:, None] * taps).expand(channels, 1, 4, 4)
+
+
 def smooth(x: Tensor) -> Tensor:
     """(N, C, 2 S + 1, 2 S + 1), convolved with zeros between its pixels -> (N, C, 2 S, 2 S), as if those had been filled in bilinearly: without
-    it a grid is left on faces (the paper's filter; Zhang 2019, https://arxiv.org/abs/1904.11486)."""
-    taps = torch.tensor([0.25, 0.75, 0.75, 0.25], dtype=x.dtype, device=x.device)
-    C = x.shape[1]
-    return F.conv2d(x, (taps[:, None] * taps).expand(C, 1, 4, 4), padding=1, groups=C)
+    it a grid is left on faces (Zhang 2019, https://arxiv.org/abs/1904.11486)."""
+    return F.conv2d(x, bilinear(x.shape[1], x), padding=1, groups=x.shape[1])
 
 
 class EqualLinear(nn.Module):
@@ -96,8 +102,28 @@ class Mapping(nn.Module):
         return self.kept[idxs.clamp(max=TAGGED - 1)]
 
 
-class ModulatedConv(nn.Module):
-    """x (N, I, R, R), w (N, W) -> (N, O, R, R), or twice as large when `up`."""
+class Finishing(nn.Module):
+    """Makes what follows from its weights alone once, when it is finished."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._made: dict[str, tuple[object, Tensor]] = {}
+
+    def is_finished(self) -> bool:
+        return not self.training and not torch.is_grad_enabled()
+
+    def once(self, name: str, weights: Sequence[Tensor | None], made: Callable[[], Tensor]) -> Tensor:
+        """What is made of `weights`, until they change."""
+        if not self.is_finished():
+            return made()
+        of = [(weight.data_ptr(), weight._version) for weight in weights if weight is not None]
+        if name not in self._made or self._made[name][0] != of:
+            self._made[name] = of, made()
+        return self._made[name][1]
+
+
+class ModulatedConv(Finishing):
+    """x (N, I, R, R), style (N, I) -> (N, O, R, R), or twice as large when `up`. Modulated, not demodulated."""
 
     def __init__(self, num_in: int, num_out: int, w_dim: int, kernel: int, *, up: bool = False) -> None:
         super().__init__()
@@ -105,68 +131,54 @@ class ModulatedConv(nn.Module):
         self.affine = EqualLinear(w_dim, num_in, bias=1.0)
         self.scale = 1 / math.sqrt(num_in * kernel**2)
         self.up = up
-        self._made: dict[str, tuple[object, Tensor]] = {}
-
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """Modulated, not demodulated."""
-        return self.convolved(x, self.style(w))
 
     def style(self, w: Tensor) -> Tensor:
-        """(N, I), with the weights' scale, so that those are used as they are."""
+        """w (N, W) -> (N, I), with the weights' scale, so that those are used as they are."""
         with torch.autocast(w.device.type, enabled=False):
             return self.affine(w) * self.scale  # type: ignore[no-any-return]
 
     def demodulation(self, style: Tensor) -> Tensor:
         """(N, O): eq. 3."""
         with torch.autocast(style.device.type, enabled=False):
-            energy = self._kept("energy", lambda: self.weight.square().sum(dim=(2, 3)))  # (O, I)
-            return (style.square() @ energy.t() + 1e-8).rsqrt()
+            energy = self.once("energy", [self.weight], lambda: self.weight.square().sum(dim=(2, 3)))  # (O, I)
+            return (style.float().square() @ energy.t() + 1e-8).rsqrt()
 
-    def convolved(self, x: Tensor, style: Tensor) -> Tensor:
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
         x = x * style.to(x.dtype)[:, :, None, None]  # eq. 1
         kind = kind_of(x)
-        if x.device.type == "cpu" and self._is_finished():
+        if x.device.type == "cpu" and self.is_finished():
             return self._convolved_packed(x.to(kind))
-        kernel = self._kept(str(kind), lambda: self._kernel(kind))
+        kernel = self.once(str(kind), [self.weight], lambda: self._kernel(kind))
         if self.up:
             return smooth(F.conv_transpose2d(x, kernel, stride=2))
         return F.conv2d(x, kernel, padding=self.weight.shape[2] // 2)
 
     def _convolved_packed(self, x: Tensor) -> Tensor:
         if not self.up:
-            every = list(range(self.weight.shape[2]))
-            return self._sum(x, every, every)
+            around = self.weight.shape[2] // 2
+            return self._sum(x, lambda: self.weight, around, around)
         N, _, R, _ = x.shape
-        y = torch.empty(N, len(self.weight), 2 * R + 1, 2 * R + 1, dtype=x.dtype, memory_format=torch.channels_last)
+        C = len(self.weight)
+        y = torch.empty(N, C, 2 * R + 1, 2 * R + 1, dtype=x.dtype, memory_format=torch.channels_last)
         for a, b in product((0, 1), repeat=2):
-            y[:, :, a::2, b::2] = self._sum(x, MEETING[a], MEETING[b])
-        return smooth(y)
+            y[:, :, a::2, b::2] = self._sum(x, partial(self._meeting, a, b), 1 - a, 1 - b)
+        return self._sum(y, lambda: bilinear(C, y), 1, 1, C)
 
-    def _sum(self, x: Tensor, rows: list[int], columns: list[int]) -> Tensor:
-        """Convolved with these rows and columns of the weights, which lie as oneDNN wants them: half the time of one small picture goes into laying
-        them out."""
-        padding, size, stride = [len(rows) // 2, len(columns) // 2], list(x.shape), [1, 1]
+    def _meeting(self, a: int, b: int) -> Tensor:
+        return self.weight[:, :, MEETING[a]][..., MEETING[b]]
+
+    def _sum(self, x: Tensor, kernel: Callable[[], Tensor], above: int, beside: int, groups: int = 1) -> Tensor:
+        """Convolved with a kernel that lies as oneDNN wants it: half the time of one small picture goes into laying them out. Around x are so
+        many zeros."""
+        padding, size, stride = [above, beside], list(x.shape), [1, 1]
 
         def packed() -> Tensor:
-            weight = self.weight.detach()[:, :, rows][..., columns]
-            dense: Tensor = weight.to(x.dtype).contiguous().to_mkldnn()
-            return torch.ops.aten.mkldnn_reorder_conv2d_weight(dense, padding, stride, stride, 1, size)  # type: ignore[no-any-return]
+            dense: Tensor = kernel().detach().to(x.dtype).contiguous().to_mkldnn()
+            return torch.ops.aten.mkldnn_reorder_conv2d_weight(dense, padding, stride, stride, groups, size)  # type: ignore[no-any-return]
 
-        kept = self._kept(f"{x.dtype} {size} {rows} {columns}", packed)
-        y: Tensor = torch.ops.mkldnn._convolution_pointwise(x, kept, None, padding, stride, stride, 1, "none", [], "")
+        kept = self.once(f"{x.dtype} {size} {padding} {groups}", [self.weight], packed)
+        y: Tensor = torch.ops.mkldnn._convolution_pointwise(x, kept, None, padding, stride, stride, groups, "none", [], "")
         return y
-
-    def _is_finished(self) -> bool:
-        return not self.training and not torch.is_grad_enabled()
-
-    def _kept(self, name: str, made: Callable[[], Tensor]) -> Tensor:
-        """What follows from the weights alone is made once in a finished network, until they change."""
-        if not self._is_finished():
-            return made()
-        of = self.weight.data_ptr(), self.weight._version
-        if name not in self._made or self._made[name][0] != of:
-            self._made[name] = of, made()
-        return self._made[name][1]
 
     def _kernel(self, kind: torch.dtype) -> Tensor:
         weight = self.weight.to(kind)
@@ -177,7 +189,7 @@ class ModulatedConv(nn.Module):
         return flat.reshape(9, I, O).flip(0).transpose(0, 1).reshape(I, 3, 3, O).permute(0, 3, 1, 2)
 
 
-class StyledConv(nn.Module):
+class StyledConv(Finishing):
     """Modulated and demodulated convolution, noise, bias, leaky ReLU."""
 
     def __init__(self, num_in: int, num_out: int, w_dim: int, side: int, *, noise: bool, up: bool = False) -> None:
@@ -188,19 +200,27 @@ class StyledConv(nn.Module):
         self.noise: Tensor | None  # what a finished network adds: the same for every picture
         self.register_buffer("noise", CALM * torch.randn(1, 1, side, side) if noise else None)
 
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        style = self.conv.style(w)
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
         norm = self.conv.demodulation(style) * GAIN
-        x = self.conv.convolved(x, style)
-        x = torch.addcmul((self.bias * GAIN).to(x.dtype)[:, None, None], x, norm.to(x.dtype)[:, :, None, None])
-        if self.noise_strength is not None:
+        x = self.conv(x, style)
+        shift = self.once(str(x.dtype), [self.bias, self.noise_strength, self.noise], lambda: self._shift().to(x.dtype))
+        x = torch.addcmul(shift, x, norm.to(x.dtype)[:, :, None, None])
+        if self.noise_strength is not None and self.training:
             assert self.noise is not None
-            noise = torch.randn(len(x), *self.noise.shape[1:], device=x.device) if self.training else self.noise
+            noise = torch.randn(len(x), *self.noise.shape[1:], device=x.device)
             x.add_((noise * (self.noise_strength * GAIN)).to(x.dtype))
         return F.leaky_relu(x, 0.2, inplace=True)
 
+    def _shift(self) -> Tensor:
+        """(1, C, R, R), or without noise, which in training is new each time, (C, 1, 1)."""
+        shift = self.bias[:, None, None] * GAIN
+        if self.noise_strength is None or self.training:
+            return shift
+        assert self.noise is not None
+        return (shift + self.noise * (self.noise_strength * GAIN)).contiguous(memory_format=torch.channels_last)
 
-class Generator(nn.Module):
+
+class Generator(Finishing):
     """z (N, Z) -> image (N, 3, R, R)."""
 
     def __init__(
@@ -240,20 +260,39 @@ class Generator(nn.Module):
 
         While the network is growing: the image (N, 3, side, side), to which the newest level adds `fade` of what it will.
         """
-        ws = iter((w[:, None].expand(-1, self.num_ws, -1) if w.dim() == 2 else w).unbind(1))
-        x = self.convs[0](self.constant.expand(len(w), -1, -1, -1).contiguous(memory_format=torch.channels_last), next(ws))
-        style = next(ws)  # a level's RGB and the next level's first convolution share theirs (as in the paper's code)
-        rgb = self.to_rgbs[0](x, style)
+        styles = iter(self._styles(w))
+        x = self.convs[0](self.constant.expand(len(w), -1, -1, -1).contiguous(memory_format=torch.channels_last), next(styles))
+        rgb = self.to_rgbs[0](x, next(styles))
         for up, conv, to_rgb in zip(self.ups, self.convs[1:], self.to_rgbs[1:], strict=True):
             if rgb.shape[2] == side:
                 break
-            x = conv(up(x, style), next(ws))
-            style = next(ws)
-            added = to_rgb(x, style)
+            x = conv(up(x, next(styles)), next(styles))
+            added = to_rgb(x, next(styles))
             newest = added.shape[2] == (side or self.resolution)
             rgb = F.interpolate(rgb, scale_factor=2, mode="bilinear") + (added * fade if newest and fade < 1 else added)
         images: Tensor = rgb.float() + self.rgb_bias[:, None, None]
         return images
+
+    def _styles(self, w: Tensor) -> Iterable[Tensor]:
+        """What each modulated convolution takes, in the order of their use. Where all take theirs of one w, a finished network makes them in one
+        product: one by one their weights, in float32, take as long to fetch as a quarter of the convolutions' to use."""
+        convs: list[Any] = [self.convs[0].conv, self.to_rgbs[0]]
+        for up, conv, to_rgb in zip(self.ups, self.convs[1:], self.to_rgbs[1:], strict=True):
+            convs += [up.conv, conv.conv, to_rgb]
+        if w.dim() == 3:
+            # a level's RGB and the next level's first convolution share theirs (as in the paper's code)
+            return (conv.style(w[:, at - (at + 1) // 3]) for at, conv in enumerate(convs))
+        if not self.is_finished():
+            return (conv.style(w) for conv in convs)
+        kind = kind_of(w)
+
+        def stacked(part: str) -> Tensor:
+            parts = [(getattr(conv.affine, part), conv.scale) for conv in convs]
+            return self.once(f"{part} {kind}", [of for of, _ in parts], lambda: torch.cat([of * scale for of, scale in parts]).to(kind))
+
+        with torch.autocast(w.device.type, enabled=False):
+            styles = F.linear((w / math.sqrt(w.shape[1])).to(kind), stacked("weight"), stacked("bias"))
+        return torch.split(styles, [conv.weight.shape[1] for conv in convs], dim=1)
 
     def forward(self, z: Tensor, psi: float = 1.0, tags: Tensor | None = None) -> Tensor:
         return self.synthesis(self.w_avg + psi * (self.mapping(z, tags) - self.w_avg))

@@ -153,7 +153,7 @@ def test_modulation_on_activations_is_the_modulated_convolution_of_the_paper() -
         weight = conv.weight * conv.scale * style[picture][None, :, None, None]  # eq. 1
         weight = weight * (weight.square().sum(dim=(1, 2, 3), keepdim=True) + 1e-8).rsqrt()  # eq. 3
         expected = torch.nn.functional.conv2d(x[picture : picture + 1], weight, padding=1)
-        made = conv(x, w) * conv.demodulation(conv.style(w))[:, :, None, None]
+        made = conv(x, conv.style(w)) * conv.demodulation(conv.style(w))[:, :, None, None]
         assert torch.allclose(made[picture : picture + 1], expected, atol=1e-5)
 
 
@@ -165,7 +165,7 @@ def test_demodulated_activations_keep_their_variance_up_and_flat() -> None:
         expected = torch.nn.functional.interpolate(x, scale_factor=2, mode="bilinear").var().item() if up else 1.0
         with torch.no_grad():
             w = 3 * torch.randn(16, 8)
-            y = (conv(x, w) * conv.demodulation(conv.style(w))[:, :, None, None])[:, :, 2:-2, 2:-2]
+            y = (conv(x, conv.style(w)) * conv.demodulation(conv.style(w))[:, :, None, None])[:, :, 2:-2, 2:-2]
         assert y.var().item() == pytest.approx(expected, rel=0.1)
 
 
@@ -359,8 +359,9 @@ def test_the_fused_step_is_bilinear_doubling_and_a_convolution() -> None:
     paper = torch.nn.functional.pad(x * conv.style(w)[:, :, None, None], [2] * 4)  # zeros around, as a convolution's padding
     doubled = torch.nn.functional.interpolate(paper, scale_factor=2, mode="bilinear")
     expected = torch.nn.functional.conv2d(doubled, conv.weight)[:, :, 3:-3, 3:-3]
-    assert torch.allclose(conv(x, w), expected, atol=1e-5)
+    style = conv.style(w)
+    assert torch.allclose(conv(x, style), expected, atol=1e-5)
     with torch.no_grad():
-        assert torch.allclose(conv(x, w), expected, atol=1e-5)
-        assert torch.allclose(conv.eval()(x, w), expected, atol=1e-5)
-        assert torch.allclose(conv(x[:1], w[:1]), expected[:1], atol=1e-5)
+        assert torch.allclose(conv(x, style), expected, atol=1e-5)
+        assert torch.allclose(conv.eval()(x, style), expected, atol=1e-5)
+        assert torch.allclose(conv(x[:1], style[:1]), expected[:1], atol=1e-5)
