@@ -13,10 +13,10 @@ from genga.tags import column_slices, columns, flags, groups
 from models.baseline import Baseline
 from models.batches import to_signed
 from models.loop import seed_step
+from models.metrics.calibration import calibration_error
 from models.metrics.colours_edges import colours_and_edges
 from models.metrics.tag_sheets import confusion_plot, curves_plot, mistake_sheet, surest_mistakes
 from models.metrics.tags import (
-    TEMPERATURES,
     answer_metrics,
     answers,
     confidence_of,
@@ -189,9 +189,24 @@ def test_temperatures_undo_overconfidence_and_stay_one_without_labels() -> None:
     )  # fmt: skip
     targets[:, names().index("blush")] = UNKNOWN
     found = temperatures_for(honest * 3, targets)
-    step = TEMPERATURES[1] / TEMPERATURES[0]
     assert found.pop("blush") == 1
-    assert all(3 / step**2 < temperature < 3 * step**2 for temperature in found.values())
+    assert all(temperature == pytest.approx(3, rel=0.15) for temperature in found.values())
+
+
+def test_a_tagger_that_learned_from_softened_labels_is_as_sure_as_it_is_right() -> None:
+    torch.manual_seed(0)
+    columns_of, at = column_slices()["hair_color"], names().index("hair_color")
+    shares = (3 * torch.randn(20000, columns_of.stop - columns_of.start)).softmax(dim=1)
+    logits, targets = torch.zeros(20000, len(columns())), np.full((20000, len(names())), UNKNOWN)
+    logits[:, columns_of] = (0.85 * shares + 0.15 / shares.shape[1]).log()
+    targets[:, at] = torch.distributions.Categorical(shares).sample().numpy()
+
+    def error(temperatures: dict[str, float]) -> float:
+        found = probabilities(logits[4000:], temperatures)[:, columns_of].numpy()
+        return calibration_error(found.max(axis=1), found.argmax(axis=1) == targets[4000:, at])
+
+    assert error(dict.fromkeys(names(), 1.0)) > 0.06
+    assert error(temperatures_for(logits[:4000], targets[:4000])) < 0.025  # 0.032 by the likelihood
 
 
 def test_a_flag_gets_the_threshold_that_parts_it_best() -> None:
