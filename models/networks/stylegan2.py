@@ -116,7 +116,8 @@ class Finishing(nn.Module):
         """What is made of `weights`, until they change."""
         if not self.is_finished():
             return made()
-        of = [(weight.data_ptr(), weight._version) for weight in weights if weight is not None]
+        # a buffer laid out anew in inference mode has no version
+        of = [(weight.data_ptr(), weight.is_inference() or weight._version) for weight in weights if weight is not None]
         if name not in self._made or self._made[name][0] != of:
             self._made[name] = of, made()
         return self._made[name][1]

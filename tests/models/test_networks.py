@@ -15,6 +15,7 @@ from models.kinds import kind_of
 from models.networks import NETWORKS, build, dcgan, stylegan2
 from models.networks.sketcher import Sketcher
 from models.networks.upscaler import enlarge_bicubic
+from models.precision import channels_last
 
 SMALL: dict[str, dict[str, Any]] = {
     "began": BEGAN,
@@ -242,6 +243,14 @@ def test_what_is_kept_of_the_weights_follows_them() -> None:
         kept = G(z)
     assert torch.allclose(kept, G(z), atol=1e-5)
     assert not torch.allclose(kept, before, atol=1e-2)
+
+
+def test_a_finished_stylegan2_may_be_laid_out_in_inference_mode() -> None:
+    G = awake("stylegan2")
+    z = torch.randn(2, G.z_dim)
+    expected = G(z)
+    with torch.inference_mode():
+        assert torch.allclose(channels_last(G)(z), expected, atol=1e-5)
 
 
 def test_a_level_of_the_discriminator_is_silent_at_first_and_then_the_plain_formula() -> None:
