@@ -167,7 +167,7 @@ class GanRecipe(Resumable):
             return w
         if torch.rand(()) < self._style.mixing:
             return mixed(w, self._mapped(count, tags), self.G.num_ws)
-        return w[:, None].expand(-1, self.G.num_ws, -1)
+        return w[:, None].expand(-1, self.G.num_ws, -1).contiguous()  # laid out as mixed ones: a compiled generator is compiled once
 
     def _mapped(self, count: int, tags: Tensor | None) -> Tensor:
         return _mapping(self.G, torch.randn(count, self.G.z_dim, device=device()), None if tags is None else tags[:count])
