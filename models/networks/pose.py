@@ -184,10 +184,11 @@ def read_peaks(heat: Tensor, count: int) -> tuple[Tensor, Tensor]:
     each; a peak that is not there has a share of 0."""
     side = heat.shape[-1]
     centres = cell_centres(side, heat)
-    summits = nn.functional.avg_pool2d(heat, 3, 1, 1)
+    beside = heat.reshape(1, -1, side, side).contiguous(memory_format=torch.channels_last)  # which a CPU pools in a tenth of the time
+    summits = nn.functional.avg_pool2d(beside, 3, 1, 1)
     _, highest = nn.functional.max_pool2d(summits, APART, 1, APART // 2, return_indices=True)  # of cells as high as each other the first
-    cells = torch.arange(side**2, device=heat.device)
-    height, summit = (summits.flatten(2) * (highest.flatten(2) == cells)).topk(count, dim=2)
+    is_summit = highest.flatten(2) == torch.arange(side**2, device=heat.device)
+    height, summit = (summits.flatten(2) * is_summit).reshape(*heat.shape[:2], -1).topk(count, dim=2)
     across, down = (centres - centres[place][..., None] for place in (summit % side, summit // side))
     peaks = heat[:, :, None] * (across[..., None, :] ** 2 + down[..., :, None] ** 2 <= PEAK_RADIUS**2)
     share = peaks.sum(dim=(3, 4))

@@ -15,7 +15,7 @@ from models.metrics.poses import calibration_for, near, pose_metrics, read_poses
 from models.networks import build
 from models.networks.pose import PoseNet, heat_of, hints, nothing_seen, read_apart, read_heat, read_peaks
 from models.networks.strokes import cell_centres
-from models.recipes.pose import Batch, PoseRecipe, ink_of, pose_losses
+from models.recipes.pose import Batch, PoseRecipe, ink_of, pose_losses, thickened
 from models.views import look, look_points, mirror_image, random_views, seen_differently
 
 REPO = Path(__file__).parents[2]
@@ -290,3 +290,8 @@ def test_pictures_are_read_in_batches_of_any_remainder(params: TrainPose) -> Non
     assert joints.shape == (130, 11, 2)
     assert np.allclose(joints[129], read_poses(net, pictures[129:])[0][0], atol=1e-4)
     assert confidence.shape == (130, 11)
+
+
+def test_a_thicker_line_is_the_darkest_ink_within_reach_of_the_pen() -> None:
+    ink = torch.rand(2, 1, 12, 12, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(thickened(ink, 2), torch.nn.functional.max_pool2d(ink, 5, 1, 2))
