@@ -313,6 +313,8 @@ class Generator(Finishing):
 
 
 class EqualConv(nn.Module):
+    """Weights of unit variance, scaled when used, by the gain of the leaky ReLU that follows as well."""
+
     def __init__(self, num_in: int, num_out: int, kernel: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(num_out, num_in, kernel, kernel))

@@ -171,6 +171,13 @@ def test_mixed_styles_are_the_first_latent_s_up_to_a_layer_and_the_second_s_from
     assert crossings == {1, 2, 3, 4, 5}
 
 
+def test_styles_lie_alike_whether_they_are_mixed_or_not() -> None:
+    recipe = face_recipe(params_for("stylegan2", style=STYLE | {"mixing": 0.5}))
+    ws = [recipe._latents(4) for _ in range(16)]
+    assert {torch.equal(w[:, 0], w[:, -1]) for w in ws} == {True, False}
+    assert len({w.stride() for w in ws}) == 1
+
+
 def test_style_mixing_and_path_lengths_come_when_they_are_asked_for(faces: torch.Tensor) -> None:
     style = {"mixing": 1.0, "path_weight": 2.0, "path_interval": 4, "residual": False}
     heard = train(face_recipe(params_for("stylegan2", style=style)), faces, 9)
