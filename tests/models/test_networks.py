@@ -253,6 +253,14 @@ def test_a_finished_stylegan2_may_be_laid_out_in_inference_mode() -> None:
         assert torch.allclose(channels_last(G)(z), expected, atol=1e-5)
 
 
+def test_a_level_of_the_discriminator_halves_by_haar_s_wavelets() -> None:
+    x = torch.arange(2 * 6 * 4 * 4).reshape(2, 6, 4, 4).float().square()
+    haar = torch.tensor([[[1, 1], [1, 1]], [[2, -2], [2, -2]], [[2, 2], [-2, -2]], [[2, -2], [-2, 2]]]) / 4
+    filters = haar[[0, 1, 2, 3, 0, 1], None]
+    for laid_out in (x, x.contiguous(memory_format=torch.channels_last)):
+        assert torch.allclose(stylegan2.haar(laid_out), torch.nn.functional.conv2d(x, filters, stride=2, groups=6))
+
+
 def test_a_level_of_the_discriminator_is_silent_at_first_and_then_the_plain_formula() -> None:
     torch.manual_seed(0)
     block = stylegan2.DownBlock(4, 6)
@@ -260,7 +268,7 @@ def test_a_level_of_the_discriminator_is_silent_at_first_and_then_the_plain_form
     assert torch.equal(block(x), torch.zeros(2, 6, 4, 4))
     torch.nn.init.normal_(block.down.weight)
     y = torch.nn.functional.leaky_relu(torch.nn.functional.conv2d(x, block.conv.weight / 6, padding=1), 0.2) * 2**0.5
-    y = torch.nn.functional.leaky_relu(torch.nn.functional.conv2d(y, block.down.weight / 8, stride=2, padding=1), 0.2) * 2**0.5
+    y = torch.nn.functional.leaky_relu(torch.nn.functional.conv2d(stylegan2.haar(y), block.down.weight / 6, padding=1), 0.2) * 2**0.5
     assert torch.allclose(block(x), y, atol=1e-5)
 
 
@@ -269,7 +277,7 @@ def test_a_residual_level_adds_to_the_one_before_and_keeps_its_variance() -> Non
     block = stylegan2.DownBlock(4, 6, residual=True)
     x = torch.randn(2, 4, 8, 8)
     y = torch.nn.functional.leaky_relu(torch.nn.functional.conv2d(x, block.conv.weight / 6, padding=1), 0.2) * 2**0.5
-    y = torch.nn.functional.leaky_relu(torch.nn.functional.conv2d(y, block.down.weight / 8, stride=2, padding=1), 0.2) * 2**0.5
+    y = torch.nn.functional.leaky_relu(torch.nn.functional.conv2d(stylegan2.haar(y), block.down.weight / 6, padding=1), 0.2) * 2**0.5
     skipped = torch.nn.functional.conv2d(torch.nn.functional.avg_pool2d(x, 2), block.skip.weight / 2)
     assert torch.allclose(block(x), (y + skipped) / 2**0.5, atol=1e-5)
 
