@@ -1,6 +1,6 @@
 """StyleGAN2 (Karras et al. 2020, https://arxiv.org/abs/1912.04958): mapping, modulated convolutions, skip generator, input skips in D.
 
-Differences from the paper, all for speed on a CPU:
+Differences from the paper, for speed on a CPU and for short trainings:
 - modulation scales the activations going in and demodulation those coming out, which is the same sum without grouped convolutions;
 - the discriminator halves by Haar's wavelets: means of four pixels, or the paper's blur, hide grain from it, which is then left on faces;
 - the discriminator sees the picture at every size (input skips, figure 7b) unless it is asked to be residual (7c): each level begins silent, so
@@ -313,7 +313,7 @@ class Generator(Finishing):
 
 
 class EqualConv(nn.Module):
-    """A convolution that keeps the size."""
+    """Weights of unit variance, scaled when used, by the gain of the leaky ReLU that follows as well. Keeps the size."""
 
     def __init__(self, num_in: int, num_out: int, kernel: int) -> None:
         super().__init__()
@@ -327,7 +327,7 @@ class EqualConv(nn.Module):
             x = x * self.scale
         else:
             weight = weight * self.scale
-        return F.conv2d(x, weight, self.bias * GAIN, padding=self.weight.shape[2] // 2)
+        return F.conv2d(x, weight, self.bias * GAIN, padding=weight.shape[2] // 2)
 
 
 def active(x: Tensor) -> Tensor:
