@@ -49,7 +49,27 @@ def bilinear(channels: int, like: Tensor) -> Tensor:
 def smooth(x: Tensor) -> Tensor:
     """(N, C, 2 S + 1, 2 S + 1), convolved with zeros between its pixels -> (N, C, 2 S, 2 S), as if those had been filled in bilinearly: without
     it a grid is left on faces (Zhang 2019, https://arxiv.org/abs/1904.11486)."""
-    return F.conv2d(x, bilinear(x.shape[1], x), padding=1, groups=x.shape[1])
+    if torch.compiler.is_compiling():  # what is compiled is differentiated once
+        return _smoothed(x, 1)
+    return Smoothing.apply(x, 1)  # type: ignore[no-untyped-call, no-any-return]
+
+
+def _smoothed(x: Tensor, padding: int) -> Tensor:
+    return F.conv2d(x, bilinear(x.shape[1], x), padding=padding, groups=x.shape[1])
+
+
+class Smoothing(torch.autograd.Function):
+    """Its gradient is the same with other padding, as the filter is symmetric, and so on: PyTorch's own second derivative of a convolution in groups,
+    which path lengths take, goes from group to group."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, padding: int) -> Tensor:
+        ctx.padding = padding
+        return _smoothed(x, padding)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
+        return Smoothing.apply(slope, 3 - ctx.padding), None  # type: ignore[no-untyped-call]
 
 
 class EqualLinear(nn.Module):

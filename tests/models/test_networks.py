@@ -261,6 +261,26 @@ def test_a_level_of_the_discriminator_halves_by_haar_s_wavelets() -> None:
         assert torch.allclose(stylegan2.haar(laid_out), torch.nn.functional.conv2d(x, filters, stride=2, groups=6))
 
 
+def test_smoothing_has_a_first_and_a_second_derivative() -> None:
+    x = torch.randn(2, 3, 5, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(stylegan2.smooth, x)
+    assert torch.autograd.gradgradcheck(stylegan2.smooth, x)
+
+
+def test_path_lengths_take_as_many_convolutions_whatever_the_width() -> None:
+    """PyTorch's second derivative of a convolution in groups, here as many as channels, takes one for each of them."""
+
+    def convolutions(width: int) -> int:
+        G: Any = build(SMALL["stylegan2"] | {"channel_base": 1024, "channel_max": width})
+        w = torch.randn(2, G.num_ws, SMALL["stylegan2"]["w_dim"], requires_grad=True)
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+            (slope,) = torch.autograd.grad(G.synthesis(w).square().sum(), w, create_graph=True)
+            slope.square().sum().backward()
+        return sum(event.count for event in profile.key_averages() if event.key == "aten::convolution")
+
+    assert convolutions(4) == convolutions(8) > 0
+
+
 def test_a_level_of_the_discriminator_is_silent_at_first_and_then_the_plain_formula() -> None:
     torch.manual_seed(0)
     block = stylegan2.DownBlock(4, 6)
