@@ -139,7 +139,7 @@ async def read_pose(
     kind: Annotated[Kind | None, Form(description="what the picture shows; without it that is told by how it is drawn")] = None,
 ) -> PoseReading:
     data = await file.read()
-    reading = await turns.take(request, lambda: engine.read_pose(decode(data, PICTURE_LIMITS), kind))
+    reading = await turns.take(request, lambda: engine.read_pose(decode_rgba(data, PICTURE_LIMITS), kind))
     response.headers[VERSION_HEADER] = reading.version
     return reading
 

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -25,6 +25,8 @@ HEADERS = {
     "Cache-Control": "no-cache",
 }
 RELEASE_HEADER = "X-Genga-Release"
+UNREAD = "There was an error parsing the body"  # FastAPI's words for a body that is not even JSON
+LONGEST = 600  # letters of a sentence: names in it are as long as the caller wrote them
 
 
 class BodyLimit:
@@ -106,6 +108,8 @@ def answer_errors(app: FastAPI) -> None:
 
 
 def _answer(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    if len(sentence) > LONGEST:
+        sentence = f"{sentence[: LONGEST // 2]} … {sentence[-LONGEST // 2 :]}"
     return JSONResponse({"error": sentence}, status, headers)
 
 
@@ -113,18 +117,28 @@ async def _mendable(_: Request, error: GengaError) -> JSONResponse:
     return _answer(error.status, str(error))
 
 
-async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-    return _answer(422, "; ".join(_fault(fault) for fault in error.errors()[:3]))
+async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    came_as = request.headers.get("content-type", "nothing that is named")
+    return _answer(422, "; ".join(_fault(fault, came_as) for fault in error.errors()[:3]))
 
 
-def _fault(fault: dict[str, Any]) -> str:
+def _fault(fault: dict[str, Any], came_as: str) -> str:
     """pydantic's words, with the field's name in front and what was found behind."""
+    where, found = ".".join(str(part) for part in fault["loc"] if part != "body") or "the body", fault["input"]
+    words = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "json_invalid":
-        return f"the body is not valid JSON ({fault['ctx']['error']}, at character {fault['loc'][-1]})"
-    where = ".".join(str(part) for part in fault["loc"] if part != "body") or "the body"
+        at = fault["loc"][-1]
+        what, place = ("the body", f", at character {at}") if isinstance(at, int) else (where, "")
+        return f"{what} is not valid JSON ({fault['ctx']['error']}{place})"
     if fault["type"] == "missing":
         return f"{where} is missing"
-    return f"{where}: {fault['msg'][0].lower()}{fault['msg'][1:]}, found {repr(fault['input'])[:60]}"
+    if fault["type"] == "model_attributes_type" and isinstance(found, bytes):
+        return f"the body came as {came_as}, expected JSON; send it with Content-Type: application/json"
+    if "UploadFile" in words:
+        return f"{where} came as text, expected a file; send it as a file of multipart/form-data"
+    if isinstance(found, UploadFile):
+        return f"{where} came as a file, expected text"
+    return f"{where}: {words[0].lower()}{words[1:]}, found {repr(found)[:60]}"
 
 
 async def _http(request: Request, error: HTTPException) -> JSONResponse:
@@ -132,7 +146,9 @@ async def _http(request: Request, error: HTTPException) -> JSONResponse:
         404: f"nothing is at {request.url.path}; the page is at / and what is served at /api/release",
         405: f"{request.method} is not taken at {request.url.path}; use {(error.headers or {}).get('Allow', 'GET')}",
     }
-    return _answer(error.status_code, sentences.get(error.status_code, error.detail), error.headers)
+    unread = "the body cannot be read as JSON; send UTF-8, with numbers of ordinary size and little nesting"
+    sentence = unread if error.detail == UNREAD else sentences.get(error.status_code, error.detail)
+    return _answer(error.status_code, sentence, error.headers)
 
 
 async def _left(_: Request, __: CallerLeftError) -> JSONResponse:

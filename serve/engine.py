@@ -27,7 +27,7 @@ from models.metrics.tags import answers
 from models.networks.tagger import probabilities
 from models.targets import UNKNOWN, names
 from serve.enlarge import Enlargement
-from serve.reading import Kind, fit_square, frame_of, kind_of_drawing, read_ink
+from serve.reading import Kind, fit_square, frame_of, kind_of_drawing, on_paper, read_ink
 from serve.schemas import (
     MAX_SKETCHES,
     NUM_NEAREST,
@@ -210,7 +210,7 @@ class Engine:
 
     def read_pose(self, picture: Picture, kind: Kind | None) -> PoseReading:
         """As a drawing of this kind; None: of the kind that it seems to be."""
-        ink = read_ink(picture)
+        ink = read_ink(on_paper(picture))
         kind, frame = kind or kind_of_drawing(ink), frame_of(ink)
         family = f"{kind}-pose"
         network = self.network(family)

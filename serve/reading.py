@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from models.ink import FRAME_MARGIN, INK, Frame, Ink, frame_of, read_ink, thickness
 
-__all__ = ["Frame", "Ink", "Kind", "fit_square", "frame_of", "kind_of_drawing", "read_ink"]
+__all__ = ["Frame", "Ink", "Kind", "fit_square", "frame_of", "kind_of_drawing", "on_paper", "read_ink"]
 
 Kind = Literal["stick", "figure"]
 Array = NDArray[Any]
+PALE = 200  # what is lighter on average is drawn for a dark ground
 # Lengths below are pixels of a figure whose longer side is KIND_SIDE.
 KIND_SIDE, GAP = 160, 5
 # a blob HEAD pens wide that fills ROUND of its square, and no more than LARGEST of the figure's, is a filled head
@@ -28,6 +29,15 @@ def fit_square(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     top, left = (height - length) // 2, (width - length) // 2
     middle = picture[top : top + length, left : left + length]
     return np.asarray(cv2.resize(middle, (side, side), interpolation=cv2.INTER_AREA if length > side else cv2.INTER_CUBIC), dtype=np.uint8)
+
+
+def on_paper(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """RGBA -> RGB: laid on white, or on black where the lines are as pale as they are on a dark canvas. RGB stays."""
+    if picture.shape[2] == 3:
+        return picture
+    colours, alpha = picture[..., :3].astype(np.float32), picture[..., 3:].astype(np.float32) / 255
+    is_pale = float((colours * alpha).mean(axis=2).sum()) > PALE * float(alpha.sum())
+    return np.rint(colours * alpha + (0 if is_pale else 255) * (1 - alpha)).astype(np.uint8)
 
 
 def kind_of_drawing(ink: Ink) -> Kind:

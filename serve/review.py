@@ -18,7 +18,7 @@ from serve.schemas import Point, Request
 
 
 class NoReviewError(GengaError):
-    """This server takes no corrections."""
+    """This server takes no corrections, or cannot write them."""
 
     status = 503
 
@@ -54,7 +54,11 @@ class Review:
         id_, (height, width) = picture_id(picture), picture.shape[:2]
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"id": id_, "at": at, "by": said.by, "width": width, "height": height, **told}, ensure_ascii=False)
-        self._append(self._path, line)
+        try:
+            self._append(self._path, line)
+        except OSError as error:
+            why = error.strerror or error
+            raise NoReviewError(f"{self._path} could not be written ({why}); make room or let the server write there, then keep it again") from error
         return id_
 
     def _append(self, path: Path, line: str) -> None:

@@ -196,8 +196,27 @@ def test_what_is_no_proper_json_request_is_refused(client: TestClient, body: str
     sentence(client.post("/api/characters", content=body, headers={"Content-Type": "application/json"}), 422)
 
 
-def test_endlessly_nested_json_is_refused(client: TestClient) -> None:
-    sentence(client.post("/api/characters", content="[" * 90_000, headers={"Content-Type": "application/json"}), 400)
+@pytest.mark.parametrize("body", [b"[" * 90_000, b'{"seed": ' + b"9" * 5000 + b"}", b'{"family": "\xff"}'])
+def test_json_that_nobody_reads_is_refused(client: TestClient, body: bytes) -> None:
+    said = sentence(client.post("/api/characters", content=body, headers={"Content-Type": "application/json"}), 400)
+    assert said.startswith("the body cannot be read as JSON; send UTF-8")
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Type": "text/plain"}, {"Content-Type": "application/x-www-form-urlencoded"}])
+def test_json_that_is_not_called_so_is_refused_with_the_header_to_send(client: TestClient, headers: dict[str, str]) -> None:
+    said = sentence(client.post("/api/characters", content='{"seed": 3}', headers=headers), 422)
+    assert said.endswith("expected JSON; send it with Content-Type: application/json") and headers.get("Content-Type", "nothing") in said
+
+
+def test_a_field_of_the_wrong_kind_is_named(client: TestClient) -> None:
+    picture = encode_png(drawn("stick", 3))
+    assert sentence(client.post("/api/pose", data={"file": "x"}), 422).startswith("file came as text, expected a file")
+    assert sentence(client.post("/api/pose", files={"file": picture, "kind": picture}), 422) == "kind came as a file, expected text"
+
+
+def test_a_sentence_stays_short_whatever_it_names(client: TestClient) -> None:
+    said = sentence(client.post("/api/characters", json={"family": "a" * 90_000}), 422)
+    assert len(said) < 1000 and said.endswith("dcgan32")
 
 
 # --- tags
@@ -292,6 +311,12 @@ def test_joints_that_change_sides_take_their_confidence_along() -> None:
 def test_light_lines_on_dark_paper_read_the_same(client: TestClient) -> None:
     picture = drawn("stick", 3)
     assert read_pose(client, 255 - picture) == read_pose(client, picture)
+
+
+def test_white_lines_on_nothing_read_like_dark_ones(client: TestClient) -> None:
+    alpha = 255 - drawn("stick", 3).min(axis=2)
+    dark, white = (np.dstack([np.full_like(alpha, shade)] * 3 + [alpha]) for shade in (0, 255))
+    assert read_pose(client, white) == read_pose(client, dark)
 
 
 def test_joints_are_places_in_the_picture_as_it_came(client: TestClient) -> None:

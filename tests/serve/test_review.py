@@ -82,13 +82,21 @@ def test_what_a_crash_cut_off_does_not_spoil_the_next_correction(client: TestCli
         ({"by": "ann", "labels": {"wings": True}}, "unknown tag 'wings'"),
         ({"by": "ann", "labels": {"hair_color": "rainbow"}}, "hair_color is 'rainbow'"),
         ({"by": "", "labels": {"glasses": True}}, "by"),
-        ("{", "JSON"),
+        ("{", "said is not valid JSON (EOF"),
     ],
 )
 def test_what_is_no_correction_is_refused_and_nothing_is_written(client: TestClient, tmp_path: Path, said: Any, message: str) -> None:
     answer = send(client, said)
     assert answer.status_code == 422 and message in answer.json()["error"]
     assert not (tmp_path / "annotations" / "review.jsonl").exists()
+
+
+def test_a_correction_that_cannot_be_written_says_where_and_why(release_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "annotations").write_text("a file")
+    with TestClient(create_app(release_dir, tmp_path / "annotations" / "review.jsonl"), raise_server_exceptions=False) as client:
+        answer = send(client, {"by": "ann", "labels": {"glasses": True}})
+    assert answer.status_code == 503
+    assert "review.jsonl could not be written (File exists); make room or let the server write there" in answer.json()["error"]
 
 
 def test_only_a_page_of_ours_may_correct_and_only_pictures(client: TestClient, release_dir: Path) -> None:
