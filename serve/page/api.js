@@ -9,7 +9,7 @@ export class ApiError extends Error {
 
 let told = () => {};
 
-/** `tell(id)`: with every answer, the id of the release that answered; "" where none is named, also where nothing answers. */
+/** `tell(id)`: with every answer, the id of the release that answered; "" where none is named, null where nothing answers. */
 export function listen(tell) {
   told = tell;
 }
@@ -20,7 +20,7 @@ async function ask(path, options = {}) {
     reply = await fetch(path, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    told("");
+    told(null);
     throw new ApiError("The server does not answer; is it still running?", 0);
   }
   told(reply.headers.get("X-Genga-Release") ?? "");
@@ -123,7 +123,7 @@ export class Latest {
     } catch (error) {
       if (signal.aborted) return;
       if (!(error instanceof ApiError)) throw error;
-      this.failed(error);
+      this.failed(error, wish);
     }
   }
 }

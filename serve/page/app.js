@@ -12,6 +12,7 @@ const TABS = ["character", "pose", "tags", "enlarge"];
 
 let release = null;
 let opening = null;
+let isLost = false; // a request that nothing answered
 
 const enlarge = new Enlarge();
 const tools = [new Character({ onenlarge }), new PoseTool(), new TagTool(), enlarge];
@@ -30,7 +31,12 @@ async function open() {
   }
   const wasAway = !byId("banner").hidden;
   byId("banner").hidden = true;
-  if (served.release === release?.release && !wasAway) return;
+  if (served.release === release?.release && !wasAway) {
+    if (isLost) setTimeout(() => tools.forEach((tool) => tool.again()), RETRY_MS); // some requests alone were lost
+    isLost = false;
+    return;
+  }
+  isLost = false;
   release = served;
   showFamilies();
   for (const tool of tools) tool.open(release);
@@ -54,6 +60,21 @@ function select(chosen) {
     byId(name).hidden = name !== chosen;
   }
   history.replaceState(null, "", `#/${chosen}`); // no id of the page: nothing scrolls to it
+}
+
+/** A picture dropped or pasted anywhere belongs to the tool that is open; no browser leaves the page for it. */
+function listenToFiles() {
+  const take = (event, { files, types }) => {
+    if (!types.includes("Files")) return;
+    event.preventDefault();
+    const tool = tools[TABS.findIndex((name) => !byId(name).hidden)];
+    if (files.length && release) tool.take?.(files[0]);
+  };
+  for (const kind of ["dragenter", "dragover"]) {
+    document.addEventListener(kind, (event) => event.dataTransfer.types.includes("Files") && event.preventDefault());
+  }
+  document.addEventListener("drop", (event) => take(event, event.dataTransfer));
+  document.addEventListener("paste", (event) => take(event, event.clipboardData));
 }
 
 function followHash() {
@@ -109,6 +130,11 @@ function labelWords(learnedFrom) {
 }
 
 listenToTabs();
-listen((id) => id === release?.release || refresh());
+listenToFiles();
+listen((id) => {
+  if (id === release?.release) return;
+  isLost ||= id === null;
+  refresh();
+});
 refresh();
 document.addEventListener("visibilitychange", () => document.hidden || refresh());

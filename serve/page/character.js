@@ -22,6 +22,15 @@ const isPicture = (url) => typeof url === "string" && url.startsWith("data:image
 const isEntry = (entry) => isSettings(entry?.settings) && isPicture(entry.image) && typeof entry.version === "string";
 const isHistory = (entries) => Array.isArray(entries) && entries.every(isEntry);
 
+const group = (name) => name.split("=")[0];
+
+/** What is set now, and of what was set before that which is neither this model's `own` nor of a group in which something is set now. */
+function merged(before, now, own) {
+  const taken = new Set(Object.keys(now).map(group));
+  const left = Object.entries(before).filter(([name]) => !own.includes(name) && !taken.has(group(name)));
+  return { ...Object.fromEntries(left), ...now };
+}
+
 export class Character {
   #release = null;
   #controls = null; // of the family that is open
@@ -30,6 +39,8 @@ export class Character {
   #settings = recall("genga.character", isSettings, { family: "", seed: randomSeed(), psi: PSI, tags: {}, shows: {} });
   #history = recall(HISTORY, isHistory, []);
   #shown = null;
+  #isLost = false; // a request that nothing answered
+  #notice = ""; // stays until settings change
   #offset = 0;
   #preview;
   #variants;
@@ -67,7 +78,7 @@ export class Character {
     byId("random").addEventListener("click", () => this.#randomise());
     byId("reset").addEventListener("click", () => {
       this.#setControls({}, {});
-      this.#change({ psi: PSI });
+      this.#change({ psi: PSI, tags: {}, shows: {} });
     });
     byId("variants-next").addEventListener("click", () => {
       this.#offset += NUM_VARIANTS;
@@ -98,6 +109,11 @@ export class Character {
     }
     const family = release.faces.includes(this.#settings.family) ? this.#settings.family : release.faces[0];
     this.#changeFamily(family);
+  }
+
+  /** Asks for what nothing answered. */
+  again() {
+    if (this.#isLost) this.#change({});
   }
 
   #changeFamily(family) {
@@ -149,17 +165,27 @@ export class Character {
     this.#change(this.#locks.has("seed") ? {} : { seed: randomSeed() });
   }
 
-  /** The one way in which settings change: fields follow, the picture is asked for, other seeds follow when it is quiet. */
+  /** The one way in which settings change: fields follow, the picture is asked for, other seeds follow when it is quiet. What another model was set
+   * to and this one does not have is kept for when that comes back. */
   #change(part) {
     if ("seed" in part) this.#offset = 0;
     this.#settings = { ...this.#settings, ...part };
+    this.#isLost = false;
+    this.#notice = "";
     this.#fillFields();
     if (!this.#controls) return;
-    this.#settings.tags = this.#tags();
-    this.#settings.shows = this.#shows.value();
+    const { tags, shows } = this.#settings;
+    const { sliders, shows: columns } = this.#release.families[this.#settings.family];
+    this.#settings.tags = merged(tags, this.#tags(), (sliders ?? []).map(({ name }) => name));
+    this.#settings.shows = merged(shows ?? {}, this.#shows.value(), columns.map(group));
     remember("genga.character", this.#settings);
-    this.#preview.ask(this.#settings);
+    this.#preview.ask(this.#asked());
     this.#variantsLater();
+  }
+
+  /** The settings that this model knows. */
+  #asked() {
+    return { ...this.#settings, tags: this.#tags(), shows: this.#shows.value() };
   }
 
   #fillFields() {
@@ -174,6 +200,7 @@ export class Character {
 
   #fail(error) {
     say(byId("character-message"), error.message);
+    this.#isLost ||= error.status === 0;
   }
 
   async #showPicture({ images, version }, settings) {
@@ -184,13 +211,13 @@ export class Character {
     byId("character-made").textContent = provenance(version, this.#release.families[settings.family]);
     byId("character-download").disabled = false;
     byId("character-enlarge").disabled = !this.#release.families.upscaler;
-    say(byId("character-message"));
+    say(byId("character-message"), this.#notice);
     this.#rememberLater();
   }
 
   #askVariants() {
     if (!this.#controls) return;
-    this.#variants.ask({ ...this.#settings, seed: (this.#settings.seed + 1 + this.#offset) % 2 ** 32 });
+    this.#variants.ask({ ...this.#asked(), seed: (this.#settings.seed + 1 + this.#offset) % 2 ** 32 });
   }
 
   async #showVariants({ images, seeds }) {
@@ -237,7 +264,7 @@ export class Character {
     const family = known ? settings.family : this.#settings.family;
     this.#settings = { ...settings, family };
     this.#changeFamily(family);
-    if (!known) say(byId("character-message"), `${version} is not in this release; the settings are used with ${this.#settings.family}.`);
+    if (!known) this.#notice = `${version} is not in this release; the settings are used with ${this.#settings.family}.`;
   }
 
   #filename() {

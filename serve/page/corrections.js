@@ -26,8 +26,17 @@ async function send(file, said) {
     unkept.set(keyOf(file), { name: file.name, why: error.message });
     return false;
   } finally {
-    const left = [...unkept.values()];
-    byId("unkept").hidden = !left.length;
-    say(byId("unkept"), `Not kept: ${left.map(({ name }) => name).join(", ")}. ${left.at(-1)?.why}`);
+    showUnkept();
   }
 }
+
+function showUnkept() {
+  const left = [...unkept.values()];
+  byId("unkept").hidden = !left.length;
+  say(byId("unkept-why"), `Not kept: ${left.map(({ name }) => name).join(", ")}. ${left.at(-1)?.why}`);
+}
+
+byId("unkept-close").addEventListener("click", () => {
+  unkept.clear();
+  showUnkept();
+});

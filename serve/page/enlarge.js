@@ -9,12 +9,17 @@ export class Enlarge {
   #urls = []; // of the pictures shown
   #result = null; // {url, filename}
   #upscaler;
+  #latest = null; // the file chosen last
+  #lost = null; // what nothing answered
 
   constructor() {
     this.#upscaler = new Latest({
       work: async ({ file, name }, signal) => ({ ...(await upscale(file, name, signal)), file }),
       done: (answer, { name }) => this.#showAnswer(answer, name),
-      failed: (error) => this.#refuse(error.message),
+      failed: (error, wish) => {
+        this.#refuse(error.message);
+        if (error.status === 0) this.#lost = wish;
+      },
       busy: (busy) => byId("drop").setAttribute("aria-busy", busy),
       patience: 0,
     });
@@ -23,7 +28,9 @@ export class Enlarge {
     byId("enlarge-file").addEventListener("change", () => this.#chosen(byId("enlarge-file")));
     byId("enlarge-download").addEventListener("click", () => save(this.#result.url, this.#result.filename));
     byId("cut").addEventListener("input", () => this.#cut());
-    this.#listenToDrops();
+    for (const [kind, over] of [["dragenter", true], ["dragover", true], ["dragleave", false], ["drop", false]]) {
+      byId("drop").addEventListener(kind, () => byId("drop").classList.toggle("over", over));
+    }
     this.#cut();
   }
 
@@ -35,42 +42,35 @@ export class Enlarge {
     byId("choose").disabled = !release.families.upscaler;
     if (!release.families.upscaler) say(byId("enlarge-message"), "This release has no upscaler; train one with `dvc repro`.");
     else if (lacked) say(byId("enlarge-message"));
+    this.again();
   }
 
-  #listenToDrops() {
-    const drop = byId("drop");
-    for (const kind of ["dragenter", "dragover"]) {
-      drop.addEventListener(kind, (event) => {
-        event.preventDefault();
-        drop.classList.add("over");
-      });
-    }
-    drop.addEventListener("dragleave", () => drop.classList.remove("over"));
-    drop.addEventListener("drop", (event) => {
-      event.preventDefault();
-      drop.classList.remove("over");
-      const [file] = event.dataTransfer.files;
-      if (file) this.enlarge(file, file.name);
-    });
-    document.addEventListener("paste", (event) => {
-      const [file] = event.clipboardData.files;
-      if (file && !byId("enlarge").hidden) this.enlarge(file, file.name);
-    });
+  /** Asks for what nothing answered. */
+  again() {
+    if (this.#lost) this.enlarge(this.#lost.file, this.#lost.name);
+  }
+
+  take(file) {
+    this.enlarge(file, file.name);
   }
 
   #chosen(input) {
     const [file] = input.files;
     input.value = ""; // the same file may be chosen again
-    if (file) this.enlarge(file, file.name);
+    if (file) this.take(file);
   }
 
   /** Takes a picture from anywhere on the page. */
   async enlarge(file, name) {
     if (!this.#release?.families.upscaler) return;
     say(byId("enlarge-message"));
+    this.#latest = file;
+    this.#lost = null;
+    this.#upscaler.cancel();
     const { upload_bytes, upscale_pixels } = this.#release.limits;
     if (file.size > upload_bytes) return this.#refuse(`The picture has ${megabytes(file.size)}; at most ${megabytes(upload_bytes)} are taken.`);
     const pixels = await countPixels(file);
+    if (file !== this.#latest) return; // another was chosen meanwhile
     if (pixels > upscale_pixels) return this.#refuse(`The picture has ${megapixels(pixels)}; at most ${megapixels(upscale_pixels)} are taken.`);
     byId("enlarge-made").textContent = `Enlarging ${name} …`;
     this.#upscaler.ask({ file, name });

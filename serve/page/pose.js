@@ -34,6 +34,9 @@ export class PoseTool {
   #timeline;
   #seed = 0;
   #chosen = null; // the joint that had the focus last
+  #mode = "joints";
+  #isLost = false; // a request that nothing answered
+  #kept = null; // the state that was kept as a correction, as long as it is shown
   #opened = null; // the file chosen last
   #toRead = null; // the same, until its joints are read or somebody has changed the pose or drawn
   #lastKey = { joint: -1, time: 0, state: null }; // state: the step that this key made
@@ -45,13 +48,13 @@ export class PoseTool {
     this.#sketches = new Latest({
       work: (wish, signal) => sketch({ ...wish, count: NUM_SKETCHES }, signal),
       done: (answer) => this.#showAnswer(answer),
-      failed: (error) => say(byId("sketch-message"), error.message),
+      failed: (error) => this.#fail(error, "sketch-message"),
       busy: (busy) => byId("sketches").setAttribute("aria-busy", busy),
     });
     this.#reader = new Latest({
       work: (wish, signal) => this.#read(wish, signal),
       done: (answer, wish) => this.#take(answer, wish),
-      failed: (error) => say(byId("pose-message"), error.message),
+      failed: (error) => this.#fail(error, "pose-message"),
       busy: (busy) => byId("stage").setAttribute("aria-busy", busy),
     });
     byId("sketches").replaceChildren(...Array.from({ length: NUM_SKETCHES }, () => h("li", { class: "empty" })));
@@ -64,6 +67,26 @@ export class PoseTool {
     this.#sketches.cancel();
     if (!this.#stage) this.#setUp(release);
     this.#askSketches();
+    this.#readAnew();
+  }
+
+  /** Asks for what nothing answered. */
+  again() {
+    if (!this.#isLost) return;
+    this.#isLost = false;
+    this.#askSketches();
+    this.#readAnew();
+  }
+
+  #readAnew() {
+    const { strokes, unread } = this.#timeline.now;
+    if (this.#toRead && byId("read-as").value !== ONLY_TRACE) this.#reader.ask({ strokes, file: this.#toRead });
+    else if (unread) this.#readStrokes();
+  }
+
+  #fail({ message, status }, where) {
+    say(byId(where), message);
+    this.#isLost ||= status === 0;
   }
 
   #setUp(skeleton) {
@@ -94,9 +117,13 @@ export class PoseTool {
     byId("undo").addEventListener("click", () => this.#travel("undo"));
     byId("redo").addEventListener("click", () => this.#travel("redo"));
     byId("mirror").addEventListener("click", () => this.#mirror());
-    byId("pose-reset").addEventListener("click", () => this.#startAgain());
+    byId("pose-reset").addEventListener("click", () => this.#commit(this.start));
     byId("pose-open").addEventListener("click", () => byId("pose-file").click());
-    byId("pose-file").addEventListener("change", () => this.#open(byId("pose-file")));
+    byId("pose-file").addEventListener("change", () => {
+      const [file] = byId("pose-file").files;
+      byId("pose-file").value = ""; // the same file may be chosen again
+      if (file) this.take(file);
+    });
     byId("pose-json").addEventListener("click", () => this.#save(ourJson, "genga-pose.json"));
     byId("pose-openpose").addEventListener("click", () => this.#save(openPoseJson, "genga-openpose.json"));
     byId("keep-lengths").checked = recall(KEEPING, (value) => typeof value === "boolean", true);
@@ -121,7 +148,8 @@ export class PoseTool {
   #setMode(mode) {
     press(byId("mode-joints"), mode === "joints");
     press(byId("mode-draw"), mode === "draw");
-    byId("stage-help").textContent = HELP[mode];
+    this.#mode = mode;
+    say(byId("stage-help"), HELP[mode]);
     this.#stage.setDrawing(mode === "draw");
   }
 
@@ -134,6 +162,7 @@ export class PoseTool {
 
   /** Another pose than the one before; nothing is left of that but the picture behind. */
   #commit(state) {
+    say(byId("pose-message"));
     this.#forgetReading();
     this.#timeline.push({ ...this.start, traced: this.#timeline.now.traced, ...state });
     this.#showState();
@@ -143,6 +172,10 @@ export class PoseTool {
   #showState() {
     const { pose, confidence, strokes } = this.#timeline.now;
     remember(POSE, ourJson(pose, confidence, this.#release.joints));
+    if (this.#kept && this.#kept !== this.#timeline.now) {
+      this.#kept = null;
+      say(byId("stage-help"), HELP[this.#mode]);
+    }
     this.#stage.setPose(this.#timeline.now);
     this.#stage.setStrokes(strokes);
     byId("stage").classList.toggle("blank", !strokes.length);
@@ -188,7 +221,10 @@ export class PoseTool {
   #moved(pose, { joint, last, key }) {
     const { now } = this.#timeline;
     const moves = differ(pose, now.pose); // a click alone, or a key at the end of a limb's reach, moves nothing
-    if (moves) this.#forgetReading();
+    if (moves) {
+      say(byId("pose-message"));
+      this.#forgetReading();
+    }
     const placed = (values, value) => values.map((each, each_idx) => (each_idx === joint ? value : each)); // by a person
     const [confidence, of] = [placed(now.confidence, 1), placed(now.of, now.traced?.file ?? null)];
     const state = moves ? { ...now, pose, confidence, of, unread: false } : now;
@@ -229,16 +265,12 @@ export class PoseTool {
 
   #travel(way) {
     if (!this.#timeline[way]()) return;
+    say(byId("pose-message"));
     this.#lastKey.state = null; // the next key leaves the state that came back as it is
     this.#forgetReading();
     this.#showState();
     this.#askSketches();
     if (this.#timeline.now.unread) this.#readStrokes();
-  }
-
-  #startAgain() {
-    say(byId("pose-message"));
-    this.#commit(this.start);
   }
 
   #forgetReading() {
@@ -272,20 +304,18 @@ export class PoseTool {
   #take({ pose, confidence, width, height, version }, { strokes, file }) {
     const { now } = this.#timeline;
     const unread = now.strokes !== strokes;
+    if (file) this.#toRead = null;
     const joints = { pose: pose.map(letterbox(width, height)), confidence, of: pose.map(() => file ?? now.drawnOn), unread };
     if (file) this.#timeline.push({ ...now, ...joints, strokes: unread ? now.strokes : [] });
     else this.#timeline.replace({ ...now, ...joints });
     const unsure = confidence.some((each) => each < UNSURE);
     say(byId("pose-message"));
-    byId("stage-help").textContent = `Joints read by ${version}${unsure ? "; the hollow ones are guesses" : ""}. Correct them with Joints.`;
     this.#showState();
+    say(byId("stage-help"), `Joints read by ${version}${unsure ? "; the hollow ones are guesses" : ""}. Correct them with Joints.`);
     this.#askSketches();
   }
 
-  async #open(input) {
-    const [file] = input.files;
-    input.value = ""; // the same file may be chosen again
-    if (!file) return;
+  async take(file) {
     say(byId("pose-message"));
     if (file.name.endsWith(".json") || file.type === "application/json") this.#openJson(await file.text());
     else await this.#openPicture(file);
@@ -337,7 +367,8 @@ export class PoseTool {
     if (hidden) said.hidden = hidden.map((joint) => this.#release.joints[joint]);
     say(byId("pose-message"));
     if (!(await keep(file, said)) || file !== this.#timeline.now.traced?.file) return;
-    byId("stage-help").textContent = "Kept. `genga label pull` takes these joints into the labels.";
+    this.#kept = this.#timeline.now;
+    say(byId("stage-help"), "Kept. `genga label pull` takes these joints into the labels.");
   }
 
   #trace(traced) {

@@ -11,18 +11,27 @@ const WHO = "genga.reviewer"; // what the browser remembers it under
 export class TagTool {
   #release = null;
   #file = null;
+  #isLost = false; // nothing answered what was asked about the file
   #touched = new Set(); // questions that the person has answered
+  #made = ""; // what is said of them, until they are kept
   #reader;
 
   constructor() {
     this.#reader = new Latest({
       work: (file, signal) => readTags(file, file.name, signal),
       done: (answer) => this.#showGuess(answer),
-      failed: (error) => say(byId("tags-message"), error.message),
+      failed: (error) => this.#fail(error),
     });
     byId("tags-open").addEventListener("click", () => byId("tags-file").click());
-    byId("tags-file").addEventListener("change", () => this.#open());
-    byId("tags-questions").addEventListener("change", ({ target }) => this.#touched.add(question(target)));
+    byId("tags-file").addEventListener("change", () => {
+      const [file] = byId("tags-file").files;
+      byId("tags-file").value = ""; // the same file may be chosen again
+      if (file) this.take(file);
+    });
+    byId("tags-questions").addEventListener("change", ({ target }) => {
+      this.#touched.add(question(target));
+      say(byId("tags-made"), this.#made); // no longer what was kept
+    });
     byId("tags-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#keep();
@@ -35,9 +44,15 @@ export class TagTool {
   open(release) {
     const asked = JSON.stringify([this.#release?.groups, this.#release?.flags]);
     this.#release = release;
-    if (JSON.stringify([release.groups, release.flags]) === asked) return;
-    this.#ask();
-    if (this.#file) this.#reader.ask(this.#file);
+    const isSame = JSON.stringify([release.groups, release.flags]) === asked;
+    if (!isSame) this.#ask();
+    if (this.#file && !isSame) this.#read();
+    else this.again();
+  }
+
+  /** Asks for what nothing answered. */
+  again() {
+    if (this.#isLost) this.#read();
   }
 
   /** Nothing is said yet: what nobody answers stays unknown. */
@@ -48,10 +63,20 @@ export class TagTool {
     for (const box of byId("tags-questions").querySelectorAll("[type=checkbox]")) box.indeterminate = true;
   }
 
-  async #open() {
-    const [file] = byId("tags-file").files;
-    byId("tags-file").value = "";
-    if (!file) return;
+  #read() {
+    this.#isLost = false;
+    say(byId("tags-message"));
+    this.#reader.ask(this.#file);
+  }
+
+  /** Nobody answers for a picture that the server refuses. */
+  #fail(error) {
+    say(byId("tags-message"), error.message);
+    this.#isLost = error.status === 0;
+    if (error.status >= 400 && error.status < 500) byId("tags-keep").disabled = true;
+  }
+
+  async take(file) {
     say(byId("tags-message"));
     if (file.size > this.#release.limits.upload_bytes) {
       say(byId("tags-message"), `The picture has ${megabytes(file.size)}; at most ${megabytes(this.#release.limits.upload_bytes)} are read.`);
@@ -60,12 +85,15 @@ export class TagTool {
     this.#file = file;
     this.#reader.cancel();
     this.#ask();
-    byId("tags-made").textContent = file.name;
+    this.#say(file.name);
+    byId("tags-keep").disabled = true;
     const url = URL.createObjectURL(file);
-    byId("tags-picture").hidden = !(await show(byId("tags-picture"), url));
+    const isReadable = await show(new Image(), url);
     if (file !== this.#file) return; // another was opened meanwhile
+    if (isReadable) byId("tags-picture").src = url;
+    byId("tags-picture").hidden = !isReadable;
     byId("tags-keep").disabled = false;
-    this.#reader.ask(file);
+    this.#read();
   }
 
   /** Where the tagger abstains nothing is chosen, so that nobody keeps what it does not know. What the person has said meanwhile stays. */
@@ -79,7 +107,12 @@ export class TagTool {
       input.indeterminate = !isRadio && isUnsure;
     }
     for (const legend of byId("tags-questions").querySelectorAll("legend")) legend.lastChild.textContent = doubt(legend.dataset.name, groups, unsure);
-    byId("tags-made").textContent = `Tags guessed by ${version}. Correct what is wrong, then keep them.`;
+    this.#say(`Tags guessed by ${version}. Correct what is wrong, then keep them.`);
+  }
+
+  #say(made) {
+    this.#made = made;
+    say(byId("tags-made"), made);
   }
 
   async #keep() {
@@ -90,9 +123,13 @@ export class TagTool {
       if (input.type === "checkbox") labels[question(input)] = input.checked;
       else if (input.checked) labels[question(input)] = input.value;
     }
+    if (!Object.keys(labels).length) {
+      say(byId("tags-message"), "Nothing is answered yet; choose at least one tag.");
+      return;
+    }
     if (!(await keep(file, { by: reviewer(), labels })) || file !== this.#file) return;
     say(byId("tags-message"));
-    byId("tags-made").textContent = "Kept. `genga label pull` takes it into the labels.";
+    say(byId("tags-made"), "Kept. `genga label pull` takes it into the labels.");
   }
 }
 

@@ -140,6 +140,54 @@ def test_history_brings_every_setting_and_the_picture_back_even_after_a_reload(g
     expect(genga.get_by_role("radio", name="blue")).to_be_checked()
 
 
+def test_another_model_tried_in_between_leaves_the_settings_of_this_one(genga: Page, watch: Watch) -> None:
+    def without_glasses(route: Route) -> None:
+        answer = route.fetch()
+        info = answer.json()
+        info["families"]["dcgan32"]["sliders"] = [each for each in info["families"]["dcgan32"]["sliders"] if each["name"] == "hair_length"]
+        route.fulfill(response=answer, json=info)
+
+    genga.route("**/api/release", without_glasses)
+    genga.reload()
+    expect(genga.locator("#character-picture")).to_be_visible()
+    model = genga.get_by_label("Model")
+    family = model.input_value()
+    slider(genga, "glasses").fill("0.44")
+    slider(genga, "hair_length").fill("0.6")
+    genga.get_by_role("radio", name="blue").check(force=True)
+    model.select_option("dcgan32")
+    until(genga, lambda: watch.bodies("/api/characters")[-1]["family"] == "dcgan32", "the other model draws")
+    assert watch.bodies("/api/characters")[-1]["tags"] == {"hair_length": 0.6}
+    slider(genga, "hair_length").fill("-0.2")
+    genga.reload()
+    expect(genga.locator("#character-picture")).to_be_visible()
+    model.select_option(family)
+    assert [slider(genga, name).input_value() for name in ("glasses", "hair_length")] == ["0.44", "-0.2"]
+    expect(genga.get_by_role("radio", name="blue")).to_be_checked()
+    model.select_option("dcgan32")
+    genga.get_by_role("button", name="Reset", exact=True).click()
+    model.select_option(family)
+    assert [slider(genga, name).input_value() for name in ("glasses", "hair_length")] == ["0", "0"]
+
+
+def test_that_a_model_of_the_history_is_gone_stays_said_until_settings_change(genga: Page) -> None:
+    expect(genga.locator("#history button")).to_have_count(1)
+    genga.evaluate(
+        """() => {
+          const [entry] = JSON.parse(localStorage["genga.history"]);
+          entry.settings.family = "old128";
+          entry.settings.seed = 3;
+          localStorage["genga.history"] = JSON.stringify([{ ...entry, version: "old128/3" }]);
+        }"""
+    )
+    genga.reload()
+    genga.get_by_role("button", name=re.compile("^Go back to: Seed 3")).click()
+    expect(genga.locator("#character-picture")).to_have_attribute("alt", re.compile("^Face from seed 3"))
+    expect(genga.locator("#character-message")).to_contain_text("old128/3 is not in this release; the settings are used with")
+    slider(genga, "glasses").fill("0.2")
+    expect(genga.locator("#character-message")).to_be_empty()
+
+
 def test_two_tabs_have_one_history(genga: Page, page_server: str) -> None:
     def kept(page: Page, seed: int) -> Locator:
         return page.get_by_role("button", name=re.compile(f"^Go back to: Seed {seed}\\b"))
@@ -280,6 +328,51 @@ def test_what_is_no_picture_is_refused_in_one_sentence(page: Page, watch: Watch,
     assert [line for line in watch.said if REFUSED not in line] == []
 
 
+def test_the_picture_chosen_last_is_the_one_enlarged(genga: Page) -> None:
+    genga.get_by_role("tab", name="Enlarge").click()
+    genga.evaluate(
+        """() => {
+          const decode = window.createImageBitmap;
+          window.createImageBitmap = async (file) => {
+            if (file.name === "slow.png") await new Promise((done) => setTimeout(done, 800));
+            return decode(file);
+          };
+        }"""
+    )
+    upload(genga, "#enlarge-file", "slow.png", png(10, 12))
+    upload(genga, "#enlarge-file", "quick.png", png(8, 9))
+    expect(genga.locator("#enlarge-made")).to_contain_text("9 × 8 → 36 × 32 pixels", timeout=PATIENCE_MS)
+    genga.wait_for_timeout(1000)
+    expect(genga.locator("#enlarge-made")).to_contain_text("9 × 8")
+
+
+@pytest.mark.parametrize(
+    ("tool", "happens"),
+    [
+        ("Pose", ("#trace-clear", "Take the picture away")),
+        ("Tags", ("#tags-made", "dropped.png")),
+        ("Enlarge", ("#enlarge-made", "9 × 8 → 36 × 32 pixels")),
+    ],
+)
+@pytest.mark.parametrize("way", ["drop", "paste"])
+def test_a_picture_dropped_or_pasted_anywhere_goes_to_the_tool_that_is_open(genga: Page, tool: str, happens: tuple[str, str], way: str) -> None:
+    genga.route("**/api/tags", lambda route: None)
+    genga.get_by_role("tab", name=tool).click()
+    was_taken = genga.evaluate(
+        """([way, bytes]) => {
+          const data = new DataTransfer();
+          data.items.add(new File([new Uint8Array(bytes)], "dropped.png", { type: "image/png" }));
+          const how = { bubbles: true, cancelable: true, dataTransfer: data, clipboardData: data };
+          return !document.body.dispatchEvent(way === "drop" ? new DragEvent(way, how) : new ClipboardEvent(way, how));
+        }""",
+        [way, list(png(8, 9))],
+    )
+    assert was_taken
+    where, words = happens
+    expect(genga.locator(where)).to_be_visible()
+    expect(genga.locator(where)).to_contain_text(words, timeout=PATIENCE_MS)
+
+
 def test_a_picture_over_the_limit_is_refused_before_it_is_sent(genga: Page, watch: Watch) -> None:
     genga.get_by_role("tab", name="Enlarge").click()
     upload(genga, "#enlarge-file", "large.png", cv2.imencode(".png", np.zeros((1500, 1500, 3), np.uint8))[1].tobytes())
@@ -311,11 +404,11 @@ def test_that_no_upscaler_is_there_is_said_until_there_is_one(page: Page, page_s
 # --- the whole page
 
 
-@pytest.mark.parametrize("width", [400, 1400])
+@pytest.mark.parametrize("width", [320, 400, 1400])
 def test_no_tool_is_wider_than_the_window(genga: Page, width: int) -> None:
     genga.set_viewport_size({"width": width, "height": 860})
     genga.get_by_text("Models, sources and licences").click()
-    for name in ("Character", "Pose", "Enlarge"):
+    for name in ("Character", "Pose", "Tags", "Enlarge"):
         genga.get_by_role("tab", name=name).click()
         assert genga.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
         outside = genga.evaluate(

@@ -38,7 +38,7 @@ def keep(page: Page, path: Path) -> None:
 def test_every_correction_is_sent_in_order_and_what_fails_is_named(page: Page, held: list[Route], tmp_path: Path) -> None:
     page.route("**/api/tags", lambda route: route.abort())
     page.get_by_role("tab", name="Tags").click()
-    made, unkept = page.locator("#tags-made"), page.locator("#unkept")
+    made, unkept = page.locator("#tags-made"), page.locator("#unkept-why")
     keep(page, tmp_path / "a.png")
     page.wait_for_timeout(1600)  # longer than the page waits for a preview
     for name in ("b.png", "c.png"):
@@ -65,7 +65,7 @@ def test_two_pictures_of_one_name_are_two(page: Page, held: list[Route], tmp_pat
     """As phones send them."""
     page.route("**/api/tags", lambda route: route.abort())
     page.get_by_role("tab", name="Tags").click()
-    unkept, again = page.locator("#unkept"), page.get_by_role("button", name="Keep as a correction")
+    unkept, again = page.locator("#unkept-why"), page.get_by_role("button", name="Keep as a correction")
     for folder in "ab":
         keep(page, tmp_path / folder / "image.jpg")
     held[0].abort()
@@ -121,3 +121,90 @@ def test_a_late_guess_leaves_what_a_person_has_answered_meanwhile(page: Page, pa
     until(page, lambda: len(held) == 2, "the picture is read")
     held[1].fulfill(json=guess)
     expect(hair).to_have_attribute("value", "blue")  # another picture, nothing answered yet
+
+
+def test_what_the_server_refuses_or_nobody_answered_is_not_kept(page: Page, held: list[Route]) -> None:
+    page.get_by_role("tab", name="Tags").click()
+    keeping, message = page.get_by_role("button", name="Keep as a correction").last, page.locator("#tags-message")
+    upload(page, "#tags-file", "notes.png", b"no picture")
+    expect(message).to_contain_text("no picture that we read")
+    expect(keeping).to_be_disabled()
+    page.route("**/api/tags", lambda route: route.fulfill(status=503, json={"error": "later"}))
+    upload(page, "#tags-file", "face.png", png(20, 30))
+    expect(message).to_have_text("Later")
+    keeping.click()
+    expect(message).to_have_text("Nothing is answered yet; choose at least one tag.")
+    page.get_by_role("checkbox", name="Glasses").check()
+    keeping.click()
+    until(page, lambda: len(held) == 1, "it is sent")
+    held[0].fulfill(status=422, json={"error": "no"})
+    expect(page.locator("#unkept-why")).to_have_text("Not kept: face.png. No")
+    page.get_by_role("button", name="Dismiss").click()
+    expect(page.locator("#unkept")).to_be_hidden()
+
+
+def test_kept_is_said_only_of_what_was_kept(page: Page, held: list[Route], tmp_path: Path) -> None:
+    page.route("**/api/tags", lambda route: route.fulfill(status=503, json={"error": "later"}))
+    page.get_by_role("tab", name="Tags").click()
+    keep(page, tmp_path / "face.png")
+    until(page, lambda: len(held) == 1, "it is sent")
+    held[0].fulfill(json={"id": "a"})
+    expect(page.locator("#tags-made")).to_contain_text("Kept")
+    page.get_by_role("checkbox", name="Smile").check()
+    expect(page.locator("#tags-made")).to_have_text("face.png")
+
+    page.route("**/api/pose", lambda route: route.fulfill(json=reading(BENT)))
+    page.get_by_role("tab", name="Pose").click()
+    upload(page, "#pose-file", "drawn.png", png(64, 64))
+    page.get_by_role("button", name="Keep as a correction").first.click()
+    until(page, lambda: len(held) == 2, "it is sent")
+    held[1].fulfill(json={"id": "b"})
+    expect(page.locator("#stage-help")).to_contain_text("Kept")
+    page.get_by_role("button", name=re.compile("^Left wrist, ")).press("ArrowUp")
+    expect(page.locator("#stage-help")).to_have_text(re.compile("^Drag a joint"))
+
+
+def test_a_request_that_was_lost_alone_is_made_again(page: Page, held: list[Route]) -> None:
+    lost: set[str] = set()
+
+    def lose_one(route: Route) -> None:
+        if route.request.url in lost:
+            route.continue_()
+        else:
+            lost.add(route.request.url)
+            route.abort()
+
+    page.get_by_role("tab", name="Tags").click()
+    for name in ("tags", "upscale"):
+        page.route(f"**/api/{name}", lose_one)
+    upload(page, "#tags-file", "face.png", png(20, 30))
+    expect(page.locator("#tags-message")).to_contain_text("does not answer")
+    expect(page.locator("#tags-made")).to_contain_text("Tags guessed by")
+    expect(page.locator("#tags-message")).to_be_empty()
+    page.get_by_role("tab", name="Enlarge").click()
+    upload(page, "#enlarge-file", "small.png", png(8, 9))
+    expect(page.locator("#enlarge-made")).to_contain_text("9 × 8 → 36 × 32 pixels")
+    page.get_by_role("tab", name="Character").click()
+    page.route("**/api/characters", lose_one)
+    page.get_by_role("button", name="Random", exact=True).click()
+    expect(page.locator("#character-message")).to_contain_text("does not answer")
+    expect(page.locator("#character-message")).to_be_empty()
+    assert len(lost) == 3
+
+
+def test_strokes_that_nobody_read_are_read_when_the_server_is_back(page: Page, held: list[Route]) -> None:
+    page.get_by_role("tab", name="Pose").click()
+    page.get_by_role("button", name="Draw", exact=True).click()
+    page.route("**/api/pose", lambda route: route.abort())
+    box = page.locator("#stage").bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 3
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x, y + 100, steps=4)
+    page.mouse.up()
+    expect(page.locator("#pose-message")).to_contain_text("does not answer")
+    page.unroute("**/api/pose")
+    page.route("**/api/pose", lambda route: route.fulfill(json=reading(BENT)))
+    expect(page.locator("#stage-help")).to_contain_text("Joints read by stick-pose/1")
+    expect(page.locator("#pose-message")).to_be_empty()
