@@ -17,15 +17,15 @@ from statistics import mean, median
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from genga.gallery import EVEN, Gallery, Nearest, fit
 from genga.skeleton import MIRRORED, J, mirror, normalise
+from genga.store import StoreWriter
 
 Array = NDArray[Any]
 COUNT, NEAREST, QUERIES, ASKED_AGAIN, BATCH = 100_000, 6, 500, 10_000, 100
+CHUNK = 10_000  # figures written at once
 PROMISED_MS = 1.0
 MODES = {  # mirroring, and which confidences
     "alone": (False, None),
@@ -76,9 +76,10 @@ def moved(poses: Array, noise: float, rng: np.random.Generator) -> Array:
 
 
 def write_gallery(gallery_dir: Path, poses: Array) -> Gallery:
-    gallery_dir.mkdir()
-    offsets = np.arange(0, 22 * len(poses) + 1, 22, dtype=np.int32)
-    pq.write_table(pa.table({"pose": pa.ListArray.from_arrays(offsets, poses.ravel())}), gallery_dir / "manifest.parquet")
+    with StoreWriter(gallery_dir, {"1": (1, 1)}) as writer:
+        for start in range(0, len(poses), CHUNK):
+            rows = [{"id": f"{start + at:064x}", "pose": pose.ravel().tolist()} for at, pose in enumerate(poses[start : start + CHUNK])]
+            writer.append(rows, **{"1": np.zeros((len(rows), 1, 1), np.uint8)})
     return Gallery(gallery_dir)
 
 

@@ -17,7 +17,7 @@ from genga.params import load_params
 from genga.tags import columns, flags
 from models.export import save_model
 from models.networks import build
-from models.targets import names
+from models.targets import names, value_names
 from stages.tag_faces import tag_faces
 
 COUNT, SIZE = 12_000, 64
@@ -34,7 +34,8 @@ def prepare(root: Path) -> None:
     model = params.model.model_copy(update={"resolution": SIZE})
     torch.manual_seed(0)
     card = {"model": model.model_dump(), "columns": columns(), "temperatures": dict.fromkeys(names(), 1.0), "thresholds": dict.fromkeys(flags(), 0.5)}
-    save_model(root / "tagger", build(model), card)
+    sure = {name: dict.fromkeys(value_names(name), 0.0) for name in names()}
+    save_model(root / "tagger", build(model), card | {"sure": sure})
 
 
 def main() -> None:

@@ -56,7 +56,14 @@ def _write(changes: list[Any], *, dry_run: bool) -> None:
     text = io.StringIO()
     _yaml().dump(document, text)
     after = text.getvalue()
-    parse_params(document, "the new params.yaml")
+    try:
+        parse_params(document, "the new params.yaml")
+    except ParamsError as error:
+        first = str(error).split("; ")[0]
+        raise ParamsError(
+            f"these values do not go with those of {PARAMS}, which stays as it was ({first}); "
+            "begin from the values that ship: `genga profile laptop NAME`"
+        ) from error
     if before == after:
         print("params.yaml already says so")
         return

@@ -240,12 +240,16 @@ def import_(args: argparse.Namespace) -> None:
 
 
 def export(args: argparse.Namespace) -> None:
+    from genga.params import load_params
+    from genga.whole import write_whole
     from labeling.exports import read_annotations
     from labeling.formats import WRITERS, labeled_of, lost
 
-    found = labeled_of(read_annotations(ANNOTATIONS).annotations)
+    load_params()  # outside the project this stops here
+    if not (found := labeled_of(read_annotations(ANNOTATIONS).annotations)):
+        raise GengaError(f"no answers are in {ANNOTATIONS}, {args.file} is not written; pull or import some first")
     with _writing(args.file):
-        args.file.write_text(WRITERS[args.format](found), encoding="utf-8")
+        write_whole(args.file, WRITERS[args.format](found))
     dropped = f"; {args.format} cannot hold {', '.join(left)}" if (left := lost(found, args.format)) else ""
     print(f"{len(found)} answers written to {args.file}{dropped}")
 

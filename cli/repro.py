@@ -11,6 +11,7 @@ import time
 from genga.door import ending_with_us
 from genga.errors import GengaError
 from genga.params import load_params
+from genga.tags import check_column
 
 RUNNING = re.compile(r"^Running stage '(?P<stage>[^']+)':")
 SETTLED = re.compile(r"^Stage '(?P<stage>[^']+)' didn't change|^Stage '(?P<cached>[^']+)' is cached")
@@ -36,7 +37,7 @@ def stage_descriptions() -> dict[str, str]:
 
 
 def repro(stages: list[str]) -> None:
-    load_params()  # a wrong value stops here, before anything runs
+    check_column(load_params().transfer_tag.tag, "transfer_tag.tag")  # a wrong value stops here, before anything runs
     what = stage_descriptions()
     started, num_settled, num_ran = time.monotonic(), 0, 0
     command = [sys.executable, "-m", "dvc", "repro", *stages]

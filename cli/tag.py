@@ -268,7 +268,9 @@ def _standing(path: Path, form: Format, existing: Existing) -> dict[str, Any]:
         rows = list(csv.DictReader(io.StringIO(text)))
         _check_kept(path, rows)
         return {row["file"]: {name: value or "" for name, value in row.items() if name} for row in rows}
-    except (ValueError, KeyError, TypeError) as error:
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no text in UTF-8; save it as UTF-8, give another --out, or --overwrite to replace it") from error
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise DataError(f"{path} is no {form} file with the files' names ({error!r}); give another --out, or --overwrite to replace it") from error
 
 

@@ -25,7 +25,7 @@ def rollback(family: str, why: str) -> None:
 
 def veto(family: str, version: int, why: str) -> None:
     _registry().veto(family, str(version), user(), why)
-    print(f"{family}: the gate will not make version {version} champion; `genga promote {family} {version}` lifts that")
+    print(f'{family}: the gate will not make version {version} champion; `genga promote {family} {version} --why "..."` lifts that')
 
 
 def _registry() -> Registry:

@@ -32,7 +32,7 @@ from genga.params import load_params
 from genga.registry import Registry
 from genga.release import locked
 from genga.whole import write_whole
-from labeling.account import HOME, Home
+from labeling.account import HOME, Home, LabelStudioError
 from labeling.agreement import compare
 from labeling.exports import read_annotations
 from labeling.progress import Progress, Queues, newest_queues, progress_of
@@ -68,7 +68,12 @@ def round_path(home: Home) -> Path:
 def read_round(home: Home) -> Round | None:
     """The round that is open."""
     path = round_path(home)
-    return Round(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        return Round(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise LabelStudioError(f"{path} is no round that was begun here ({error}); take that file away, the next round begins anew") from error
 
 
 def keep(home: Home, now: Round) -> Round:

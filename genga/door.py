@@ -36,7 +36,9 @@ def run(main: Callable[[], None]) -> None:
         if error.errno in FORBIDDEN and error.filename is not None:
             _refuse(f"{error.filename} may not be used as is needed here ({error.strerror}); give yourself the right to it and run it again")
         if error.errno not in FULL:
-            raise
+            if error.filename is None:
+                raise
+            _refuse(f"{error.filename} cannot be used ({error.strerror}); mend that, or name another one, and run it again")
         _refuse(  # a write that fails seldom knows its file
             f"a file could not be written ({error}); make room on the disk of {Path.cwd()}, or on that of temporary files (TMPDIR) "
             "where that is the full one, and run the same command again"

@@ -83,13 +83,22 @@ class Crop(Section):
     min_neighbours: int = Field(ge=1, description="overlapping finds that make a face; more finds fewer, surer faces")
 
 
-class PrepareFaces(Section):
+class Splits(Section):
+    val: Share
+    test: Share
+
+    @model_validator(mode="after")
+    def some_are_learned_from(self) -> Self:
+        if self.val + self.test >= 1:
+            raise ValueError(f"val and test are {self.val:g} and {self.test:g}, expected less than 1 together: the rest is learned from")
+        return self
+
+
+class PrepareFaces(Splits):
     sizes: list[Side] = Field(min_length=1)
     crop: Crop | None
     near_duplicate_bits: int = Field(ge=0, le=16, description="perceptual hashes this far apart are compared as pictures")
     near_duplicate_rms: float = Field(ge=0, description="below this root mean square difference, of 255, they are one picture")
-    val: Share
-    test: Share
 
 
 class LabelFaces(Section):
@@ -245,7 +254,7 @@ class OwnFigures(Section):
     max_rejected: Share
 
 
-class DrawFigures(Section):
+class DrawFigures(Splits):
     poses: PoseFiles
     own: OwnFigures
     held_out_styles: list[str] = Field(
@@ -253,8 +262,6 @@ class DrawFigures(Section):
     )
     sticks: Sticks
     mannequins: Mannequins
-    val: Share
-    test: Share
     seed: int = Field(ge=0)
 
 

@@ -13,12 +13,13 @@ import json
 import logging
 import os
 import shutil
+import sqlite3
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, cached_property, wraps
@@ -135,7 +136,7 @@ def _refusals() -> tuple[type[Exception], ...]:
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    return MlflowException, SQLAlchemyError
+    return MlflowException, SQLAlchemyError, ImportError  # the last: a database without its driver
 
 
 class TrackedRun:
@@ -254,7 +255,21 @@ class Registry:
                 raise
         if experiment.lifecycle_stage != "active":
             raise RegistryError(f"the experiment {family} was deleted in MLflow at {self.uri}, expected an active one; restore it there")
+        here, there = location, experiment.artifact_location
+        if here and here != there and there.startswith("file:") and there.endswith(f"/mlartifacts/{family}"):
+            self._follow(str(experiment.experiment_id), there, here)
         return str(experiment.experiment_id)
+
+    def _follow(self, experiment_id: str, there: str, here: str) -> None:
+        """The checkout has moved, or is a copy: what is written from now on goes here. MLflow itself has no way to say so."""
+        if not self.uri.startswith("sqlite:///"):
+            return
+        with closing(sqlite3.connect(self.uri.removeprefix("sqlite:///"))) as database, database:
+            database.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (here, experiment_id))
+            database.execute(
+                "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
+                (here, len(there) + 1, experiment_id, len(there) + 1, there + "/"),
+            )
 
     def _new_run(self, family: str, tags: Mapping[str, str]) -> str:
         run = self.client.create_run(self._experiment_id(family), tags={"mlflow.user": user(), "family": family, **_provenance(), **tags})
@@ -402,7 +417,8 @@ class Registry:
             return _version(self.client.get_model_version(family, number))
         except MlflowException as error:
             known = ", ".join(version.number for version in self.versions(family))
-            way_out = "choose one of those, or register one with `dvc repro register`" if known else f"families are {', '.join(self.families())}"
+            families = ", ".join(self.families()) or "none"
+            way_out = "choose one of those, or register one with `dvc repro register`" if known else f"families are {families}"
             raise RegistryError(f"{family} has no version {number}, it has {known or 'none'}; {way_out}") from error
 
     def champion(self, family: str) -> Version | None:
@@ -478,7 +494,9 @@ class Registry:
         """The gate will not promote this version; a person still can, and that lifts the veto."""
         self.version(family, number)
         if number == self._champion_number(family):
-            raise RegistryError(f"{family} version {number} is the champion, expected one that is not; take it back with `genga rollback {family}`")
+            raise RegistryError(
+                f'{family} version {number} is the champion, expected one that is not; take it back with `genga rollback {family} --why "..."`'
+            )
         return self._write(family, "veto", number, who, why)
 
     def vetoed(self, family: str) -> dict[str, Promotion]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from genga.errors import CheckpointError, DataError
+from genga.errors import CheckpointError, DataError, ParamsError
 
 Labels = dict[str, str | bool]
 
@@ -108,6 +108,12 @@ def check(labels: Labels) -> Labels:
         elif not isinstance(value, bool):
             raise DataError(f"{name} is {value!r}, expected true or false; correct the label")
     return labels
+
+
+def check_column(name: str, key: str) -> None:
+    """ParamsError where the value of this key of params.yaml is no column."""
+    if name not in columns():
+        raise ParamsError(f"{key} is {name!r}, expected one of {', '.join(columns())}; correct it in params.yaml")
 
 
 def check_tagger(card: Mapping[str, Any], name: str) -> None:

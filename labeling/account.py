@@ -122,6 +122,10 @@ def one_sentence(url: str) -> Iterator[None]:
             raise LabelStudioError(f"Label Studio at {url} does not take the key; make a new access token there, set LABEL_STUDIO_API_KEY") from error
         detail = " ".join(str(error.body).split())[:300]
         raise LabelStudioError(f"Label Studio at {url} answered {error.status_code}: {detail}; see its log and run again") from error
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise LabelStudioError(f"no request can go to {url!r} with this key ({error}); correct LABEL_STUDIO_URL or LABEL_STUDIO_API_KEY") from error
+    except AttributeError as error:  # the library reads any JSON
+        raise LabelStudioError(f"what answers at {url} is no Label Studio ({error}); correct LABEL_STUDIO_URL") from error
     except httpx.TransportError as error:
         raise LabelStudioError(
             f"no Label Studio answers at {url} ({type(error).__name__}); start it with `make label-studio`, or correct LABEL_STUDIO_URL"

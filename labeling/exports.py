@@ -104,6 +104,8 @@ def _read_task(task: JsonObject, where: str, exports: Exports) -> None:
     if not isinstance(data, dict) or not isinstance(picture_id, str):
         raise DataError(f"{where} does not name its picture, expected data.id with the picture's sha256; make the tasks with Genga and label those")
     for annotation in task["annotations"]:
+        if not isinstance(annotation, dict):
+            raise DataError(f"{where} has an annotation that is none ({repr(annotation)[:60]}); export it from Label Studio again")
         if annotation.get("was_cancelled"):
             continue
         with named(where):

@@ -257,6 +257,10 @@ def read_labeled(path: Path, form: str) -> Read:
         return _once(READERS[form](path.read_text(encoding="utf-8")))
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
+    except FileNotFoundError as error:
+        raise DataError(f"no file {path}; give the one that was exported") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no text in UTF-8, expected a {form} file; unpack it where it is a zip, or save it as UTF-8") from error
     except (OSError, ET.ParseError, *ODD) as error:
         raise DataError(f"{path} is no {form} file that we read ({error!r}); export it again") from error
 

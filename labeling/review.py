@@ -34,9 +34,9 @@ def snapshot_of_reviews(annotations_dir: Path) -> dict[str, str]:
 def _read(source: Path) -> list[Labeled]:
     """By picture and person, the oldest first. A last line without its end was cut by a crash and is no correction."""
     found = []
-    for number, line in enumerate(source.read_text(encoding="utf-8").split("\n")[:-1], start=1):
+    for number, line in enumerate(source.read_bytes().split(b"\n")[:-1], start=1):
         try:
-            found.append(_labeled(json.loads(line)))
+            found.append(_labeled(json.loads(line.decode())))
         except (ValueError, KeyError, TypeError, DataError) as error:
             raise DataError(f"{source} line {number} is no correction ({error!r}); take the line away and pull again") from error
     return sorted(found, key=lambda said: (said.picture, said.by))

@@ -18,11 +18,11 @@ import torch
 from numpy.typing import NDArray
 
 from genga.door import run
-from genga.errors import DataError, ParamsError
+from genga.errors import DataError
 from genga.params import TransferTag, WatchCollapse, load_params
 from genga.registry import Registry
 from genga.store import Store
-from genga.tags import columns
+from genga.tags import check_column
 from models.batches import Pictures
 from models.export import card_of, load_model, save_model
 from models.loop import Tracker, fingerprint_of, finish
@@ -68,8 +68,7 @@ def transfer_tag(
 
 def faces_with(params: TransferTag, faces: Store, tagged_dir: Path) -> tuple[NDArray[np.int64], list[str]]:
     """Training rows of the faces that show the tag, and what users must be told of the choice: few faces, or none with a label of its own."""
-    if params.tag not in columns():
-        raise ParamsError(f"transfer_tag.tag is {params.tag!r}, expected one of {', '.join(columns())}; correct it in params.yaml")
+    check_column(params.tag, "transfer_tag.tag")
     table = pq.read_table(tagged_dir / "tags.parquet", filters=pc.field("column") == params.tag)
     probability = dict(zip(table["id"].to_pylist(), table["probability"].to_pylist(), strict=True))
     ids, rows = faces.column("id"), faces.indices("train")

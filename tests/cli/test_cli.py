@@ -1,5 +1,6 @@
 import gzip
 import os
+import re
 import signal
 import statistics
 import subprocess
@@ -17,7 +18,7 @@ import yaml
 from cli import edit
 from cli.gamma import SHOWN
 from cli.main import build_parser
-from cli.repro import stage_descriptions
+from cli.repro import repro, stage_descriptions
 from genga.errors import GengaError, ParamsError
 from genga.params import TrainFace, WatchCollapse, load_params
 from genga.registry import Registry
@@ -257,6 +258,22 @@ def test_params_that_are_no_yaml_stay_as_they_are(tmp_path: Path, monkeypatch: p
     with pytest.raises(ParamsError, match=r"params\.yaml is not valid YAML"):
         edit.choose_faces("sample", "unknown", None)
     assert (tmp_path / "params.yaml").read_text() == "a: [1,\nb: 2"
+
+
+def test_profiles_that_do_not_go_together_say_where_to_begin(here: Path) -> None:
+    edit.apply_profiles(["anime-dcgan"], dry_run=False)
+    before = Path("params.yaml").read_text()
+    with pytest.raises(ParamsError, match=r"which stays as it was .*begin from the values that ship: `genga profile laptop NAME`") as refused:
+        edit.apply_profiles(["stylegan2-128"], dry_run=False)
+    assert len(str(refused.value)) < 400 and Path("params.yaml").read_text() == before
+    edit.apply_profiles(["laptop", "stylegan2-128"], dry_run=False)
+
+
+def test_a_tag_that_is_none_stops_the_graph_before_anything_runs(here: Path) -> None:
+    path = Path("params.yaml")
+    path.write_text(re.sub(r"(transfer_tag:\n(?:  .*\n)*?  tag: )\S+", r"\1nosuch", path.read_text()))
+    with pytest.raises(ParamsError, match=r"transfer_tag.tag is 'nosuch', expected one of hair_color=blonde"):
+        repro([])
 
 
 @pytest.mark.parametrize("kimg", ["0", "-1", "nan", "inf"])

@@ -73,9 +73,9 @@ def test_every_action_explains_itself_in_sentences(action: str, capsys: pytest.C
         (["open"], "start one with `make label-studio`"),
         (["push", "--limit", "-1"], "--limit -1 was asked for, expected at least 1"),
         (["queue", "0"], "a queue of 0 pictures was asked for"),
-        (["export", "coco", "missing/out.json"], "missing/out.json cannot be written (No such file or directory); give a file in a folder"),
+        (["export", "coco", "missing/out.json"], "no answers are in annotations, missing/out.json is not written; pull or import some first"),
         (["agreement", "--csv", "missing/d.csv"], "missing/d.csv cannot be written (No such file or directory); give a file in a folder"),
-        (["import", "coco", "missing.json"], "missing.json is no coco file that we read"),
+        (["import", "coco", "missing.json"], "no file missing.json; give the one that was exported"),
     ],
 )
 def test_what_is_missing_is_one_sentence_and_ends_with_2(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,6 +86,22 @@ def test_what_is_missing_is_one_sentence_and_ends_with_2(words: list[str], messa
     assert told.startswith("error: ") and message in told and told.count("\n") == 1
 
 
+def test_an_export_of_nothing_leaves_the_file_that_stands_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "my.json").write_text("precious")
+    (tmp_path / "elsewhere").mkdir()
+    for place, file, sentence in (
+        (".", "my.json", "no answers are in annotations, my.json is not written"),
+        ("elsewhere", "../my.json", "params.yaml"),
+    ):
+        monkeypatch.chdir(tmp_path / place)
+        with pytest.raises(SystemExit) as ended:
+            label("export", "coco", file)
+        assert ended.value.code == 2 and sentence in capsys.readouterr().err
+    assert (tmp_path / "my.json").read_text() == "precious"
+
+
 def test_answers_are_compared_exported_and_pulled_without_a_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pose = np.random.default_rng(0).uniform(0.1, 0.9, (11, 2))
     said = [Labeled("a" * 64, who, (100, 100), {"hair_color": colour}, pose) for who, colour in (("ann", "blue"), ("ben", "red"))]
@@ -94,6 +110,9 @@ def test_answers_are_compared_exported_and_pulled_without_a_server(tmp_path: Pat
     told = capsys.readouterr().out
     assert "2 people, 1 pictures" in told and "oks 1.000" in told and "hair_color" in told
     assert len((tmp_path / "d.csv").read_text().splitlines()) == 2
+    with pytest.raises(SystemExit):
+        label("export", "coco", "missing/out.json")
+    assert "missing/out.json cannot be written (No such file or directory); give a file in a folder" in capsys.readouterr().err
     label("export", "coco", "out.json")
     assert len(from_coco((tmp_path / "out.json").read_text()).found) == 2
     assert capsys.readouterr().out == "2 answers written to out.json; coco cannot hold 2 answers' tags\n"

@@ -171,12 +171,20 @@ def test_tags_after_a_byte_order_mark_are_not_doubled_and_utf_16_is_left_alone(
     assert "2 pictures tagged" in (said := capsys.readouterr().out) and "1 had tags and keep them; 0 could not" in said
 
 
-def test_a_damaged_table_is_not_replaced_by_an_append(here: Path) -> None:
-    path = here / "faces" / "tags.json"
-    path.write_text("[1, 2")
-    with pytest.raises(DataError, match="is no json file"):
-        genga_tag("--format", "json", "--append")
-    assert path.read_text() == "[1, 2"
+@pytest.mark.parametrize(
+    ("form", "before", "sentence"),
+    [
+        ("json", b"[1, 2", "is no json file"),
+        ("csv", "file,tags\nä.png,x\n".encode("latin-1"), "is no text in UTF-8; save it as UTF-8"),
+        ("csv", b'file,tags\na.png,"' + b"x" * 140_000, "is no csv file .*field larger than"),
+    ],
+)
+def test_a_damaged_table_is_not_replaced_by_an_append(here: Path, form: str, before: bytes, sentence: str) -> None:
+    path = here / "faces" / f"tags.{form}"
+    path.write_bytes(before)
+    with pytest.raises(DataError, match=sentence):
+        genga_tag("--format", form, "--append")
+    assert path.read_bytes() == before
 
 
 def test_thresholds_and_exclusions_are_the_callers(here: Path) -> None:

@@ -17,9 +17,10 @@ from test_flows import PREFECT, end, free_port, prefect_in, prefect_server, wait
 from tiny_release import make_release
 
 from drawing.mannequin import LOOKS, line_art, sample_mannequin
+from flows.label_round import read_round
 from genga.params import load_params
 from genga.pictures import encode_png
-from labeling.account import Home, account_at, connect
+from labeling.account import Home, LabelStudioError, account_at, connect
 from labeling.projects import KINDS, project_of
 from labeling.push import present
 from labeling.server import PROGRAM, running
@@ -138,3 +139,10 @@ def test_without_an_open_round_nothing_happens(
     done = shell(sys.executable, "-m", "flows.label_round", cwd=project, **prefect_in(tmp_path / "prefect"))
     assert "no label round is open" in done.stderr
     assert not (project / ".label-studio" / "round.json").exists()
+
+
+def test_a_damaged_round_is_named(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    (tmp_path / "round.json").write_text('{"other": 1}')
+    with pytest.raises(LabelStudioError, match=r"round\.json is no round that was begun here"):
+        read_round(home)

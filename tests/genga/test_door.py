@@ -31,9 +31,17 @@ def test_a_full_disk_is_one_sentence_whatever_is_written(write: Callable[[], Non
     assert f"make room on the disk of {Path.cwd()}, or " in said
 
 
-def test_another_fault_of_a_file_is_not_called_a_full_disk(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        run(lambda: (tmp_path / "none").read_text())
+def test_another_fault_of_a_file_is_one_sentence_that_names_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(lambda: (tmp_path / ("n" * 300)).write_text("too long"))
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "nnn cannot be used (File name too long); mend that, or name another one" in said and said.count("\n") == 1
+
+
+def test_a_fault_of_no_file_keeps_its_traceback() -> None:
+    with pytest.raises(BrokenPipeError):
+        run(lambda: (_ for _ in ()).throw(BrokenPipeError(32, "Broken pipe")))
 
 
 def test_what_we_may_not_touch_is_one_sentence_that_names_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,6 +50,7 @@ def test_the_shipped_params_are_valid() -> None:
         ("train_face.dcgan32.model.d_batch_norm", True, "R1 and R2 speak of one; make it false, or r1_gamma and r2_gamma 0"),
         ("train_face.stylegan2.training.total_kimg", 12.0, r"the warm-up lasts 12 kimg, expected less than .*which is 12; raise"),
         ("train_face.stylegan2.training.total_kimg", 20.0, r"resolution is faded in at 20 kimg, expected less than .*which is 20; raise"),
+        ("prepare_faces.val", 0.95, r"prepare_faces: .*val and test are 0\.95 and 0\.08, expected less than 1 together"),
         ("transfer_tag.family", "began64", "transfer_tag.family is began64, expected one of train_face: dcgan32, stylegan2"),
         ("train_face", {"a; b": None}, r"train_face\.a; b"),
     ],

@@ -300,6 +300,12 @@ def test_a_checkout_that_moved_keeps_its_versions(registry: Registry, tmp_path: 
     found_dir = moved.version_dir("dcgan32", "1")
     assert found_dir.is_relative_to(there)
     assert (found_dir / "card.json").read_bytes() == (tmp_path / "v0" / "card.json").read_bytes()
+    (tmp_path / "more").mkdir()
+    with_versions(moved, tmp_path / "more", 2)
+    assert moved.version_dir("dcgan32", "2").is_relative_to(there) and not here.exists()
+    for number in ("1", "2"):  # MLflow's own page finds them too
+        run = moved.client.get_run(moved.version("dcgan32", number).run_id)
+        assert run.info.artifact_uri.startswith((there / "mlartifacts").as_uri()) and moved.client.list_artifacts(run.info.run_id)
     (found_dir / "card.json").write_text("{}")
     with pytest.raises(RegistryError, match="not those that were registered"):
         moved.version_dir("dcgan32", "1")

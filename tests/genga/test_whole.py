@@ -24,3 +24,12 @@ def test_a_write_that_fails_leaves_the_old_content(tmp_path: Path) -> None:
     with pytest.raises(UnicodeEncodeError):
         write_whole(path, "new \udc80")
     assert path.read_text() == "old"
+
+
+def test_a_name_may_be_as_long_as_names_can_be_and_a_folder_in_its_place_leaves_no_draft(tmp_path: Path) -> None:
+    write_whole(tmp_path / ("あ" * 85), "new")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["new"]
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_whole(tmp_path / "taken", "new")
+    assert not (tmp_path / "taken.partial").exists()

@@ -5,9 +5,10 @@ import socket
 import stat
 from pathlib import Path
 
+import httpx
 import pytest
 
-from labeling.account import Home, LabelStudioError, account_at, connect, read_account, url_of
+from labeling.account import Home, LabelStudioError, account_at, connect, one_sentence, read_account, url_of
 from labeling.pull import pull
 from labeling.server import environment_of, running
 
@@ -75,3 +76,16 @@ def test_what_keeps_it_from_starting_is_said(home: Home, tmp_path: Path, monkeyp
     monkeypatch.setenv("GENGA_LABEL_STUDIO", str(broken))
     with pytest.raises(LabelStudioError, match="ended with code 3 before it answered"), running(home, account, port):
         pass
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        (httpx.InvalidURL("Invalid non-printable ASCII character in URL"), "no request can go to .* correct LABEL_STUDIO_URL"),
+        (UnicodeEncodeError("ascii", "é", 0, 1, "ordinal not in range"), "no request can go to .*LABEL_STUDIO_API_KEY"),
+        (AttributeError("'str' object has no attribute 'id'"), "what answers at http://there is no Label Studio"),
+    ],
+)
+def test_what_is_no_address_key_or_label_studio_is_said(fault: Exception, sentence: str) -> None:
+    with pytest.raises(LabelStudioError, match=sentence), one_sentence("http://there"):
+        raise fault

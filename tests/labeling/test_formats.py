@@ -302,6 +302,16 @@ def test_odd_tags_and_figures_of_a_cvat_file_are_listed_and_the_rest_of_their_pi
     assert [picture for picture, said in read.items() if said.pose is None] == ["c"]
 
 
+@pytest.mark.parametrize("form", ["coco", "cvat"])
+def test_what_is_no_text_is_refused_without_its_bytes(tmp_path: Path, form: str) -> None:
+    (tmp_path / "export.zip").write_bytes(b"PK\x03\x04" + bytes(range(256)) * 1000)
+    with pytest.raises(DataError, match=rf"export\.zip is no text in UTF-8, expected a {form} file; unpack it") as refused:
+        import_labels(tmp_path / "export.zip", form, tmp_path, [])
+    assert len(str(refused.value)) < 300
+    with pytest.raises(DataError, match=r"no file .*none"):
+        import_labels(tmp_path / "none", form, tmp_path, [])
+
+
 @pytest.mark.parametrize(
     ("form", "text", "message"),
     [
