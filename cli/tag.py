@@ -169,25 +169,30 @@ def tag(
     if form == "txt":
         todo = [path for path in paths if existing != "keep" or not path.with_suffix(".txt").exists()]
         sidecars = _sidecars(folder, todo)
-        tagged, unread = _read_all(tagger, folder, todo, len(paths))
-        spoken = ((each, each.tags if underscores else [_spaced(word) for word in each.tags]) for each in tagged)
-        tagged = [each for each, tags in spoken if write_sidecar(sidecars[each.file], tags, existing)]
+        read = written = 0
+        for each in _read(tagger, folder, todo):  # written at once: a run that is stopped goes on from there
+            tags = each.tags if underscores else [_spaced(word) for word in each.tags]
+            read, written = read + 1, written + write_sidecar(sidecars[each.file], tags, existing)
         place = "beside each"
     else:
         path = out or folder / f"tags.{form}"
         _check_writable(path)
         before = _standing(path, form, existing)
         todo = [path for path in paths if _name(folder, path) not in before]
-        tagged, unread = _read_all(tagger, folder, todo, len(paths))
-        write_whole(path, {"csv": as_csv, "json": as_json}[form](before, tagged))
+        tagged = list(_read(tagger, folder, todo))
+        read = written = len(tagged)
+        if tagged or len(todo) < len(paths):
+            write_whole(path, {"csv": as_csv, "json": as_json}[form](before, tagged))
         place = utf8_name(str(path))
-    kept = len(paths) - len(tagged) - unread
-    print(f"{len(tagged)} pictures tagged by {tagger.version}, {place}; {kept} had tags and keep them; {unread} could not be read")
+    if not read and len(todo) == len(paths):
+        raise DataError(f"none of {len(paths)} pictures in {folder} could be read, as is said above of each; put them right or take them away")
+    unread = len(todo) - read
+    kept = len(paths) - written - unread
+    print(f"{written} pictures tagged by {tagger.version}, {place}; {kept} had tags and keep them; {unread} could not be read")
 
 
-def _read_all(tagger: Tagger, folder: Path, paths: Sequence[Path], count: int) -> tuple[list[Tagged], int]:
-    """What could be read, and how many could not: each of those is named in the log. A folder's `count` pictures cannot all be unread."""
-    tagged: list[Tagged] = []
+def _read(tagger: Tagger, folder: Path, paths: Sequence[Path]) -> Iterator[Tagged]:
+    """What could be read; each that could not is named in the log."""
     with ThreadPoolExecutor() as pool, progress(what="tag", total=len(paths), unit="pictures") as bar:
         for start in range(0, len(paths), BATCH):
             chunk = paths[start : start + BATCH]
@@ -195,11 +200,8 @@ def _read_all(tagger: Tagger, folder: Path, paths: Sequence[Path], count: int) -
             good = [(_name(folder, path), picture) for path, picture in zip(chunk, pictures, strict=True) if picture is not None]
             if good:
                 files, faces = zip(*good, strict=True)
-                tagged += tagger.read(files, np.stack(faces))
+                yield from tagger.read(files, np.stack(faces))
             bar.update(len(chunk))
-    if not tagged and len(paths) == count:
-        raise DataError(f"none of {count} pictures in {folder} could be read, as is said above of each; put them right or take them away")
-    return tagged, len(paths) - len(tagged)
 
 
 def _face(path: Path, side: int) -> NDArray[np.uint8] | None:

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from cli.main import build_parser
-from cli.tag import column_of, parse_thresholds, words
+from cli.tag import Tagger, column_of, parse_thresholds, words
 from genga.door import run
 from genga.errors import CheckpointError, DataError
 from genga.params import load_params
@@ -187,6 +187,26 @@ def test_a_damaged_table_is_not_replaced_by_an_append(here: Path, form: str, bef
     assert path.read_bytes() == before
 
 
+def test_text_files_written_before_a_stop_stay_and_the_next_run_goes_on(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("cli.tag.BATCH", 1)
+    read, stopped_at = Tagger.read, "b.jpg"
+
+    def stopped(self: Tagger, files: Any, pictures: Any) -> Any:
+        if stopped_at in files:
+            raise KeyboardInterrupt
+        return read(self, files, pictures)
+
+    monkeypatch.setattr(Tagger, "read", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        genga_tag("--format", "txt")
+    assert (here / "faces" / "a.txt").is_file() and not (here / "faces" / "b.txt").exists()
+    monkeypatch.setattr(Tagger, "read", read)
+    genga_tag("--format", "txt")
+    assert "2 pictures tagged" in (said := capsys.readouterr().out) and "1 had tags and keep them" in said
+
+
 def test_thresholds_and_exclusions_are_the_callers(here: Path) -> None:
     genga_tag("--threshold", "1", "--threshold", "hair_color=0", "--exclude", "hair_length", "smile")
     for row in table(here / "faces" / "tags.csv").values():
@@ -250,7 +270,7 @@ def test_a_folder_that_may_not_be_written_into_is_said_before_pictures_are_read(
     here: Path, words_: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write everywhere
-    monkeypatch.setattr("cli.tag._read_all", lambda *_: pytest.fail("pictures were read"))
+    monkeypatch.setattr("cli.tag._read", lambda *_: pytest.fail("pictures were read"))
     with pytest.raises(DataError, match="cannot be written"):
         genga_tag(*words_)
 
