@@ -48,7 +48,8 @@ def merge(values: Any, into: Any) -> None:
             into[key] = value
 
 
-def _write(changes: list[Any], *, dry_run: bool) -> None:
+def _write(changes: list[Any], *, dry_run: bool, way_out: str | None = None) -> None:
+    """`way_out`: what to do where the changes do not go with what stands there."""
     before = read_params(PARAMS)
     document = _parsed(before, PARAMS)
     for change in changes:
@@ -59,11 +60,10 @@ def _write(changes: list[Any], *, dry_run: bool) -> None:
     try:
         parse_params(document, "the new params.yaml")
     except ParamsError as error:
+        if way_out is None:
+            raise
         first = str(error).split("; ")[0]
-        raise ParamsError(
-            f"these values do not go with those of {PARAMS}, which stays as it was ({first}); "
-            "begin from the values that ship: `genga profile laptop NAME`"
-        ) from error
+        raise ParamsError(f"these values do not go with those of {PARAMS}, which stays as it was ({first}); {way_out}") from error
     if before == after:
         print("params.yaml already says so")
         return
@@ -108,7 +108,8 @@ def apply_profiles(names: list[str], *, dry_run: bool) -> None:
         if not path.is_file():
             known = ", ".join(sorted(profile.stem for profile in PROFILES.glob("*.yaml")))
             raise ParamsError(f"no profile {path.stem!r}, there are: {known}; add {path} or choose one of these")
-    _write([_parsed(read_params(path), path) for path in paths], dry_run=dry_run)
+    way_out = f"begin from the values that ship: `genga profile laptop {' '.join(names)}`"
+    _write([_parsed(read_params(path), path) for path in paths], dry_run=dry_run, way_out=way_out)
 
 
 def source_of(faces: str) -> dict[str, Any]:

@@ -263,7 +263,9 @@ def test_params_that_are_no_yaml_stay_as_they_are(tmp_path: Path, monkeypatch: p
 def test_profiles_that_do_not_go_together_say_where_to_begin(here: Path) -> None:
     edit.apply_profiles(["anime-dcgan"], dry_run=False)
     before = Path("params.yaml").read_text()
-    with pytest.raises(ParamsError, match=r"which stays as it was .*begin from the values that ship: `genga profile laptop NAME`") as refused:
+    with pytest.raises(
+        ParamsError, match=r"which stays as it was .*begin from the values that ship: `genga profile laptop stylegan2-128`"
+    ) as refused:
         edit.apply_profiles(["stylegan2-128"], dry_run=False)
     assert len(str(refused.value)) < 400 and Path("params.yaml").read_text() == before
     edit.apply_profiles(["laptop", "stylegan2-128"], dry_run=False)
