@@ -132,6 +132,11 @@ def _told(method: "Callable[Concatenate[Registry, P], T]") -> "Callable[Concaten
     return telling
 
 
+def _path_of(uri: str) -> Path:
+    """Of `file:///...`, or of a path."""
+    return Path(unquote(urlsplit(uri).path) if uri.startswith("file:") else uri)
+
+
 def _refusals() -> tuple[type[Exception], ...]:
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
@@ -261,15 +266,17 @@ class Registry:
         return str(experiment.experiment_id)
 
     def _follow(self, experiment_id: str, there: str, here: str) -> None:
-        """The checkout has moved, or is a copy: what is written from now on goes here. MLflow itself has no way to say so."""
+        """The checkout has moved, or is a copy: what is written from now on goes here, and what came along is found here. MLflow itself has no way
+        to say so."""
         if not self.uri.startswith("sqlite:///"):
             return
         with closing(sqlite3.connect(self.uri.removeprefix("sqlite:///"))) as database, database:
             database.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (here, experiment_id))
-            database.execute(
-                "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
-                (here, len(there) + 1, experiment_id, len(there) + 1, there + "/"),
-            )
+            runs = database.execute("SELECT run_uuid, artifact_uri FROM runs WHERE experiment_id = ?", (experiment_id,)).fetchall()
+            for run_id, uri in runs:
+                moved = here + uri.removeprefix(there)
+                if uri.startswith(f"{there}/") and (_path_of(moved).exists() or not _path_of(uri).exists()):
+                    database.execute("UPDATE runs SET artifact_uri = ? WHERE run_uuid = ?", (moved, run_id))
 
     def _new_run(self, family: str, tags: Mapping[str, str]) -> str:
         run = self.client.create_run(self._experiment_id(family), tags={"mlflow.user": user(), "family": family, **_provenance(), **tags})
@@ -443,7 +450,7 @@ class Registry:
         folder = _artifact_folder(version.sha256)
         artifact_uri = self.client.get_run(version.run_id).info.artifact_uri
         if artifact_uri.startswith(("file:", "/")):
-            model_dir = Path(unquote(urlsplit(artifact_uri).path) if artifact_uri.startswith("file:") else artifact_uri) / folder
+            model_dir = _path_of(artifact_uri) / folder
             if not model_dir.is_dir():  # the store says where it lay when it was made; the checkout may have moved since
                 model_dir = self._root / "mlartifacts" / family / version.run_id / "artifacts" / folder
         else:

@@ -311,6 +311,17 @@ def test_a_checkout_that_moved_keeps_its_versions(registry: Registry, tmp_path: 
         moved.version_dir("dcgan32", "1")
 
 
+def test_a_copy_of_the_records_alone_finds_the_files_where_they_are_and_writes_its_own_here(registry: Registry, tmp_path: Path) -> None:
+    with_versions(registry, tmp_path, 1)
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    shutil.copy(tmp_path / "mlflow.db", copy)
+    copied = Registry(root=copy)
+    copied.register("dcgan32", model_folder(tmp_path / "own", 7), {}, {})
+    assert copied.version_dir("dcgan32", "1") == registry.version_dir("dcgan32", "1")
+    assert copied.version_dir("dcgan32", "2").is_relative_to(copy)
+
+
 def test_what_a_killed_download_left_under_this_number_is_in_nobody_s_way(registry: Registry, tmp_path: Path) -> None:
     with_versions(registry, tmp_path, 1)
     version, registered_dir = registry.version("dcgan32", "1"), registry.version_dir("dcgan32", "1")
