@@ -28,6 +28,8 @@ def serve(release_dir: Path, host: str, port: int, review_path: Path | None = No
     """Returns when the process is told to end. Port 0 takes a free one."""
     if review_path is not None and review_path.is_dir():
         raise GengaError(f"--review {review_path} is a folder, expected a file; give one such as {review_path / 'review.jsonl'}")
+    if review_path is not None and review_path.exists() and not review_path.is_file():
+        raise GengaError(f"--review {review_path} is a device or a pipe, expected a file; give one such as annotations/review.jsonl")
     app = create_app(release_dir, review_path)
     config = uvicorn.Config(app, log_level="warning", server_header=False, ws="none", timeout_graceful_shutdown=GRACE_SECONDS)
     with _bound(host, port) as listening:

@@ -63,6 +63,15 @@ export function say(node, sentence = "") {
   node.textContent = sentence;
 }
 
+/** A file chosen in an input goes to `take`; the same one may be chosen again. */
+export function onFile(input, take) {
+  input.addEventListener("change", () => {
+    const [file] = input.files;
+    input.value = "";
+    if (file) take(file);
+  });
+}
+
 export function save(url, filename) {
   h("a", { href: url, download: filename }).click();
 }

@@ -1,7 +1,7 @@
 // The enlarging tool: a picture in, four times its sides out, compared under one slider.
 
 import { Latest, upscale } from "./api.js";
-import { byId, save, say, show } from "./dom.js";
+import { byId, onFile, save, say, show } from "./dom.js";
 import { megabytes, megapixels, provenance } from "./words.js";
 
 export class Enlarge {
@@ -25,7 +25,7 @@ export class Enlarge {
     });
     byId("choose").addEventListener("click", () => byId("enlarge-file").click());
     byId("another").addEventListener("click", () => byId("enlarge-file").click());
-    byId("enlarge-file").addEventListener("change", () => this.#chosen(byId("enlarge-file")));
+    onFile(byId("enlarge-file"), (file) => this.take(file));
     byId("enlarge-download").addEventListener("click", () => save(this.#result.url, this.#result.filename));
     byId("cut").addEventListener("input", () => this.#cut());
     for (const [kind, over] of [["dragenter", true], ["dragover", true], ["dragleave", false], ["drop", false]]) {
@@ -52,12 +52,6 @@ export class Enlarge {
 
   take(file) {
     this.enlarge(file, file.name);
-  }
-
-  #chosen(input) {
-    const [file] = input.files;
-    input.value = ""; // the same file may be chosen again
-    if (file) this.take(file);
   }
 
   /** Takes a picture from anywhere on the page. */

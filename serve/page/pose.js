@@ -7,7 +7,7 @@
 
 import { Latest, readPose, settled, sketch } from "./api.js";
 import { keep } from "./corrections.js";
-import { byId, h, icon, press, randomSeed, refill, save, saveText, say, show } from "./dom.js";
+import { byId, h, icon, onFile, press, randomSeed, refill, save, saveText, say, show } from "./dom.js";
 import { jointWords, letterbox, thumbnail, unletterbox } from "./figure.js";
 import { recall, remember } from "./memory.js";
 import { openPoseJson, ourJson, poseOf } from "./posefiles.js";
@@ -119,11 +119,7 @@ export class PoseTool {
     byId("mirror").addEventListener("click", () => this.#mirror());
     byId("pose-reset").addEventListener("click", () => this.#commit(this.start));
     byId("pose-open").addEventListener("click", () => byId("pose-file").click());
-    byId("pose-file").addEventListener("change", () => {
-      const [file] = byId("pose-file").files;
-      byId("pose-file").value = ""; // the same file may be chosen again
-      if (file) this.take(file);
-    });
+    onFile(byId("pose-file"), (file) => this.take(file));
     byId("pose-json").addEventListener("click", () => this.#save(ourJson, "genga-pose.json"));
     byId("pose-openpose").addEventListener("click", () => this.#save(openPoseJson, "genga-openpose.json"));
     byId("keep-lengths").checked = recall(KEEPING, (value) => typeof value === "boolean", true);

@@ -2,7 +2,7 @@
 
 import { Latest, readTags } from "./api.js";
 import { keep } from "./corrections.js";
-import { byId, h, say, show } from "./dom.js";
+import { byId, h, onFile, say, show } from "./dom.js";
 import { recall, remember } from "./memory.js";
 import { megabytes, words } from "./words.js";
 
@@ -23,11 +23,7 @@ export class TagTool {
       failed: (error) => this.#fail(error),
     });
     byId("tags-open").addEventListener("click", () => byId("tags-file").click());
-    byId("tags-file").addEventListener("change", () => {
-      const [file] = byId("tags-file").files;
-      byId("tags-file").value = ""; // the same file may be chosen again
-      if (file) this.take(file);
-    });
+    onFile(byId("tags-file"), (file) => this.take(file));
     byId("tags-questions").addEventListener("change", ({ target }) => {
       this.#touched.add(question(target));
       say(byId("tags-made"), this.#made); // no longer what was kept

@@ -157,6 +157,8 @@ def test_a_missing_release_is_one_sentence_and_exit_code_2(tmp_path: Path, name:
 def test_a_folder_for_corrections_is_said_before_the_port_answers(tmp_path: Path) -> None:
     with pytest.raises(GengaError, match="is a folder, expected a file"):
         serve(tmp_path / "release", "127.0.0.1", 0, tmp_path)
+    with pytest.raises(GengaError, match="/dev/full is a device or a pipe, expected a file"):  # its end is never read
+        serve(tmp_path / "release", "127.0.0.1", 0, Path("/dev/full"))
 
 
 def test_a_port_that_cannot_be_had_is_one_sentence(tmp_path: Path) -> None:
