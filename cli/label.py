@@ -190,7 +190,7 @@ def _push(args: argparse.Namespace, choose: Any, *, queue: bool, guess: bool) ->
             client = connect(home)
             project = ensure_project(client, url, kind, home, params.label_studio)
             guesses = guesses_for(engine, kind) if guess else None
-            chosen = choose(kind, unanswered(client, project, found, again=queue), engine)
+            chosen = choose(kind, unanswered(client, project, found, params.label_studio.annotators_per_task, again=queue), engine)
             pushed = push(client, project, home, chosen, guesses, params.label_studio, queue=queue)
         print(f"{kind.name}: {pushed.created} new tasks, {pushed.reguessed} with a newer guess, {pushed.requeued} moved in the queue", flush=True)
         if guess and guesses is None:

@@ -85,7 +85,7 @@ def keep(home: Home, now: Round) -> Round:
 @contextmanager
 def alone(home: Home) -> Iterator[bool]:
     """Whether nobody else works on the round; the lock goes with the process, however that ends."""
-    home.dir.mkdir(parents=True, exist_ok=True)
+    home.dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (home.dir / "round.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -167,10 +167,11 @@ def label_round(
     only: Literal["poses", "tags"] | None = None,
     target: str = "deploy",
     poll_seconds: float = 60.0,
+    give_up: bool = False,
 ) -> None:
     """A new round of `count` pictures of each kind (or of `only` poses or tags), or, without `count`, the one that is open. `enough`: how many
     labeled ones, each by label_studio.annotators_per_task people, end the wait, all where it is not said. Then the graph runs up to
-    `target`; its gate decides what is deployed."""
+    `target`; its gate decides what is deployed. With `give_up` an open round ends first; what was answered stays."""
     home, log = Home(HOME), get_run_logger()
     with alone(home) as free:
         if not free:
@@ -178,6 +179,9 @@ def label_round(
             return
         bury_the_dead()
         now = read_round(home)
+        if now and give_up:
+            _put_away(home, now, "-given-up")
+            now = None
         if now is None and count is None:
             log.info("no label round is open; start one with count=N")
             return
@@ -187,7 +191,7 @@ def label_round(
             started = time.time()
             now = keep(home, Round(count, enough or count * (1 if only else len(KINDS)), started, started + 3600 * hours, only, target))
         else:
-            log.info("going on with the label round %s of %d; take %s away to give it up and begin another", now.name, now.count, round_path(home))
+            log.info("going on with the label round %s of %d; run with give_up=true to end it", now.name, now.count)
         _go_on(home, now, poll_seconds)
 
 
@@ -202,7 +206,13 @@ def _go_on(home: Home, now: Round, poll_seconds: float) -> None:
         get_run_logger().info("label revision %d", take(ANNOTATIONS))
         now = keep(home, replace(now, pulled=True))
     run_graph(now.target)
-    round_path(home).rename(home.dir / "rounds" / f"{now.name}.json")
+    _put_away(home, now)
+
+
+def _put_away(home: Home, now: Round, ending: str = "") -> None:
+    rounds_dir = home.dir / "rounds"
+    rounds_dir.mkdir(exist_ok=True)
+    round_path(home).rename(rounds_dir / f"{now.name}{ending}.json")
 
 
 def _wait(now: Round, queues: Queues, poll_seconds: float) -> None:

@@ -57,8 +57,9 @@ class Account:
 
 def account_at(home: Home, port: int) -> Account:
     """The account there, made on the first call: random, readable by its owner only."""
+    home.dir.mkdir(parents=True, exist_ok=True)
+    home.dir.chmod(0o700)  # a lock or a picture may have made it
     if not home.account.is_file():
-        home.dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         made = Account("", USERNAME, secrets.token_urlsafe(18), secrets.token_hex(20), secrets.token_urlsafe(18))
         _write_private(home.account, made)
     kept = read_account(home)
@@ -84,7 +85,10 @@ def read_account(home: Home) -> Account:
             f"no Label Studio is known here: {home.account} is not there and LABEL_STUDIO_URL is not set; start one with `make label-studio`"
         ) from error
     except (ValueError, TypeError) as error:
-        raise LabelStudioError(f"{home.account} is damaged ({error}); take it away and run `make label-studio`, which makes a new one") from error
+        raise LabelStudioError(
+            f"{home.account} is damaged ({error}), expected what `make label-studio` wrote; put it back, or set a new password with `label-studio "
+            "reset_password`, log in, make an access token there and set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY"
+        ) from error
 
 
 def connect(home: Home) -> Any:
@@ -119,7 +123,9 @@ def one_sentence(url: str) -> Iterator[None]:
         yield
     except ApiError as error:
         if error.status_code == 401:
-            raise LabelStudioError(f"Label Studio at {url} does not take the key; make a new access token there, set LABEL_STUDIO_API_KEY") from error
+            raise LabelStudioError(
+                f"Label Studio at {url} does not take the key; make a new access token there, set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY"
+            ) from error
         detail = " ".join(str(error.body).split())[:300]
         raise LabelStudioError(f"Label Studio at {url} answered {error.status_code}: {detail}; see its log and run again") from error
     except (httpx.InvalidURL, UnicodeError) as error:

@@ -76,14 +76,17 @@ def _newest(annotations: Iterable[Annotation], given: Callable[[Annotation], Map
 
 def settle(name: str, answers: Sequence[Answer], tolerance: float, ties: Ties) -> Settled:
     values = [answer.value for answer in answers]
-    dispute, majority = _compare(name, values, tolerance)
+    size = answers[-1].size
+    dispute, majority = _compare(name, values, size, tolerance)
     if decided := [answer.value for answer in answers if answer.decides]:
         return Settled(decided[-1], dispute, "a reviewer decided")
     if majority is not None:
         return Settled(majority, dispute, "the majority" if len(answers) > 1 else "one answer")
     if ties == "leave_out":
         return Settled(None, dispute, LEFT_OUT)
-    return Settled(values[-1] if name != POSE else _newest_where_apart(values, tolerance), dispute, NEWEST)
+    if name == POSE:
+        return Settled(_newest_where_apart(values, size, tolerance), dispute, NEWEST)
+    return Settled(hidden_by_most(values) if name == HIDDEN else values[-1], dispute, NEWEST)
 
 
 def bad_pictures(annotations: Iterable[Annotation], params: LabelFaces) -> list[str]:
@@ -92,15 +95,16 @@ def bad_pictures(annotations: Iterable[Annotation], params: LabelFaces) -> list[
     return sorted(key.picture_id for key, given in answers.items() if settle(BAD, given, params.pose_tolerance, params.ties).value)
 
 
-def _compare(name: str, values: Sequence[Any], tolerance: float) -> tuple[str, Any]:
+def _compare(name: str, values: Sequence[Any], size: tuple[int, int], tolerance: float) -> tuple[str, Any]:
     """What they differ on in words, and what most of them say; None where there is no such thing."""
     if name == POSE:
-        middle, fault = settle_pose(values, tolerance)
+        middle, fault = settle_pose(values, size, tolerance)
         return fault, middle
     if name == HIDDEN:
         numbers = {joint: sum(joint in value for value in values) for joint in JOINTS}
         dispute = ", ".join(f"{number} of {len(values)} say {joint}" for joint, number in numbers.items() if 0 < number < len(values))
-        return dispute, frozenset(joint for joint, number in numbers.items() if 2 * number > len(values))
+        tied = any(2 * number == len(values) for number in numbers.values())
+        return dispute, None if tied else frozenset(joint for joint, number in numbers.items() if 2 * number > len(values))
     (value, count), *others = Counter(values).most_common()
     if not others:
         return "", value
@@ -108,11 +112,17 @@ def _compare(name: str, values: Sequence[Any], tolerance: float) -> tuple[str, A
     return (f"a tie, {dispute}", None) if others[0][1] == count else (dispute, value)
 
 
-def _newest_where_apart(poses: Sequence[Pose], tolerance: float) -> Pose:
+def hidden_by_most(values: Sequence[frozenset[str]]) -> frozenset[str]:
+    """Joints that most do not see, and of those that half of them do not see what the last says."""
+    numbers = Counter(joint for value in values for joint in value)
+    return frozenset(joint for joint, number in numbers.items() if 2 * number > len(values) or (2 * number == len(values) and joint in values[-1]))
+
+
+def _newest_where_apart(poses: Sequence[Pose], size: tuple[int, int], tolerance: float) -> Pose:
     """The median where most agree; the newest answer's place for the other joints."""
     stack = np.stack(poses)
     middle: Pose = np.median(stack, axis=0)
-    agreed = (distances(stack, middle) <= tolerance).mean(axis=0) > 0.5
+    agreed = (distances(stack, middle, size) <= tolerance).mean(axis=0) > 0.5
     return np.where(agreed[:, None], middle, stack[-1])
 
 
@@ -153,7 +163,7 @@ def scores(answers: Mapping[Key, Sequence[Answer]], tolerance: float) -> dict[st
 def _score(name: str, by_people: Mapping[tuple[str, str], Sequence[tuple[Answer, Answer]]], tolerance: float) -> dict[str, float]:
     pairs = [pair for several in by_people.values() for pair in several]
     if name == POSE:
-        apart = np.stack([distances(one.value, other.value) for one, other in pairs])
+        apart = np.stack([distances(one.value, other.value, one.size) for one, other in pairs])
         similar = [oks(one.value, other.value, one.size) for one, other in pairs]
         within = float((apart <= tolerance).mean())
         return {"pairs": len(pairs), "oks": float(np.mean(similar)), "pck": within, "mean_distance": float(apart.mean())}
@@ -213,9 +223,11 @@ def compare(annotations: Sequence[Annotation], params: LabelFaces) -> Agreement:
 
 
 def _shown(name: str, value: Any) -> str:
+    if value is None:
+        return "nothing"
     if name == HIDDEN:
         return ", ".join(joint for joint in JOINTS if joint in value) or "no joint"
-    return "nothing" if value is None else "a pose" if name == POSE else word(value)
+    return "a pose" if name == POSE else word(value)
 
 
 def write_disagreements(path: Path, disagreements: Sequence[Disagreement]) -> None:

@@ -30,6 +30,7 @@ from labeling.keypoints import (
     Problem,
     annotator,
     hidden_joints,
+    is_starred,
     keypoints_of,
     named,
     pose_fault,
@@ -110,19 +111,19 @@ def _read_task(task: JsonObject, where: str, exports: Exports) -> None:
             continue
         with named(where):
             asks = None if data.get("asks") is None else tuple(data["asks"])
-            result, gone = _words_of_today(annotation["result"])
+            result, gone = words_of_today(annotation["result"])
             said = read_result(result, asks or ())
         answered = said.labels or said.pose is not None or said.bad
         nothing = "nothing was answered" if "asks" in data else pose_fault([])
         if reasons := [*gone, *([said.fault or nothing] if said.fault or not (answered or gone) else [])]:
             exports.problems.append(Problem(where, picture_id, "; ".join(reasons)))
         if answered:
-            who, at, decides = annotator(annotation), time_of(annotation), bool(annotation.get("ground_truth"))
+            who, at, decides = annotator(annotation), time_of(annotation), is_starred(annotation)
             hidden = None if SIGHT in data.get("unasked", ()) and not said.hidden else said.hidden
             exports.annotations.append(Annotation(picture_id, where, who, at, said.labels, said.pose, hidden, decides, said.size, said.bad, asks))
 
 
-def _words_of_today(result: Sequence[JsonObject]) -> tuple[list[JsonObject], list[str]]:
+def words_of_today(result: Sequence[JsonObject]) -> tuple[list[JsonObject], list[str]]:
     """The regions without the words that genga/tags.yaml has no more, and of each that it is none."""
     kept, gone = [], []
     for region in result:

@@ -3,8 +3,8 @@
 Each reads and writes `Labeled`: one person's word on one picture, which is its id (sha256) where that is known, else its file name: what stands in
 `file_name` (COCO) or `name` (CVAT). Written is the id with `.png`. What an import does with file names: labeling/names.py. A figure or tag of COCO
 or CVAT that cannot be taken is a `Problem`, and the rest comes in.
-COCO holds joints only: v = 2 visible, 1 hidden, 0 not placed. CVAT holds joints as points of one `figure` skeleton or as single points, with the
-attribute `hidden`, and tags as image tags: a group with the attribute `value`, a flag with `value` true or false.
+COCO holds joints only: v = 2 visible, 1 hidden, 0 not placed. CVAT holds joints as points of one `figure` skeleton or as single points, a hidden one
+occluded or with the attribute `hidden` true, and tags as image tags: a group with the attribute `value`, a flag with `value` true or false.
 """
 
 import json
@@ -26,7 +26,7 @@ from genga.skeleton import JOINTS, STICKS
 from genga.tags import Labels
 from genga.whole import write_whole
 from labeling.agreement import word
-from labeling.exports import Annotation, read_exports, read_result
+from labeling.exports import Annotation, read_exports, read_result, words_of_today
 from labeling.keypoints import BAD, SIGHT, JsonObject, Pose, Problem, annotator, named, picture_of, read_tasks, where_of
 from labeling.names import find_pictures
 from labeling.tasks import label_regions, pose_regions, sight_regions, verdict_region
@@ -199,7 +199,7 @@ def _from_cvat(image: ET.Element, problems: list[Problem]) -> Labeled:
     points = [element for element in image.iter("points") if element.get("label") in JOINTS and element.get("outside") != "1"]
     try:
         if points:
-            pose, hidden = _cvat_pose(points) / size, frozenset(element.attrib["label"] for element in points if element.get("occluded") == "1")
+            pose, hidden = _cvat_pose(points) / size, frozenset(element.attrib["label"] for element in points if _is_hidden(element))
     except ODD as error:
         problems.append(Problem(f"the figure on {name}", _picture(name), _said(error)))
     return Labeled(_picture(name), image.get("annotator", ""), size, labels, pose, hidden)
@@ -216,8 +216,22 @@ def _cvat_pose(points: Sequence[ET.Element]) -> Pose:
 
 def _cvat_value(tag: ET.Element) -> str | bool:
     """A flag without the attribute is a yes."""
-    told = next((attribute.text or "" for attribute in tag.findall("attribute") if attribute.get("name") == "value"), "true")
-    return told == "true" if tag.attrib["label"] in tags.flags() else told
+    told = _attribute(tag, "value", "true")
+    return _yes_or_no(told) if tag.attrib["label"] in tags.flags() else told
+
+
+def _attribute(element: ET.Element, name: str, otherwise: str) -> str:
+    return next((attribute.text or "" for attribute in element.findall("attribute") if attribute.get("name") == name), otherwise)
+
+
+def _yes_or_no(told: str) -> bool:
+    if told.lower() not in ("true", "false"):
+        raise DataError(f"has the value {told!r}, expected true or false")
+    return told.lower() == "true"
+
+
+def _is_hidden(joint: ET.Element) -> bool:
+    return joint.get("occluded") == "1" or _yes_or_no(_attribute(joint, "hidden", "false"))
 
 
 def _picture(name: str) -> str:
@@ -326,7 +340,7 @@ def _answered(path: Path) -> list[JsonObject]:
         with named(where_of(task, path)):
             answers = [annotation["result"] for annotation in task["annotations"] if not annotation.get("was_cancelled")]
             for result in answers:
-                read_result(result)
+                read_result(words_of_today(result)[0])
             if answers:
                 signed = [_signed(annotation, path) for annotation in task["annotations"]]
                 tasks.append(task | {"data": task["data"] | {"id": _picture(picture_of(task.get("data")))}, "annotations": signed})

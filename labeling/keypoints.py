@@ -32,12 +32,13 @@ class Problem(NamedTuple):
 
 class Posed(NamedTuple):
     """Where one person says that one picture's joints are, and which of them one does not see; `size`: the picture's width and height, where the
-    export tells."""
+    export tells; `decides`: a reviewer's word over all others'."""
 
     picture: str
     task: str
     annotator: str
     at: str
+    decides: bool
     pose: Pose
     hidden: frozenset[str]
     size: tuple[int, int] | None
@@ -50,6 +51,7 @@ class Called(NamedTuple):
     task: str
     annotator: str
     at: str
+    decides: bool
 
 
 @dataclass(frozen=True)
@@ -72,14 +74,13 @@ def read_poses(paths: Sequence[Path]) -> PosedExports:
                     if annotation.get("was_cancelled"):
                         continue
                     points, verdicts = keypoints_of(annotation["result"]), verdicts_of(annotation["result"])
-                    who, at = annotator(annotation), time_of(annotation)
+                    by = picture, where, annotator(annotation), time_of(annotation), is_starred(annotation)
                     if BAD in verdicts:
-                        found.bad.append(Called(picture, where, who, at))
+                        found.bad.append(Called(*by))
                     elif points and (fault := verdict_fault(verdicts) or pose_fault(points)):
                         found.problems.append(Problem(where, picture, fault))
                     elif points:
-                        hidden = hidden_joints(annotation["result"])
-                        found.poses.append(Posed(picture, where, who, at, read_pose(points), hidden, size_of(points)))
+                        found.poses.append(Posed(*by, read_pose(points), hidden_joints(annotation["result"]), size_of(points)))
     return found
 
 
@@ -153,6 +154,11 @@ def time_of(annotation: JsonObject) -> str:
     return str(annotation.get("updated_at") or annotation.get("created_at") or "")
 
 
+def is_starred(annotation: JsonObject) -> bool:
+    """Label Studio's "ground truth", which a reviewer sets."""
+    return bool(annotation.get("ground_truth"))
+
+
 def pose_fault(points: Sequence[JsonObject]) -> str:
     """What is wrong with a pose in words, "" when nothing is."""
     names = [name for point in points for name in point["value"]["keypointlabels"]]
@@ -181,15 +187,15 @@ def size_of(points: Sequence[JsonObject]) -> tuple[int, int] | None:
     return told[0] if told else None
 
 
-def settle_pose(poses: Sequence[Pose], tolerance: float) -> tuple[Pose | None, str]:
+def settle_pose(poses: Sequence[Pose], size: tuple[int, int], tolerance: float) -> tuple[Pose | None, str]:
     """The median of each joint, if more than half of the people placed it within the tolerance of that; else in words what they differ on."""
     middle: Pose = np.median(np.stack(poses), axis=0)
-    near = distances(np.stack(poses), middle) <= tolerance
+    near = distances(np.stack(poses), middle, size) <= tolerance
     apart = [joint for joint, share in zip(JOINTS, near.mean(axis=0), strict=True) if share <= 0.5]
     return (None, f"people differ on {', '.join(apart)}") if apart else (middle, "")
 
 
-def distances(poses: Pose, truth: Pose) -> Pose:
-    """(..., 11), in longer sides of the pose's box."""
-    apart: Pose = np.linalg.norm(poses - truth, axis=-1) / reference_length(truth, "bbox")[..., None]
+def distances(poses: Pose, truth: Pose, size: tuple[int, int]) -> Pose:
+    """(..., 11), in longer sides of the pose's box; poses are in shares of a picture of this width and height."""
+    apart: Pose = np.linalg.norm((poses - truth) * size, axis=-1) / reference_length(truth * size, "bbox")[..., None]
     return apart

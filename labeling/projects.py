@@ -6,6 +6,9 @@ They are found by the questions that they ask, not by their title, so that peopl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
+from xml.etree.ElementTree import tostring
+
+from defusedxml.ElementTree import fromstring
 
 from genga.params import LabelStudioParams
 from labeling.account import Home, LabelStudioError
@@ -96,11 +99,27 @@ def ensure_project(client: Any, url: str, kind: Kind, home: Home, params: LabelS
 
 
 def _migrate(client: Any, project: Project, settings: JsonObject) -> None:
-    """Label Studio keeps every annotation, also of words that today's screen no longer has; the labels stage then lists them."""
+    """Label Studio keeps every annotation, also of words that today's screen no longer has; the labels stage then lists them. A question that
+    somebody answered may not go: it stays where nobody sees it."""
     now = client.projects.get(project.id)
+    settings = settings | {"label_config": with_gone(settings["label_config"], now.label_config)}
     changed = {name: value for name, value in settings.items() if getattr(now, name, None) != value}
     if changed:
         client.projects.update(project.id, **changed)
+
+
+def with_gone(config: str, before: str) -> str:
+    """Today's screen, and hidden in it the questions that only the one `before` has."""
+    today = {element.get("name") for element in fromstring(config).iter()}
+    gone = [element for element in fromstring(before).iter() if element.get("toName") and element.get("name") not in today]
+    if not gone:
+        return config
+    for element in gone:
+        element.tail = None
+        for choice in element.iter():
+            choice.attrib.pop("hotkey", None)
+    kept = "\n".join(tostring(element, encoding="unicode") for element in gone)
+    return f'{config.removesuffix("</View>")}<View style="display: none">\n{kept}\n</View>\n</View>'
 
 
 def _open_pictures(client: Any, project: Project, home: Home) -> None:

@@ -160,8 +160,8 @@ def _signed(annotation: JsonObject, emails: Mapping[int, str]) -> JsonObject:
 def _keep(annotations_dir: Path, revisions_dir: Path, snapshots: Mapping[str, str], changes: Sequence[int]) -> Pulled:
     """A new revision where a snapshot is not that of the last one."""
     log_path = revisions_dir / "revisions.jsonl"
-    lines = [line for line in (log_path.read_text(encoding="utf-8").splitlines() if log_path.is_file() else []) if line]
-    last: JsonObject = json.loads(lines[-1]) if lines else {"revision": 0, "files": {}}
+    known = _whole_lines(log_path)
+    last: JsonObject = json.loads(known[-1]) if known else {"revision": 0, "files": {}}
     hashes = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in snapshots.items()}
     new = {name: found for name, found in hashes.items() if last["files"].get(name) != found}
     for name in new:
@@ -176,10 +176,15 @@ def _keep(annotations_dir: Path, revisions_dir: Path, snapshots: Mapping[str, st
             "annotations": len(exports.annotations),
             "problems": len(exports.problems),
         }
-        with log_path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        write_whole(log_path, "".join(f"{line}\n" for line in (*known, json.dumps(record))))
     added, changed, removed = changes
     return Pulled(revision, bool(new), new, added, changed, removed, exports.problems)
+
+
+def _whole_lines(path: Path) -> list[str]:
+    """Without one that was cut where the disk was full."""
+    lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else [""]
+    return [line for line in lines[:-1] if line]
 
 
 def _text(tasks: Sequence[JsonObject]) -> str:

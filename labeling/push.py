@@ -3,7 +3,7 @@
 What is there already gets what is new where nobody has labeled yet: a newer model's guess and its place in a newer queue. What a task asks never
 changes, since somebody may have it open: a queue that asks something else makes another task, which replaces it.
 `queue` in a task's data sorts downwards: the newest queue first, in it the most helpful picture first. A task without it comes last; one that was
-replaced has "" there and goes with the next queue, if nobody has answered it.
+replaced has "" there and goes with the next queue, if nobody has answered it or begun to.
 """
 
 import json
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 LAST = 999_999  # place in a queue; counted down so that the first sorts highest
 UNANSWERED = {"filter": "filter:tasks:total_annotations", "operator": "equal", "type": "Number", "value": 0}
+BEGUN = {"filter": "filter:tasks:draft_exists", "operator": "equal", "type": "Boolean", "value": True}
+SHOWN = "id,data,total_annotations,cancelled_annotations,predictions_model_versions"
 CALLED_BAD = {"filter": "filter:tasks:annotations_results", "operator": "contains", "type": "String", "value": BAD}
 
 
@@ -49,14 +51,17 @@ class Pushed:
 
 @dataclass(frozen=True)
 class Present:
-    """A task that Label Studio has. `answers`: how many were submitted; `said`: the tags that it was asked for, once somebody answered, and all where
-    that was that it is a bad picture."""
+    """A task that Label Studio has. `answers`: how many were submitted; `skips`: how many people skipped it, to whom it is not shown again; `begun`:
+    somebody's answer waits as a draft; `said`: the tags that it was asked for, once somebody answered, and all where that was that it is a bad
+    picture."""
 
     task: int
     data: JsonObject
     answers: int
     versions: frozenset[str]
     said: frozenset[str] = frozenset()
+    skips: int = 0
+    begun: bool = False
 
     @property
     def labeled(self) -> bool:
@@ -106,11 +111,12 @@ def _needs_task(entry: Entry, task: Present | None, *, queue: bool) -> bool:
         return True
     if task.labeled:
         return queue and bool({*entry.asks} - task.said)
-    return queue and (asking(entry.asks)["asks"] != asked(task.data) or (may_guess(task.data) and not entry.guess))
+    return queue and not task.begun and (asking(entry.asks)["asks"] != asked(task.data) or (may_guess(task.data) and not entry.guess))
 
 
 def present(client: Any, project: Project) -> dict[str, Present]:
-    """Picture id -> its task. Of several the one that waits, or that of the newest queue; `said` is what was said in all of them."""
+    """Picture id -> its task. Of several the one that waits, one that somebody has begun first, or that of the newest queue; `said` is what was said
+    in all of them."""
     return _by_picture(tasks_of(client, project))
 
 
@@ -118,29 +124,36 @@ def _by_picture(tasks: Iterable[Present]) -> dict[str, Present]:
     found: dict[str, Present] = {}
     for task in (task for task in tasks if not task.replaced):
         other = found.setdefault(task.data["id"], task)
-        shown = max(other, task, key=lambda each: (not each.labeled, str(each.data.get("queue") or "")))
+        shown = max(other, task, key=lambda each: (not each.labeled, each.begun, str(each.data.get("queue") or "")))
         found[task.data["id"]] = replace(shown, said=other.said | task.said)
     return found
 
 
 def tasks_of(client: Any, project: Project) -> list[Present]:
     """Those that Genga pushed."""
-    query = json.dumps({"filters": {"conjunction": "and", "items": [CALLED_BAD]}})
-    bad = {task.id for task in client.tasks.list(project=project.id, fields="task_only", include="id", page_size=1000, query=query)}
+    bad, begun = (_ids_where(client, project, that) for that in (CALLED_BAD, BEGUN))
     found = []
-    for task in client.tasks.list(project=project.id, include="id,data,total_annotations,predictions_model_versions", page_size=1000):
+    for task in client.tasks.list(project=project.id, include=SHOWN, page_size=1000):
         data, answers = dict(task.data or {}), int(task.total_annotations or 0)
         if isinstance(data.get("id"), str):
             said = frozenset(() if not answers else asking()["asks"] if task.id in bad else asked(data))
-            found.append(Present(int(task.id), data, answers, _versions(task.predictions_model_versions), said))
+            versions, skips = _versions(task.predictions_model_versions), int(task.cancelled_annotations or 0)
+            found.append(Present(int(task.id), data, answers, versions, said, skips, task.id in begun))
     return found
 
 
-def unanswered(client: Any, project: Project, entries: Sequence[Entry], *, again: bool) -> list[Entry]:
-    """Without the pictures and tags that somebody has answered there, pulled or not, sure or not: they would take places in a queue and never be
-    shown, or be asked for twice. Where nothing is to be asked `again`, also without pictures answered in part that have no task waiting."""
+def _ids_where(client: Any, project: Project, that: JsonObject) -> set[int]:
+    query = json.dumps({"filters": {"conjunction": "and", "items": [that]}})
+    return {task.id for task in client.tasks.list(project=project.id, fields="task_only", include="id", page_size=1000, query=query)}
+
+
+def unanswered(client: Any, project: Project, entries: Sequence[Entry], people: int, *, again: bool) -> list[Entry]:
+    """Without the pictures and tags that somebody has answered there, pulled or not, sure or not, and without pictures that all the `people` who are
+    asked have skipped: they would take places in a queue and never be shown, or be asked for twice. Where nothing is to be asked `again`, also
+    without pictures answered in part that have no task waiting."""
     there = present(client, project)
     found = [entry for entry in entries if again or entry.id not in there or not there[entry.id].labeled]
+    found = [entry for entry in found if entry.id not in there or there[entry.id].skips < people]
     return [left for entry in found if (left := entry.without(there[entry.id].said if entry.id in there else ()))]
 
 
@@ -246,13 +259,13 @@ def _queue_again(client: Any, stay: Sequence[Present], tasks: Iterable[Present],
         _change(client, task, task.data | {"queue": places[task.data["id"]]})
     kept = {task.task for task in stay}
     for task in tasks:
-        if task.data["id"] in places and not (task.labeled or task.replaced or task.task in kept):
+        if task.data["id"] in places and not (task.labeled or task.begun or task.replaced or task.task in kept):
             _change(client, task, task.data | {"queue": ""})
 
 
 def _drop_replaced(client: Any, project: Project, tasks: Sequence[Present]) -> list[Present]:
     """The tasks without those that the queue before replaced; whoever had one open then has had time to answer it."""
     if gone := [task.task for task in tasks if task.replaced]:
-        still = {"conjunction": "and", "items": [UNANSWERED]}  # nothing is lost that was said since we asked
+        still = {"conjunction": "and", "items": [UNANSWERED, BEGUN | {"value": False}]}  # nothing is lost that was said since we asked
         client.actions.create(id="delete_tasks", project=project.id, filters=still, selected_items={"all": False, "included": gone})
     return [task for task in tasks if not task.replaced]

@@ -17,6 +17,7 @@ REPO = Path(__file__).parents[1]
 TRACER = REPO / "tests" / "graph" / "tracer"
 WHOLE_GRAPH = {"tests/graph/test_graph.py", "tests/flows/test_flows.py"}  # run by `finished`, once a process
 LONG = WHOLE_GRAPH | {"tests/stages/test_train_face.py", "tests/models/test_parallel.py"}
+GRAPH_S = 840  # on a slow machine with other work the whole graph takes minutes even with tiny values
 SHARED = Path(os.environ.get("GENGA_SHARED", REPO.parent / "shared" / "data"))
 
 
@@ -33,8 +34,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest comes first."""
+    """What takes longest comes first, and may take longer."""
     items.sort(key=lambda item: item.nodeid.partition("::")[0] not in LONG)
+    for item in items:
+        if item.nodeid.partition("::")[0] in WHOLE_GRAPH:
+            item.add_marker(pytest.mark.timeout(GRAPH_S + 60))
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +74,7 @@ def shell(environment: dict[str, str]) -> Callable[..., subprocess.CompletedProc
     """Runs a command in a folder, with its output caught."""
 
     def run(*command: str, cwd: Path, check: bool = True, **more: str) -> subprocess.CompletedProcess[str]:
-        result = subprocess.run(command, cwd=cwd, env=environment | more, capture_output=True, text=True, check=False, timeout=280)
+        result = subprocess.run(command, cwd=cwd, env=environment | more, capture_output=True, text=True, check=False, timeout=GRAPH_S)
         if check and result.returncode:
             raise AssertionError(f"{' '.join(command)} ended with {result.returncode}\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}")
         return result

@@ -240,6 +240,25 @@ def test_a_task_is_labeled_once_as_many_people_answered_as_are_asked(monkeypatch
     assert progress.progress_of(Home(Path()), {"tags": 1}, asking(1)) == Progress(4, 5)
 
 
+def test_who_skipped_a_task_has_been_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Label Studio does not show it to that person again, so a round would wait for it until its deadline."""
+    tags = Project(1, KINDS["tags"], "")
+    skipped = [replace(queued(1, answers), skips=skips) for answers, skips in ((0, 1), (0, 2), (1, 1), (1, 0))]
+    monkeypatch.setattr(progress, "_tasks", lambda _: [(tags, skipped)])
+    assert progress.progress_of(Home(Path()), {"tags": 1}, asking(2)) == Progress(2, 4)
+
+
+def test_a_round_that_is_given_up_makes_way_for_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(label_round, "HOME", tmp_path)
+    monkeypatch.setattr(label_round, "bury_the_dead", lambda: None)
+    old = label_round.keep(Home(tmp_path), label_round.Round(5, 5, 1.0, 2.0, "tags", "deploy"))
+    with disable_run_logger():
+        label_round.label_round.fn(give_up=True)
+    assert label_round.read_round(Home(tmp_path)) is None
+    (kept,) = (tmp_path / "rounds").iterdir()
+    assert kept.name == f"{old.name}-given-up.json"
+
+
 def test_a_label_round_asks_for_as_many_answers_as_params_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "params.yaml").write_text(Path("params.yaml").read_text().replace("annotators_per_task: 1", "annotators_per_task: 2"))
     monkeypatch.chdir(tmp_path)

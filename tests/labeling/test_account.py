@@ -32,6 +32,12 @@ def test_the_account_is_random_private_and_kept(home: Home, tmp_path: Path) -> N
     assert min(map(len, (made.password, made.backend_password))) >= 24 and len(made.token) == 40
 
 
+def test_a_folder_that_something_else_made_before_becomes_private(home: Home) -> None:
+    home.dir.mkdir(mode=0o755)
+    account_at(home, 8090)
+    assert stat.S_IMODE(home.dir.stat().st_mode) == 0o700
+
+
 def test_the_environment_goes_before_the_file(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     account_at(home, 8090)
     monkeypatch.setenv("LABEL_STUDIO_URL", "http://elsewhere:1/")

@@ -58,12 +58,35 @@ def test_most_people_say_which_joints_are_hidden() -> None:
     assert settle("hidden", answers, 0.1, "newest").value == frozenset({"hip"})
 
 
+def test_where_half_say_that_a_joint_is_hidden_params_say_what_counts() -> None:
+    answers = [answer("ann", frozenset({"hip", "head"})), answer("ben", frozenset({"hip", "neck"}))]
+    newest = settle("hidden", answers, 0.1, "newest")
+    assert (newest.value, newest.rule) == (frozenset({"hip", "neck"}), "the newest answer counts")
+    assert settle("hidden", answers, 0.1, "leave_out")[:3:2] == (None, "left out")
+
+
 def test_what_people_differ_on_being_hidden_is_listed() -> None:
     pose = Annotation("a", "task a", "ann", "1", {}, POSE, frozenset({"hip", "head"}))
-    (row,) = compare([pose, replace(pose, annotator="ben", hidden=frozenset({"hip"}))], SECTION).disagreements
-    assert (row.name, row.dispute, row.counts) == ("hidden", "1 of 2 say head", "hip")
-    (row,) = compare([pose, replace(pose, annotator="ben", hidden=frozenset())], SECTION).disagreements
-    assert (row.dispute, row.counts) == ("1 of 2 say head, 1 of 2 say hip", "no joint")
+    others = [replace(pose, annotator="ben", hidden=frozenset({"hip"})), replace(pose, annotator="cat", hidden=frozenset())]
+    (row,) = compare([pose, *others], SECTION).disagreements
+    assert (row.name, row.dispute, row.counts, row.rule) == ("hidden", "1 of 3 say head, 2 of 3 say hip", "hip", "the majority")
+    (row,) = compare([pose, others[0]], SECTION).disagreements
+    assert (row.dispute, row.counts, row.rule) == ("1 of 2 say head", "hip", "the newest answer counts")
+    (row,) = compare([pose, others[0]], SECTION.model_copy(update={"ties": "leave_out"})).disagreements
+    assert row.counts == "nothing"
+
+
+def test_people_are_apart_by_what_one_sees_and_not_by_shares_of_a_wide_picture() -> None:
+    """In a picture four times as wide as high the same share is four times as far across as it is down."""
+    square = np.random.default_rng(1).uniform(0.1, 0.9, (11, 2)) * 400
+    wide, high = (1600, 400), (400, 1600)
+    for size in (wide, high):
+        for moved, apart in ((square + [60, 0], True), (square + [0, 60], True), (square + [16, 16], False)):
+            answers = [answer(who, pose / size)._replace(size=size) for who, pose in (("ann", square), ("ben", moved))]
+            found = settle("pose", answers, 0.05, "leave_out")
+            assert (found.value is None) == apart
+    one, other = (Annotation("a", "task a", who, "1", {}, pose / wide, size=wide) for who, pose in (("ann", square), ("ben", square + [0, 60])))
+    assert compare([one, other], SECTION).scores["pose"]["mean_distance"] == pytest.approx(60 / max(np.ptp(square, axis=0)))
 
 
 def test_who_was_not_asked_what_is_hidden_has_no_say_in_it() -> None:

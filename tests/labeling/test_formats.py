@@ -214,10 +214,18 @@ def test_another_projects_label_studio_json_comes_in_whole(tmp_path: Path) -> No
     assert (done.path.name, done.pictures, done.unknown) == ("label-studio-export.json", 2, [])
     one, two = read_exports([done.path]).annotations
     assert (one.picture_id, one.decides, one.at, two.picture_id, two.bad) == ("a" * 64, True, "2026-01-01", "b" * 64, True)
-    tasks[0]["annotations"] = [{"result": [{"id": "x", "type": "choices", "from_name": "wings", "value": {"choices": ["two"]}}]}]
-    (tmp_path / "export.json").write_text(json.dumps(tasks))
-    with pytest.raises(DataError, match=r"export.json task 5: unknown tag 'wings'"):
-        import_labels(tmp_path / "export.json", "label-studio", tmp_path / "annotations", known)
+
+
+def test_words_of_a_label_studio_file_that_are_no_tags_are_listed_and_the_rest_comes_in(tmp_path: Path) -> None:
+    (task,) = json.loads(WRITERS["label-studio"](named("one.jpg")))
+    wings = {"id": "x", "type": "choices", "from_name": "wings", "to_name": "image", "value": {"choices": ["two"]}}
+    task["annotations"][0]["result"].append(wings)
+    (tmp_path / "export.json").write_text(json.dumps([task]))
+    (tmp_path / "annotations").mkdir()
+    done = import_labels(tmp_path / "export.json", "label-studio", tmp_path / "annotations", [("one.jpg", "a" * 64)])
+    assert [problem.reason for problem in done.problems] == ["wings is no tag any more"]
+    (said,) = read_exports([done.path]).annotations
+    assert said.labels == named("one.jpg")[0].labels
 
 
 def test_an_import_of_another_file_of_the_same_name_takes_nothing_away(tmp_path: Path) -> None:
@@ -300,6 +308,20 @@ def test_odd_tags_and_figures_of_a_cvat_file_are_listed_and_the_rest_of_their_pi
     read = {said.picture_id[0]: said for said in read_exports([done.path]).annotations}
     assert {picture: len(said.labels) for picture, said in read.items()} == {"a": 2, "b": 2, "c": 3, "d": 3}
     assert [picture for picture, said in read.items() if said.pose is None] == ["c"]
+
+
+def test_joints_and_flags_of_cvat_count_as_people_write_them() -> None:
+    flag = next(name for name, value in TAGGED[0].labels.items() if value is True)
+    root = ET.fromstring(WRITERS["cvat"]([replace(TAGGED[0], pose=POSED[0].pose, hidden=frozenset())]))
+    joint = root.findall("image/skeleton/points")[3]
+    ET.SubElement(joint, "attribute", {"name": "hidden"}).text = "true"
+    (told,) = (attribute for tag in root.iter("tag") if tag.get("label") == flag for attribute in tag)
+    told.text = "True"
+    (said,), problems = READERS["cvat"](ET.tostring(root, encoding="unicode"))
+    assert (said.hidden, said.labels[flag], problems) == ({joint.get("label")}, True, [])
+    told.text = "yes"
+    (said,), (problem,) = READERS["cvat"](ET.tostring(root, encoding="unicode"))
+    assert flag not in said.labels and problem.reason == "has the value 'yes', expected true or false"
 
 
 @pytest.mark.parametrize("form", ["coco", "cvat"])

@@ -33,7 +33,7 @@ from labeling.pictures import Entry
 from labeling.progress import progress_of
 from labeling.projects import KINDS, Project, ensure_project, labeling_url
 from labeling.pull import Pulled, pull
-from labeling.push import Guesses, present, push, tasks_of, unanswered
+from labeling.push import Guesses, present, push, queue_number, tasks_of, unanswered
 from labeling.tasks import NOTHING, PoseGuess, TagGuess, label_regions, pose_regions, verdict_region
 from stages.labels import labels
 
@@ -232,7 +232,7 @@ def test_what_waits_asks_for_no_tag_that_is_gone_and_for_none_that_is_new_and_wh
     pushed(studio, project, pictures, None)
     unsure = [{"id": "v", "from_name": "verdict", "to_name": "image", "type": "choices", "value": {"choices": ["unsure"]}}]
     say(first, present(studio.client, project)[pictures[0].id].task, unsure)
-    assert unanswered(studio.client, project, pictures, again=True) == pictures[1:]
+    assert unanswered(studio.client, project, pictures, 1, again=True) == pictures[1:]
     monkeypatch.setattr(tags, "flags", lambda: ["glasses", "wings"])
     assert pushed(studio, project, pictures[:2], None, queue=False) == (0, 0, 0)
     there = present(studio.client, project)
@@ -280,16 +280,16 @@ def test_a_picture_is_asked_again_for_what_nobody_said_of_it(studio: Studio, fir
     guesses = tag_guesses({"hair_color": "blue", "eye_color": "red", "glasses": True})
     pushed(studio, project, [replace(pictures[0], asks=("hair_color", "smile"))], guesses)
     say(first, present(studio.client, project)[pictures[0].id].task, label_regions({"hair_color": "green"}))
-    (left, whole) = unanswered(studio.client, project, pictures, again=True)
+    (left, whole) = unanswered(studio.client, project, pictures, 1, again=True)
     assert whole.asks == () and set(left.asks) == {*tags.groups(), *tags.flags()} - {"hair_color", "smile"}
-    assert unanswered(studio.client, project, [replace(pictures[0], asks=("smile",))], again=True) == []
+    assert unanswered(studio.client, project, [replace(pictures[0], asks=("smile",))], 1, again=True) == []
     assert pushed(studio, project, [left, whole], guesses, queue=False) == (1, 0, 0)  # no queue asks twice
     again = replace(left, asks=("eye_color", "glasses"))
     assert [pushed(studio, project, [again], guesses) for _ in range(2)] == [(1, 0, 0), (0, 0, 1)]
     waiting = present(studio.client, project)[pictures[0].id]
     assert (waiting.answers, waiting.data["question"], waiting.said) == (0, "Asked: eye color, glasses", {"hair_color", "smile"})
     say(first, waiting.task, label_regions({"eye_color": "red"}))
-    assert [len(each.asks) for each in unanswered(studio.client, project, pictures[:1], again=True)] == [len(left.asks) - 2]
+    assert [len(each.asks) for each in unanswered(studio.client, project, pictures[:1], 1, again=True)] == [len(left.asks) - 2]
     assert len(tasks_of(studio.client, project)) == 3
     assert pulled(studio, tmp_path).added == 2
     told = {name: value for (id_, name), value in tables(tmp_path)[1].items() if id_ == pictures[0].id}
@@ -303,7 +303,54 @@ def test_what_somebody_called_a_bad_picture_is_not_asked_for_its_other_tags(stud
     there = present(studio.client, project)
     say(first, there[pictures[0].id].task, [verdict_region(BAD)])
     say(first, there[pictures[1].id].task, [verdict_region(VERDICTS[0])])
-    assert [each.id for each in unanswered(studio.client, project, pictures, again=True)] == [pictures[1].id]
+    assert [each.id for each in unanswered(studio.client, project, pictures, 1, again=True)] == [pictures[1].id]
+
+
+def test_a_task_that_somebody_has_begun_stays_with_what_it_asks_until_it_is_submitted(studio: Studio, first: httpx.Client) -> None:
+    """Label Studio keeps the ticks of a person who went away as a draft, and a task takes its drafts along when it is deleted."""
+    project, (one, two) = studio.fresh("tags"), noise(2, 29)
+    pushed(studio, project, [replace(one, asks=("hair_color",)), replace(two, asks=("hair_color",))], None)
+    begun = present(studio.client, project)[one.id].task
+    draft = {"result": label_regions({"hair_color": "blue"}), "lead_time": 1, "draft_id": 0}
+    first.post(f"/api/tasks/{begun}/drafts/", json=draft).raise_for_status()
+    assert pushed(studio, project, [replace(one, asks=("glasses",)), replace(two, asks=("glasses",))], None) == (1, 0, 1)
+    there = present(studio.client, project)
+    assert (there[one.id].task, there[one.id].data["asks"], there[two.id].data["asks"]) == (begun, ["hair_color"], ["glasses"])
+    assert queue_number(there[one.id].data) == 2
+    late = there[two.id].task  # begun once another task has replaced it
+    pushed(studio, project, [replace(two, asks=("smile",))], None)
+    first.post(f"/api/tasks/{late}/drafts/", json=draft).raise_for_status()
+    pushed(studio, project, [replace(two, asks=("blush",))], None)
+    assert late in {task.task for task in tasks_of(studio.client, project)}
+    say(first, begun, label_regions({"hair_color": "blue"}))
+    assert pushed(studio, project, [replace(one, asks=("glasses",))], None) == (1, 0, 0)
+
+
+def test_what_all_who_are_asked_have_skipped_is_in_no_later_queue(studio: Studio, first: httpx.Client) -> None:
+    project, pictures = studio.fresh("tags"), noise(2, 30)
+    pushed(studio, project, pictures, None)
+    task = present(studio.client, project)[pictures[0].id].task
+    first.post(f"/api/tasks/{task}/annotations/", json={"result": [], "was_cancelled": True}).raise_for_status()
+    assert present(studio.client, project)[pictures[0].id].skips == 1
+    assert unanswered(studio.client, project, pictures, 1, again=True) == pictures[1:]
+    assert unanswered(studio.client, project, pictures, 2, again=True) == pictures
+
+
+def test_a_group_that_somebody_answered_may_leave_the_screen(studio: Studio, first: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Label Studio refuses a screen without a question that has answers."""
+    project, (picture,) = studio.fresh("tags"), noise(1, 31)
+    pushed(studio, project, [picture], None)
+    say(first, present(studio.client, project)[picture.id].task, label_regions({"skin_tone": "tan", "hair_color": "blue"}))
+    left = {name: values for name, values in tags.groups().items() if name != "skin_tone"}
+    monkeypatch.setattr(tags, "groups", lambda: left)
+    for _ in range(2):
+        assert studio.project("tags").id == project.id
+        config = studio.client.projects.get(project.id).label_config
+        assert config.count('name="skin_tone"') == 1 and config.index('name="skin_tone"') > config.index("display: none")
+        assert "skin_tone" not in config.partition("display: none")[0]
+    monkeypatch.undo()
+    assert studio.project("tags").id == project.id
+    assert "display: none" not in studio.client.projects.get(project.id).label_config
 
 
 def test_a_push_of_everything_leaves_out_what_somebody_answered_in_part(studio: Studio, first: httpx.Client) -> None:
@@ -313,7 +360,7 @@ def test_a_push_of_everything_leaves_out_what_somebody_answered_in_part(studio: 
     for picture in pictures[:2]:
         say(first, present(studio.client, project)[picture.id].task, label_regions({"hair_color": "blue"}))
     pushed(studio, project, [replace(pictures[1], asks=("smile",))], None)
-    assert [each.id for each in unanswered(studio.client, project, pictures, again=False)] == [picture.id for picture in pictures[1:]]
+    assert [each.id for each in unanswered(studio.client, project, pictures, 1, again=False)] == [picture.id for picture in pictures[1:]]
 
 
 def test_a_queue_without_a_guess_leaves_none_of_what_it_does_not_ask(studio: Studio) -> None:
