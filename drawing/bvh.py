@@ -75,14 +75,14 @@ def read_bvh(path: Path) -> Motion:
 
 def parse(text: str, name: str) -> tuple[list[Node], Array, float]:
     """Nodes, each after the one that carries it; frames (F, C); seconds per frame."""
-    head, _, motion = text.partition("MOTION")
-    match = re.match(r"\s*Frames\s*:\s*(\d+)\s+Frame\s*Time\s*:\s*(\S+)", motion)
+    match = re.search(r"(?<!\S)MOTION\s+Frames\s*:\s*(\d+)\s+Frame\s*Time\s*:\s*(\S+)", text)
+    head = text[: match.start()] if match else ""
     if match is None or "HIERARCHY" not in head:
         raise DataError(f"{name} is no BVH file, expected HIERARCHY, then MOTION with Frames: and Frame Time:; export the motion again")
     try:
         nodes, numbers, frame_time = (
             _nodes(head.partition("HIERARCHY")[2]),
-            np.array(motion[match.end() :].split(), dtype=np.float64),
+            np.array(text[match.end() :].split(), dtype=np.float64),
             float(match[2]),
         )
     except (ValueError, IndexError) as error:
@@ -101,7 +101,7 @@ def _nodes(head: str) -> list[Node]:
         match line.split():
             case ["ROOT" | "JOINT", *words]:
                 coming = (" ".join(words), False)
-            case ["End" | "END", *_]:
+            case ["End" | "END" | "end", *_]:
                 coming = (nodes[open_nodes[-1]].name, True)
             case ["{"]:
                 nodes.append(Node(coming[0], open_nodes[-1] if open_nodes else -1, coming[1]))
@@ -184,14 +184,16 @@ def _keys(nodes: Sequence[Node]) -> list[tuple[str, str, str]]:
 
 
 def upright(places: Array, rest: Array, found: dict[str, int]) -> Array:
-    """Turned so that y points down and z away: most files have y up, some z. The rest pose tells, or else the motion."""
+    """Turned so that y points down and z away: most files have y up, some z, few one of them down. The rest pose tells, or else the motion."""
     for stance in (rest, places):
         ankles = (stance[:, found["l_ankle"]] + stance[:, found["r_ankle"]]) / 2
-        rise = np.abs((stance[:, found["head"]] - ankles).mean(axis=0))
-        if rise.argmax() > 0:
+        rise = (stance[:, found["head"]] - ankles).mean(axis=0)
+        up = np.abs(rise).argmax()
+        if up > 0:
             break
     x, y, z = np.moveaxis(places, -1, 0)
-    return np.stack([x, -z, y] if rise.argmax() == 2 else [x, -y, -z], axis=-1)
+    standing = np.stack([x, -z, y] if up == 2 else [x, -y, -z], axis=-1)
+    return standing * (1, -1, -1) if up > 0 and rise[up] < 0 else standing
 
 
 def facing(places: Array, found: dict[str, int]) -> Array:

@@ -202,9 +202,9 @@ def cross(a: Array, b: Array) -> Array:
 def camera_rotations(views: Array) -> Array:
     """Turn, elevation and roll (N, 3) in degrees -> (N, 3, 3), as Camera.rotation."""
     (ct, ce, cr), (st, se, sr) = (wave(np.radians(views.T)) for wave in (np.cos, np.sin))
-    right, down = np.stack([ct, 0 * ct, st], axis=-1), np.stack([-se * st, ce, se * ct], axis=-1)
+    right, down = np.stack([ct, 0 * ct, st], axis=-1), np.stack([se * st, ce, -se * ct], axis=-1)
     cr, sr = cr[:, None], sr[:, None]
-    return np.stack([cr * right - sr * down, sr * right + cr * down, np.stack([-ce * st, -se, ce * ct], axis=-1)], axis=1)
+    return np.stack([cr * right - sr * down, sr * right + cr * down, np.stack([-ce * st, se, ce * ct], axis=-1)], axis=1)
 
 
 def seen(joints: Array, slopes: Array, bodies: Bodies, unknowns: Array, dims: int) -> tuple[Array, Array]:
@@ -218,7 +218,7 @@ def seen(joints: Array, slopes: Array, bodies: Bodies, unknowns: Array, dims: in
     points, slopes = (joints - middle) @ back, ((slopes - middle_slopes).reshape(len(joints), -1, 3) @ back).reshape(slopes.shape)
     roll = np.radians(bodies.cameras[:, 2])
     zero = np.zeros(len(points))
-    turning = np.stack([rotation[:, :, 1], np.stack([-np.cos(roll), -np.sin(roll), zero], axis=1), np.stack([zero, zero, zero + 1], axis=1)], axis=1)
+    turning = np.stack([rotation[:, :, 1], np.stack([np.cos(roll), np.sin(roll), zero], axis=1), np.stack([zero, zero, zero + 1], axis=1)], axis=1)
     by_view = cross(np.radians(turning)[:, :, None], points[:, None])
     slopes = np.concatenate([slopes[:, :NUM_ANGLES], by_view, slopes[:, NUM_ANGLES:]], axis=1)
     if dims == 2:

@@ -1,12 +1,13 @@
 """What figures are posed like: the limits of drawing/poses.py, or the user's own poses from files.
 
 A pose keeps its source and licence, and an id that follows from the pose alone: all figures of one id belong to one split. Frames of a motion
-that follow one another share an id.
+that follow one another share an id, also where OpenPose wrote a file for each.
 """
 
 import csv
 import hashlib
 import logging
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from drawing.lift import Bodies, Lifted
 from drawing.pose_files import PoseFile, read_pose_file
 from genga.errors import DataError
 from genga.params import PoseFiles
+from genga.pictures import is_junk
 from genga.skeleton import MIRRORED, STICKS, normalise
 
 log = logging.getLogger(__name__)
@@ -32,6 +34,8 @@ SIDE_SUFFIXES = frozenset({".md", ".txt", ".csv", ".pdf", ".html", ""})  # what 
 SOURCES = "sources.csv"
 LIFTED_AT_ONCE = 64
 SEGMENT = 2.0  # seconds of a motion under one id
+OPENPOSE_FRAME = re.compile(r"(.*)_(\d{12})_keypoints\.json", re.IGNORECASE)
+FRAME_RATE = 30  # OpenPose's files do not tell theirs
 
 
 class FilePose(NamedTuple):
@@ -64,9 +68,10 @@ def read_poses(params: PoseFiles, path: Path, read_labels: Callable[[Path], Pose
         else:
             content = read_pose_file(file, read_labels)
             left_out += content.left_out
-            found = [(pose_id(pose), kind, pose) for pose, kind in zip(content.poses, content.kinds, strict=True)]
+            shared = _frame_id(file.relative_to(path).parent, file.name)
+            found = [(shared or pose_id(pose), kind, pose) for pose, kind in zip(content.poses, content.kinds, strict=True)]
         for id_, kind, pose in found:
-            key = id_ if pose.shape[-1] == 2 else f"{id_} {len(poses)}"  # frames share their id
+            key = pose_id(pose) if pose.shape[-1] == 2 else f"{id_} {len(poses)}"  # frames share their id
             left_out["a pose twice"] += key in poses
             poses.setdefault(key, FilePose(id_, kind, *terms[file], pose))
     if files and not poses:
@@ -81,7 +86,7 @@ def _files(path: Path) -> list[Path]:
         raise DataError(f"nothing at {path}, expected pose files; correct draw_figures.poses.path in params.yaml")
     if path.is_file():
         return [path]
-    files = sorted(file for file in path.rglob("*") if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts))
+    files = sorted(file for file in path.rglob("*") if file.is_file() and not is_junk(file.relative_to(path).as_posix()))
     strange = [file for file in files if file.suffix.lower() not in SUFFIXES | SIDE_SUFFIXES]
     if strange:
         raise DataError(f"{strange[0]} is no pose file that we read, expected {', '.join(sorted(SUFFIXES))}; convert it or take it away")
@@ -116,6 +121,14 @@ def _of_motion(file: Path, frames: int) -> list[tuple[str, str, Array]]:
     rows = np.sort(spread(motion.joints, frames))
     ids = [hashlib.sha256(f"{clip} {int(motion.seconds[row] // SEGMENT)}".encode()).hexdigest() for row in rows]
     return [(id_, file.stem, joints) for id_, joints in zip(ids, motion.joints[rows], strict=True)]
+
+
+def _frame_id(folder: Path, name: str) -> str | None:
+    """What a frame of an OpenPose sequence shares with those about it; None for other files."""
+    frame = OPENPOSE_FRAME.fullmatch(name)
+    if frame is None:
+        return None
+    return hashlib.sha256(f"{folder.as_posix()}/{frame[1]} {int(frame[2]) // int(SEGMENT * FRAME_RATE)}".encode()).hexdigest()
 
 
 def _counted(reasons: Counter[str]) -> str:

@@ -6,11 +6,12 @@
         COCO keypoints: {"annotations": [{"keypoints": [x, y, v ...]}], "categories": ...}, or a list of results
         Label Studio: a list of tasks, read by whom the caller names
 
-Poses on which a joint is missing are left out and counted. `head` is the middle of the head: between the ears where both are there,
-else the mean of the points of the face.
+Poses on which a joint is missing, and entries without a pose, are left out and counted. `head` is the middle of the head: between the ears where
+both are there, else the mean of the points of the face.
 """
 
 import json
+import re
 import warnings
 import zlib
 from collections import Counter
@@ -101,7 +102,7 @@ def _order(names: Sequence[Any], path: Path) -> list[int]:
 
 def read_document(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is not readable JSON ({error}); save it again") from error
 
@@ -115,7 +116,7 @@ def _read_json(document: Any, path: Path) -> PoseFile:
             return _read_openpose(entries)
         if isinstance(document, dict) and "annotations" in document:
             return _read_coco(document["annotations"], document.get("categories", []))
-        if entries and all("keypoints" in entry for entry in entries):
+        if any("keypoints" in entry for entry in entries):
             return _read_coco(entries, [])
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise DataError(f"{path} has an entry that its layout does not have ({error!r}); save it again") from error
@@ -134,12 +135,12 @@ def _read_openpose(entries: Sequence[JsonObject]) -> PoseFile:
     poses, strange = [], []
     for entry in entries:
         for person in entry["people"]:
-            numbers = person["pose_keypoints_2d"] or []
+            numbers = person.get("pose_keypoints_2d") or []
             if len(numbers) not in OPENPOSE:
-                strange.append(f"{len(numbers)} numbers")
+                strange.append(f"{len(numbers)} numbers" if numbers else "a person without a body")
                 continue
             points = np.array(numbers, dtype=np.float64).reshape(-1, 3)
-            if points[:, :2].max() <= 1:  # shares of the picture, as some editors write them
+            if points[:, :2].max() <= 2:  # shares of the picture, as some editors write them; a joint may lie outside
                 points[:, :2] *= (entry.get("canvas_width", 1), entry.get("canvas_height", 1))
             poses.append(as_joints(points, OPENPOSE[len(numbers)]))
     return whole(np.array(poses).reshape(-1, len(JOINTS), 2), ["openpose"] * len(poses), strange)
@@ -147,19 +148,23 @@ def _read_openpose(entries: Sequence[JsonObject]) -> PoseFile:
 
 def _read_coco(entries: Sequence[JsonObject], categories: Sequence[JsonObject]) -> PoseFile:
     names = {category["id"]: [_short(name) for name in category["keypoints"]] for category in categories if category.get("keypoints")}
+    others = {id_ for id_, named in names.items() if not np.isfinite(as_joints(np.ones((len(named), 3)), named)).all()}
     poses, strange = [], []
     for entry in entries:
-        points = np.array(entry["keypoints"], dtype=np.float64).reshape(-1, 3)
-        named = names.get(entry.get("category_id"), COCO_17)
-        if len(points) != len(named):
-            strange.append(f"{len(points)} keypoints")
-            continue
-        poses.append(as_joints(points, named))
+        points = np.array(entry.get("keypoints") or [], dtype=np.float64)
+        category = entry.get("category_id")
+        named = names.get(category, COCO_17)
+        if points.size != 3 * len(named):
+            strange.append(f"{points.size // 3} keypoints")
+        elif category in others:
+            strange.append("joints of other names")
+        else:
+            poses.append(as_joints(points.reshape(-1, 3), named))
     return whole(np.array(poses).reshape(-1, len(JOINTS), 2), ["coco"] * len(poses), strange)
 
 
 def _short(name: str) -> str:
-    return name.lower().replace("left_", "l_").replace("right_", "r_")
+    return re.sub(r"[\s-]+", "_", name.strip().lower()).replace("left_", "l_").replace("right_", "r_")
 
 
 def as_joints(points: Array, names: Sequence[str]) -> Array:

@@ -282,13 +282,13 @@ class Camera:
     distance: float
 
     def rotation(self) -> Array:
-        return rotation(2, self.roll) @ rotation(0, -self.elevation) @ rotation(1, self.turn)
+        return rotation(2, self.roll) @ rotation(0, self.elevation) @ rotation(1, self.turn)
 
     @staticmethod
     def of(rotation: Array, distance: float) -> "Camera":
         """The camera that has this rotation (3, 3)."""
         turn, roll = math.atan2(-rotation[2, 0], rotation[2, 2]), math.atan2(-rotation[0, 1], rotation[1, 1])
-        elevation = math.asin(max(-1.0, min(1.0, -rotation[2, 1])))
+        elevation = math.asin(max(-1.0, min(1.0, rotation[2, 1])))
         return Camera(math.degrees(turn), math.degrees(elevation), math.degrees(roll), distance)
 
 

@@ -21,6 +21,8 @@ Array = NDArray[np.uint8]
 
 STARTS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"GIF87a": "GIF", b"GIF89a": "GIF", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF"}
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+# what operating systems leave behind, besides hidden files
+JUNK_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 # start-of-frame markers: baseline, extended and progressive Huffman; C4, C8 and CC are other things
 SOF_MARKERS = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
 
@@ -43,6 +45,11 @@ class Header(NamedTuple):
     height: int
     plain: bool
     whole: bool = True
+
+
+def is_junk(name: str) -> bool:
+    """`name`: a path within a folder or archive, its parts separated by slashes."""
+    return any(part.startswith(".") or part.lower() in JUNK_NAMES for part in name.split("/"))
 
 
 def kind_of(data: bytes) -> str:

@@ -25,6 +25,9 @@ from genga.errors import DataError
 Array = NDArray[np.uint8]
 Row = Mapping[str, Any]
 
+TERMS = ("source", "licence")  # whose a picture is changes nothing of what is learned from it
+DATA_ID = "data_id"
+ENCODED, MANIFEST = "encoded.bin", "manifest.parquet"
 TABLE_ROWS = 4096
 BUFFER = 2**20  # bytes: many small pictures in one write
 
@@ -45,10 +48,12 @@ class StoreWriter:
         self._shapes = dict(shapes)
         self._rows: list[Row] = []  # the last ones, until they are enough for a table
         self._tables: list[pa.Table] = []
+        self._late: dict[str, Sequence[Any]] = {}
         self._count = 0
         self._files: dict[str, BinaryIO] = {}
         self._encoded: BinaryIO | None = None
         self._encoded_bytes = 0
+        self._digests = {name: hashlib.sha256() for name in (*self._shapes, ENCODED, MANIFEST)}
 
     def __enter__(self) -> Self:
         shutil.rmtree(self._partial_dir, ignore_errors=True)
@@ -70,14 +75,17 @@ class StoreWriter:
         assert arrays.keys() == self._shapes.keys(), f"arrays {sorted(arrays)}, expected {sorted(self._shapes)}"
         for name, chunk in arrays.items():
             assert chunk.dtype == np.uint8 and chunk.shape == (len(rows), *self._shapes[name]), f"{name}: {chunk.dtype} {chunk.shape}"
-            self._files[name].write(np.ascontiguousarray(chunk).data)
+            dense = np.ascontiguousarray(chunk)
+            self._files[name].write(dense.data)
+            self._digests[name].update(dense.data)
         self._add(rows)
 
     def append_encoded(self, row: Row, data: bytes) -> None:
         """One picture as it came; the manifest row gets its offset and length."""
         if self._encoded is None:
-            self._encoded = (self._partial_dir / "encoded.bin").open("wb", buffering=BUFFER)
+            self._encoded = (self._partial_dir / ENCODED).open("wb", buffering=BUFFER)
         self._encoded.write(data)
+        self._digests[ENCODED].update(data)
         self._add([{**row, "offset": self._encoded_bytes, "length": len(data)}])
         self._encoded_bytes += len(data)
 
@@ -92,37 +100,57 @@ class StoreWriter:
         self._tables.append(pa.Table.from_pylist([dict(row) for row in self._rows]))
         self._rows = []
 
+    def fill(self, name: str, values: Sequence[Any]) -> None:
+        """A further column of the manifest, known only when all pictures are there: one value for each."""
+        assert len(values) == self._count, f"{name}: {len(values)} values for {self._count} pictures"
+        self._late[name] = values
+
     def beside(self, name: str) -> Path:
         """Where a further file of this store is written, such as rejected.csv: it appears with the rest, or not at all."""
         return self._partial_dir / name
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            self._close()
+            if kind is None:
+                self._settle()
+                manifest = pa.concat_tables(self._tables, promote_options="permissive").combine_chunks()  # a column may be empty for long
+                for name, values in self._late.items():
+                    manifest = manifest.append_column(name, pa.array(values))
+                pq.write_table(self._named(manifest), self._partial_dir / MANIFEST)
+                if self._store_dir.exists():
+                    shutil.rmtree(self._store_dir)
+                self._partial_dir.rename(self._store_dir)
+        finally:
+            shutil.rmtree(self._partial_dir, ignore_errors=True)
+
+    def _close(self) -> None:
         for name, file in self._files.items():
             self._write_header(name)
             file.close()
         if self._encoded is not None:
             self._encoded.close()
-        if kind is not None:
-            shutil.rmtree(self._partial_dir)
-            return
-        self._settle()
-        manifest = pa.concat_tables(self._tables, promote_options="permissive")  # a column may be empty for long
-        pq.write_table(manifest.combine_chunks(), self._partial_dir / "manifest.parquet")
-        if self._store_dir.exists():
-            shutil.rmtree(self._store_dir)
-        self._partial_dir.rename(self._store_dir)
+
+    def _named(self, manifest: pa.Table) -> pa.Table:
+        """With the data id, which is the same however pictures came in chunks."""
+        said = manifest.select([name for name in manifest.column_names if name not in TERMS])
+        for batch in said.to_batches(TABLE_ROWS):
+            for row in batch.to_pylist():
+                self._digests[MANIFEST].update(repr(row).encode())
+        parts = [f"{name} {digest.hexdigest()}" for name, digest in self._digests.items()]
+        return manifest.replace_schema_metadata({DATA_ID: hashlib.sha256("\n".join(parts).encode()).hexdigest()})
 
 
 class Store:
     def __init__(self, store_dir: Path) -> None:
-        if not (store_dir / "manifest.parquet").is_file():
+        if not (store_dir / MANIFEST).is_file():
             raise DataError(f"no store in {store_dir}: expected manifest.parquet there; run `dvc repro` to make it")
         self.dir = store_dir
 
     @cached_property
     def manifest(self) -> pa.Table:
         """One row per picture, in the order of the arrays."""
-        return pq.read_table(self.dir / "manifest.parquet")
+        return pq.read_table(self.dir / MANIFEST)
 
     def __len__(self) -> int:
         return int(self.manifest.num_rows)
@@ -135,9 +163,7 @@ class Store:
         """The memory-mapped array, uint8 (N, ...); read batches with `images[idxs]`."""
         path = self.dir / f"images-{name}.npy"
         if not path.is_file():
-            raise DataError(
-                f"{self.dir} has no pictures of size {name}, it has {', '.join(self.sizes)}; add the size to prepare_faces.sizes in params.yaml"
-            )
+            raise DataError(f"{self.dir} has no pictures of size {name}, it has {', '.join(self.sizes)}; ask for one of these in params.yaml")
         images: Array = np.load(path, mmap_mode="r")
         if len(images) != len(self):
             raise DataError(f"{path} holds {len(images)} pictures and its manifest {len(self)}; make the store again with `dvc repro`")
@@ -145,7 +171,7 @@ class Store:
 
     @cached_property
     def _encoded(self) -> Array:
-        return np.memmap(self.dir / "encoded.bin", dtype=np.uint8, mode="r")
+        return np.memmap(self.dir / ENCODED, dtype=np.uint8, mode="r")
 
     def encoded(self, row_idx: int) -> bytes:
         """The bytes of one picture as it came."""
@@ -161,8 +187,10 @@ class Store:
 
     @cached_property
     def data_id(self) -> str:
-        """sha256 over the ids in order: the name of exactly these pictures."""
-        return hashlib.sha256("\n".join(self.column("id")).encode()).hexdigest()
+        """sha256 over the pictures in order, at every size, and over what the manifest says of them but whose they are: splits, joints, crops."""
+        if name := (self.manifest.schema.metadata or {}).get(DATA_ID.encode()):
+            return str(name.decode())
+        raise DataError(f"{self.dir} was made by older code; make the store again with `genga repro`")
 
     def terms(self) -> dict[str, list[str]]:
         """What every card of a model trained on this shows: the licences and sources of its pictures."""

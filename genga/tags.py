@@ -4,7 +4,7 @@ A label set is a plain dict {group or flag: value}: {"hair_color": "blue", "glas
 A column is one output of the tagger, named `hair_color=blue` or `glasses`; `COLUMNS` fixes their order.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -19,6 +19,8 @@ Labels = dict[str, str | bool]
 # who said so, the most trusted first
 ORIGINS = ("human", "imported", "drawn")
 
+YES_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -31,21 +33,32 @@ class Vocabulary:
     def translate(self, row: dict[str, str]) -> Labels:
         """One CSV row -> labels. Words we have no tag for are left out: unknown, not false.
 
-        A column mapped to "*" holds many words, separated by spaces; another column holds one value of that group.
+        A column mapped to "*" holds many words, separated by commas or else by spaces: where one is a tag of ours, a flag that it does not name is
+        a no, and a group of which it names several values is unknown. Another column holds one value of its group, or yes or no for its flag.
         """
         labels: Labels = {}
         for column, group in self.columns.items():
             text = (row.get(column) or "").strip().lower()
             if group == "*":
-                for word in text.split():
-                    for target in self.words.get(word, "").split():
-                        labels |= labels_of(target)
+                labels |= self._listed(["_".join(word.split()) for word in text.split(",")] if "," in text else text.split())
             elif text:
                 word = text.replace(" ", "_").replace("-", "_")
-                value = self.words.get(word, word)
-                if value in groups()[group]:
+                value = self.words.get(word, word) if group in groups() else YES_NO.get(word)
+                if isinstance(value, bool) or (value and value in groups()[group]):
                     labels[group] = value
         return labels
+
+    def _listed(self, words: list[str]) -> Labels:
+        found = sorted({target for word in words for target in self.words.get(word, "").split()})
+        if not found:
+            return {}
+        named: dict[str, list[str | bool]] = {}
+        for target in found:
+            for name, value in labels_of(target).items():
+                named.setdefault(name, []).append(value)
+        known = {target for several in self.words.values() for target in several.split()}
+        unnamed = {flag: False for flag in flags() if flag in known}
+        return unnamed | {name: values[0] for name, values in named.items() if len(values) == 1}
 
 
 @cache
@@ -126,11 +139,21 @@ def check_tagger(card: Mapping[str, Any], name: str) -> None:
 
 @cache
 def vocabularies() -> dict[str, Vocabulary]:
-    return {name: Vocabulary(name, entry["columns"], entry["words"]) for name, entry in _document()["vocabularies"].items()}
+    """Ours first: its columns are called as our groups and flags are, and hold their values."""
+    ours = Vocabulary("genga", {name: name for name in (*groups(), *flags())}, {})
+    return {ours.name: ours} | {name: Vocabulary(name, entry["columns"], entry["words"]) for name, entry in _document()["vocabularies"].items()}
 
 
-def vocabulary_for(header: list[str]) -> Vocabulary | None:
-    """The vocabulary that reads most of a CSV's columns, the first listed where two read as many; None when none reads any."""
+def vocabularies_for(header: Sequence[str]) -> list[Vocabulary]:
+    """Those that read any of a CSV's columns, the one that reads most first, of equal ones the first listed."""
     names = {name.strip().lower() for name in header}
-    best = max(vocabularies().values(), key=lambda vocabulary: len(names & set(vocabulary.columns)))
-    return best if names & set(best.columns) else None
+    found = [vocabulary for vocabulary in vocabularies().values() if names & vocabulary.columns.keys()]
+    return sorted(found, key=lambda vocabulary: -len(names & vocabulary.columns.keys()))
+
+
+def translate(known: Sequence[Vocabulary], row: dict[str, str]) -> Labels:
+    """One CSV row -> labels. Where vocabularies tell different things of a tag, the first is right."""
+    labels: Labels = {}
+    for vocabulary in known:
+        labels = vocabulary.translate(row) | labels
+    return labels

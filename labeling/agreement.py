@@ -18,7 +18,7 @@ import numpy as np
 from genga.params import LabelFaces
 from genga.skeleton import JOINTS
 from labeling.exports import Annotation
-from labeling.keypoints import BAD, Pose, distances, settle_pose
+from labeling.keypoints import BAD, Pose, distances, hidden_by_most, settle_pose
 
 Ties = Literal["newest", "leave_out"]
 POSE, HIDDEN = "pose", "hidden"
@@ -110,12 +110,6 @@ def _compare(name: str, values: Sequence[Any], size: tuple[int, int], tolerance:
         return "", value
     dispute = " and ".join(sorted(f"{number} say {word(said)}" for said, number in Counter(values).items()))
     return (f"a tie, {dispute}", None) if others[0][1] == count else (dispute, value)
-
-
-def hidden_by_most(values: Sequence[frozenset[str]]) -> frozenset[str]:
-    """Joints that most do not see, and of those that half of them do not see what the last says."""
-    numbers = Counter(joint for value in values for joint in value)
-    return frozenset(joint for joint, number in numbers.items() if 2 * number > len(values) or (2 * number == len(values) and joint in values[-1]))
 
 
 def _newest_where_apart(poses: Sequence[Pose], size: tuple[int, int], tolerance: float) -> Pose:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -193,6 +194,12 @@ def settle_pose(poses: Sequence[Pose], size: tuple[int, int], tolerance: float) 
     near = distances(np.stack(poses), middle, size) <= tolerance
     apart = [joint for joint, share in zip(JOINTS, near.mean(axis=0), strict=True) if share <= 0.5]
     return (None, f"people differ on {', '.join(apart)}") if apart else (middle, "")
+
+
+def hidden_by_most(values: Sequence[frozenset[str]]) -> frozenset[str]:
+    """Joints that most do not see, and of those that half of them do not see what the last says."""
+    numbers = Counter(joint for value in values for joint in value)
+    return frozenset(joint for joint, number in numbers.items() if 2 * number > len(values) or (2 * number == len(values) and joint in values[-1]))
 
 
 def distances(poses: Pose, truth: Pose, size: tuple[int, int]) -> Pose:

@@ -53,18 +53,20 @@ class Labelled:
 
 
 def read_labels(labels_dir: Path, store: Store) -> Labelled:
-    """The labels of a store's pictures, by what they or their cut-out are called. Where several speak about one tag, the most trusted origin
-    wins. What is said of a picture with several faces is said of none of them."""
+    """The labels of a store's pictures, by what they, their cut-out or their copies are called. Where several speak about one tag, the most trusted
+    origin wins, of these what is said of the picture itself. What is said of a picture with several faces is said of none of them."""
     table = _read_table(labels_dir / "tags.parquet")
     rows = {picture: row for name in ("crop_id", "id") if name in store.manifest.column_names for row, picture in enumerate(store.column(name))}
+    rows_of_copies = _rows_of_copies(store)
     columns = {name: column for column, name in enumerate(names())}
     targets = np.full((len(store), len(columns)), UNKNOWN, np.int64)
     origins = np.full_like(targets, UNKNOWN)
     several = set(store.column("imported_id")) - rows.keys() if "imported_id" in store.manifest.column_names else set()
     if unclear := several.intersection(table["id"].to_pylist()):
         log.warning("labels of %d pictures with several faces are left out: nobody says which face they mean", len(unclear))
-    for picture, name, value, origin in zip(*(table[key].to_pylist() for key in ("id", "name", "value", "origin")), strict=True):
-        row = rows.get(picture)
+    said = zip(*(table[key].to_pylist() for key in ("id", "name", "value", "origin")), strict=True)
+    for picture, name, value, origin in sorted(said, key=lambda row: row[0] not in rows):
+        row = rows.get(picture, rows_of_copies.get(picture))
         if row is None:
             continue
         column = _place(columns, name, labels_dir)
@@ -73,6 +75,12 @@ def read_labels(labels_dir: Path, store: Store) -> Labelled:
             targets[row, column] = _place(_values(name), value, labels_dir)
             origins[row, column] = trust
     return Labelled(targets, origins)
+
+
+def _rows_of_copies(store: Store) -> dict[str, int]:
+    if "duplicate_ids" not in store.manifest.column_names:
+        return {}
+    return {picture: row for row, ids in enumerate(store.column("duplicate_ids")) for picture in json.loads(ids)}
 
 
 def read_truth(store: Store) -> Labelled:

@@ -9,6 +9,7 @@ import gzip
 import lzma
 import mmap
 import os
+import posixpath
 import stat
 import struct
 import tarfile
@@ -21,7 +22,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 
-from genga.errors import DataError, PictureError
+from genga.door import FORBIDDEN
+from genga.errors import FULL, DataError, PictureError
 
 CHUNK_BYTES = 1 << 20
 COMPRESSIONS: dict[bytes, Callable[[Path], IO[bytes]]] = {
@@ -70,7 +72,9 @@ def list_archive(path: Path, limits: ArchiveLimits) -> list[Member]:
         else:
             raise DataError(f"{path} is neither a zip nor a tar archive; give one of these, or a folder")
     except DAMAGES as error:
-        raise DataError(f"{path} is a damaged archive ({error}); fetch it again") from error
+        if isinstance(error, OSError) and error.errno in (*FULL, *FORBIDDEN):
+            raise  # no damage: the door says it
+        raise DataError(f"{path} is a damaged archive ({error}); delete it and fetch it again") from error
     return sorted(members, key=lambda member: member.name)
 
 
@@ -105,6 +109,11 @@ def _check_name(path: Path, name: str) -> None:
         raise DataError(f"{path} holds the path {name!r}, which leaves the archive; nothing was read, do not trust it")
 
 
+def _plain(name: str) -> str:
+    """`tar czf faces.tgz .` calls its files `./a.png`."""
+    return utf8_name(posixpath.normpath(name))
+
+
 def _check_size(path: Path, unpacked: int, limits: ArchiveLimits) -> None:
     packed = max(path.stat().st_size, 1)
     if unpacked > limits.max_bytes:
@@ -137,7 +146,7 @@ def _list_zip(path: Path, limits: ArchiveLimits) -> list[Member]:
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise DataError(f"{path} holds {info.filename!r}, a link or device; nothing was read, pack plain files only")
     _check_size(path, sum(info.file_size for info in infos), limits)
-    return [Member(utf8_name(info.filename), info.file_size, partial(_read_zipped, archive, mapped, info)) for info in infos if not info.is_dir()]
+    return [Member(_plain(info.filename), info.file_size, partial(_read_zipped, archive, mapped, info)) for info in infos if not info.is_dir()]
 
 
 def _read_zipped(archive: zipfile.ZipFile, mapped: Mapped, info: zipfile.ZipInfo) -> bytes:
@@ -173,7 +182,7 @@ def _list_tar(path: Path, limits: ArchiveLimits) -> list[Member]:
                 raise DataError(f"{path} holds {info.name!r}, a link or device; nothing was read, pack plain files only")
             infos.append(info)
     unpacked = _unpacked_tar(path, limits)
-    return [Member(utf8_name(info.name), info.size, partial(_read_slice, unpacked, info)) for info in infos if info.isreg()]
+    return [Member(_plain(info.name), info.size, partial(_read_slice, unpacked, info)) for info in infos if info.isreg()]
 
 
 def _within_limits(archive: tarfile.TarFile, path: Path, limits: ArchiveLimits) -> Iterator[tarfile.TarInfo]:

@@ -8,7 +8,8 @@ writes  data/figures/sticks/         store: gray, or each limb in its colour, as
         data/figures/mannequins/     store: thresholded and blurred projections of a posed 3D body, and line art of the same; then the user's own
         data/figures/rejected.csv    which of the user's own drawings are not in, and why
 Figure n is drawn from (seed, n) and the pose files alone, so neither the number of processes nor the number of figures changes it.
-The split of a figure is that of its pose, and says in which styles it may be drawn.
+The split of a figure is that of its pose, and says in which styles it may be drawn. That of an own drawing is its picture's: it stays when people
+place the joints anew.
 """
 
 import argparse
@@ -212,8 +213,8 @@ def own_figure(params: DrawFigures, drawing: Own, sizes: Sequence[int], coloured
     picture = decode(drawing.path.read_bytes(), Limits(own.max_picture_bytes, own.max_picture_pixels, own.min_side))
     papers = [on_paper(picture, drawing.placed.pose, size) for size in sizes]
     pose = papers[0][1]
-    id_ = pose_id(pose)
-    about = {"pose_id": id_, "split": split_of(id_, params.val, params.test), "kind": OWN, "source": own.source, "licence": own.licence}
+    split = split_of(picture_id(picture), params.val, params.test)
+    about = {"pose_id": pose_id(pose), "split": split, "kind": OWN, "source": own.source, "licence": own.licence}
     pictures = [np.dstack([paper] * 3) if coloured else paper for paper, _ in papers]
     return {**about, "pose": to_vector(pose).tolist(), "style": OWN, "visible": drawing.placed.visible}, pictures
 

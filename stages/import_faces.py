@@ -4,8 +4,8 @@
     writes  data/faces/imported/   store with encoded.bin, and rejected.csv (path, reason)
 
 Every file is opened, whatever its name: what decodes to its end is a picture. CSV files are read for labels: one column names the picture,
-others hold tags in one of the vocabularies of genga/tags.yaml. The second of two equal pictures is rejected. Texts and tables that lie
-beside pictures (README, annotations ...) and equal pictures are listed in rejected.csv too, but do not count towards `max_rejected`.
+others hold tags in vocabularies of genga/tags.py. The second of two equal pictures is rejected, its labels go to the first. Texts and tables
+that lie beside pictures (README, annotations ...) and equal pictures are listed in rejected.csv too, but do not count towards `max_rejected`.
 """
 
 import argparse
@@ -13,8 +13,9 @@ import csv
 import json
 import logging
 import posixpath
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from io import StringIO
@@ -26,7 +27,7 @@ from genga import tags
 from genga.door import run
 from genga.errors import DataError, PictureError, TooLargeError
 from genga.params import ArchiveSource, FolderSource, ImportFaces, KaggleSource, SampleSource, load_params
-from genga.pictures import Limits, decode, encode_png, kind_of
+from genga.pictures import Limits, decode, encode_png, is_junk, kind_of
 from genga.progress import progress
 from genga.store import Store, StoreWriter, picture_id
 from genga.tags import Labels
@@ -36,11 +37,10 @@ from stages.threads import CHUNK, num_cores
 
 log = logging.getLogger(__name__)
 
-# what operating systems leave behind, besides hidden files
-JUNK_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 SIDE_SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".txt", ".md", ".rst", ".html", ".xml", ".yaml", ".yml", ".toml", ".pdf", ".log", ""})
 MOST_AHEAD = 2**28  # bytes of pictures that wait to be written
-NAME_COLUMNS = ("file", "filename", "file_name", "path", "image", "name", "id")
+TABLE_SUFFIXES = (".csv", ".tsv")
+NAME_COLUMNS = ("file", "filename", "file_name", "filepath", "file_path", "path", "image", "image_name", "image_path", "name", "id")
 
 
 class Taken(NamedTuple):
@@ -66,9 +66,9 @@ class Rejected:
 def import_faces(params: ImportFaces, source_path: Path, out_dir: Path) -> None:
     rejected: list[Rejected] = []
     sample = Store(source_path) if isinstance(params.source, SampleSource) else None
-    members = _of_sample(sample) if sample else [member for member in _list_members(params, source_path) if not _is_junk(member.name)]
-    tables = [member for member in members if member.name.lower().endswith(".csv")]
-    pictures = [member for member in members if not member.name.lower().endswith(".csv")]
+    members = _of_sample(sample) if sample else [member for member in _list_members(params, source_path) if not is_junk(member.name)]
+    tables = [member for member in members if _suffix(member.name) in TABLE_SUFFIXES]
+    pictures = [member for member in members if _suffix(member.name) not in TABLE_SUFFIXES]
     take = partial(_take, limits=Limits(params.max_picture_bytes, params.max_picture_pixels, params.min_side))
     largest = max((member.size for member in pictures), default=0) or params.max_picture_bytes
     with in_order_forked(take, pictures, max(MOST_AHEAD // (CHUNK * largest), 2 * num_cores())) as chunks, StoreWriter(out_dir, {}) as writer:
@@ -113,10 +113,6 @@ def _suffix(name: str) -> str:
     return posixpath.splitext(name)[1].lower()
 
 
-def _is_junk(name: str) -> bool:
-    return any(part.startswith(".") or part.lower() in JUNK_NAMES for part in name.split("/"))
-
-
 def _take(member: Member, limits: Limits) -> Taken | Rejected:
     try:
         if member.size > limits.max_bytes:
@@ -133,22 +129,23 @@ def _write_pictures(
     writer: StoreWriter, params: ImportFaces, outcomes: Iterable[Taken | Rejected], labels: Mapping[str, Labels], rejected: list[Rejected]
 ) -> int:
     """Gives the number of pictures written; what is not written goes to `rejected`."""
-    first_names: dict[str, str] = {}
-    copies: dict[str, list[str]] = {}
+    names: dict[str, list[str]] = {}  # of equal pictures by their id
+    told: dict[str, Labels] = {}
     for outcome in outcomes:
         if isinstance(outcome, Rejected):
             rejected.append(outcome)
             continue
         name, id_, width, height, kind, data = outcome
-        if id_ in first_names:
-            rejected.append(Rejected(name, f"duplicate of {first_names[id_]}", counts=False))
-            copies[id_].append(name)
+        names.setdefault(id_, []).append(name)
+        told[id_] = labels.get(name, {}) | told.get(id_, {})  # where copies are told differently, the first is right
+        if len(names[id_]) > 1:
+            rejected.append(Rejected(name, f"duplicate of {names[id_][0]}", counts=False))
             continue
-        first_names[id_], copies[id_] = name, []
         row = {"id": id_, "name": name, "source": params.origin, "licence": params.licence, "width": width, "height": height, "format": kind}
-        row |= {"labels": json.dumps(labels[name]) if labels.get(name) else None, "duplicates": copies[id_]}  # this list fills as the import goes on
         writer.append_encoded(row, data)
-    return len(first_names)
+    writer.fill("labels", [json.dumps(found) if found else None for found in told.values()])
+    writer.fill("duplicates", [copies for _, *copies in names.values()])
+    return len(names)
 
 
 def _check_outcome(num_taken: int, rejected: Sequence[Rejected], max_rejected: float, source_path: Path) -> None:
@@ -179,10 +176,27 @@ def _write_rejected(path: Path, rejected: Sequence[Rejected]) -> None:
 # --- labels that came with the data
 
 
+class NameIndex:
+    """Pictures by what tables call them: `a/b/c.jpg` is found as `a/b/c.jpg`, `b/c.jpg`, `c.jpg`, and without the suffix; where nothing is called
+    just so, in small or capital letters too. What fits two pictures is none of them."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._keys: tuple[Callable[[str], str], ...] = (str, _folded)
+        self._indices = [_index(names, key_of) for key_of in self._keys]
+
+    def find(self, cell: str, folder: str) -> str | None:
+        """`folder`: of the table, whose pictures go first."""
+        path = cell.strip().replace("\\", "/").removeprefix("./").lstrip("/")
+        for key_of, index in zip(self._keys, self._indices, strict=True):
+            if name := index.get(key_of(posixpath.join(folder, path))) or index.get(key_of(path)):
+                return name
+        return None
+
+
 def _read_tables(tables: Sequence[Member], names: Sequence[str], max_bytes: int, rejected: list[Rejected]) -> dict[str, Labels]:
     """Picture name -> labels. Where two tables tell different things, the first by name is right."""
     labels: dict[str, Labels] = {}
-    index = _index_names(names)
+    index = NameIndex(names)
     for table in tables:
         try:
             found = _read_table(table, index, max_bytes)
@@ -196,24 +210,25 @@ def _read_tables(tables: Sequence[Member], names: Sequence[str], max_bytes: int,
     return labels
 
 
-def _read_table(table: Member, index: Mapping[str, str | None], max_bytes: int) -> dict[str, Labels]:
+def _read_table(table: Member, index: NameIndex, max_bytes: int) -> dict[str, Labels]:
     if table.size > max_bytes:
         raise TooLargeError("too many bytes", f"{table.name} has {table.size} bytes")
     try:
-        header, *lines = csv.reader(StringIO(table.read().decode("utf-8-sig"), newline=""))
+        text = table.read().decode("utf-8-sig")
+        header, *lines = csv.reader(StringIO(text, newline=""), delimiter=max(",;\t", key=text.partition("\n")[0].count))
     except (ValueError, csv.Error) as error:
         raise PictureError("not a table in UTF-8", f"{table.name}: {error}") from error
     columns = [column.strip().lower() for column in header]
     name_column = next((column for column in NAME_COLUMNS if column in columns), None)
-    vocabulary = tags.vocabulary_for(columns)
-    if name_column is None or vocabulary is None:
+    vocabularies = tags.vocabularies_for(columns)
+    if name_column is None or not vocabularies:
         raise PictureError("no column that names pictures, or none of tags that we know", f"{table.name} has {columns}")
     labels: dict[str, Labels] = {}
     folder = posixpath.dirname(table.name)
     for line in lines:
         row = dict(zip(columns, line, strict=False))
-        name = _find_name(row.get(name_column, ""), folder, index)
-        told = vocabulary.translate(row)
+        name = index.find(row.get(name_column, ""), folder)
+        told = tags.translate(vocabularies, row)
         if name is not None and told:
             labels[name] = told | labels.get(name, {})
     if not labels:
@@ -221,21 +236,26 @@ def _read_table(table: Member, index: Mapping[str, str | None], max_bytes: int) 
     return labels
 
 
-def _index_names(names: Sequence[str]) -> dict[str, str | None]:
-    """`a/b/c.jpg` is found as `a/b/c.jpg`, `b/c.jpg`, `c.jpg`, and without the suffix; None where that fits two pictures."""
-    index: dict[str, str | None] = {}
+def _index(names: Sequence[str], key_of: Callable[[str], str]) -> dict[str, str | None]:
+    """Whole names go before parts of them. Texts beside pictures are found by their whole name alone."""
+    parts: dict[str, str | None] = {}
+    whole: dict[str, str | None] = {}
     for name in names:
-        ending, suffix = name, posixpath.splitext(name)[1]
-        while ending:
-            for key in {ending, ending.removesuffix(suffix)}:
-                index[key] = None if key in index else name
+        _add(whole, key_of(name), name)
+        ending, suffix = name, _suffix(name)
+        while ending and not (suffix and suffix in SIDE_SUFFIXES):
+            _add(parts, key_of(ending), name)
+            _add(parts, key_of(posixpath.splitext(ending)[0]), name)
             ending = ending.partition("/")[2]
-    return index | {name: name for name in names}
+    return parts | whole
 
 
-def _find_name(cell: str, folder: str, index: Mapping[str, str | None]) -> str | None:
-    path = cell.strip().replace("\\", "/").removeprefix("./").lstrip("/")
-    return index.get(posixpath.join(folder, path)) or index.get(path)
+def _add(index: dict[str, str | None], key: str, name: str) -> None:
+    index[key] = name if index.get(key, name) == name else None
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def main() -> None:

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from drawing.pose_files import PoseFile, whole
 from genga.errors import DataError, PictureError
 from genga.params import OwnFigures
-from genga.pictures import Limits, decode
+from genga.pictures import Limits, decode, is_junk
 from genga.skeleton import JOINTS
 from genga.store import picture_id
-from labeling.keypoints import Called, Posed, read_poses, settle_pose
+from labeling.keypoints import Called, Posed, hidden_by_most, read_poses, settle_pose
 from models.ink import is_light_on_dark
 from stages.threads import in_order
 
@@ -35,6 +35,7 @@ WAITS = "waits for its joints: `genga label push` puts it into Label Studio"
 BAD = "bad picture, as people say"
 KINDS = ("sticks/", "figures/")
 SIDE_SUFFIXES = frozenset({".json", ".csv", ".md", ".txt", ".pdf", ".html", ".xml", ""})  # what lies beside pictures
+WORK_SUFFIXES = frozenset({".psd", ".psb", ".clip", ".lip", ".kra", ".xcf", ".sai", ".sai2", ".mdp", ".ora", ".procreate"})  # of drawing programs
 
 
 class Placed(NamedTuple):
@@ -143,7 +144,7 @@ def exported_poses(path: Path) -> Array:
 
 
 def _files(path: Path) -> list[Path]:
-    return sorted(file for file in path.rglob("*") if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts))
+    return sorted(file for file in path.rglob("*") if file.is_file() and not is_junk(file.relative_to(path).as_posix()))
 
 
 def _read(params: OwnFigures, path: Path) -> Folder:
@@ -160,6 +161,8 @@ def _read(params: OwnFigures, path: Path) -> Folder:
 
 
 def _open(path: Path, name: str, limits: Limits) -> Opened | Rejected:
+    if Path(name).suffix.lower() in WORK_SUFFIXES:
+        return Rejected(name, "work file of a drawing program, not a picture", counts=False)
     if not name.startswith(KINDS):
         return Rejected(name, f"lies neither in {' nor in '.join(KINDS)}", counts=True)
     try:
@@ -192,7 +195,7 @@ def _poses(
 
     answers: dict[str, dict[str, Posed | Called]] = defaultdict(dict)
     said: list[Posed | Called] = [*exports.poses, *exports.bad]
-    for answer in sorted(said, key=lambda answer: answer.at):  # each person's newest stays, the newest of all is the last
+    for answer in sorted(said, key=lambda answer: (answer.decides, answer.at)):  # each person's newest stays; a reviewer's is the last, or the newest
         name = find(answer.picture, answer.task)
         if name and isinstance(answer, Posed) and answer.size and answer.size != sizes[name]:
             faults[name] = f"labeled as {answer.size[0]}x{answer.size[1]}, is {sizes[name][0]}x{sizes[name][1]}"
@@ -204,17 +207,19 @@ def _poses(
             faults[name] = problem.reason
     poses: dict[str, Placed] = {}
     bad: set[str] = set()
-    for name, given in answers.items():
-        posed = [answer for answer in given.values() if isinstance(answer, Posed)]
-        newest = [*given.values()][-1]
-        if 2 * len(posed) < len(given) or (2 * len(posed) == len(given) and isinstance(newest, Called)):
+    for name, by_person in answers.items():  # the rule of labeling/agreement.py
+        given = [*by_person.values()]
+        given = given[-1:] if given[-1].decides else given
+        posed = [answer for answer in given if isinstance(answer, Posed)]
+        if 2 * len(posed) < len(given) or (2 * len(posed) == len(given) and isinstance(given[-1], Called)):
             bad.add(name)
             continue
-        pose, fault = settle_pose([each.pose for each in posed], params.pose_tolerance)
+        pose, fault = settle_pose([each.pose for each in posed], sizes[name], params.pose_tolerance)
         if pose is None:
             faults[name] = fault
-        else:  # as in labeling/agreement.py, a joint is hidden where more than half of the people say so
-            poses[name] = Placed(pose, [2 * sum(joint in each.hidden for each in posed) <= len(posed) for joint in JOINTS])
+        else:
+            hidden = hidden_by_most([each.hidden for each in posed])
+            poses[name] = Placed(pose, [joint not in hidden for joint in JOINTS])
     return poses, bad, faults
 
 
@@ -226,10 +231,11 @@ def _endings(name: str) -> list[str]:
 
 def _check(params: OwnFigures, path: Path, num_taken: int, rejected: Sequence[Rejected]) -> None:
     bad = [row for row in rejected if row.counts]
-    if len(bad) > params.max_rejected * (num_taken + len(bad)):
+    num_all = num_taken + sum(row.reason == WAITS for row in rejected) + len(bad)
+    if len(bad) > params.max_rejected * num_all:
         reasons = ", ".join(f"{count} {reason}" for reason, count in Counter(row.reason for row in bad).most_common(3))
         raise DataError(
-            f"{len(bad)} of {num_taken + len(bad)} drawings in {path} cannot be used ({reasons}; the first is {bad[0].name}), "
+            f"{len(bad)} of {num_all} drawings in {path} cannot be used ({reasons}; the first is {bad[0].name}), "
             f"expected at most {params.max_rejected:.0%}; mend them, or raise draw_figures.own.max_rejected in params.yaml"
         )
 

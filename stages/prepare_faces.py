@@ -5,9 +5,10 @@
 
 With `crop`, every face that the cascade finds becomes a picture of its own, with its margin. Without it the whole picture is the face: its
 largest centred square is taken, since bars along the sides would be drawn again by every model. Shrinking averages, enlarging is bicubic.
-Of equal and nearly equal faces the first by name stays; its manifest row names the others. A bad picture goes, and with it what nearly equals
-it, also what comes before it by name. All faces of one picture go to one split. A picture's only face has the picture's id, so that what people
-say of either counts for both; each of several has one of its own. `crop_id` is what a face was cut out as.
+Of equal and nearly equal faces the first by name stays; its manifest row names the others and their ids, so that what is said of them counts
+for it. A bad picture goes, and with it what nearly equals it, also what comes before it by name. All faces of one picture go to one split. A
+picture's only face has the picture's id, so that what people say of either counts for both; each of several has one of its own. `crop_id` is what
+a face was cut out as.
 """
 
 import argparse
@@ -153,8 +154,8 @@ def _write_faces(
 ) -> int:
     """Gives the number of faces written; what is not written goes to `rejected`."""
     kept = Seen(params)
-    rows: list[dict[str, Any]] = []
-    copies: list[list[str]] = []
+    copies: list[list[str]] = []  # of each face written: names of pictures
+    copy_ids: list[set[str]] = []
     waiting: list[tuple[dict[str, Any], Face]] = []
     for picture, faces in zip(pictures, found, strict=True):
         if not faces:
@@ -169,17 +170,18 @@ def _write_faces(
             if (place := kept.find(face)) is not None:
                 rejected.append((picture["name"], f"near duplicate of {kept.names[place]}"))
                 copies[place] += [picture["name"], *picture["duplicates"]]
+                copy_ids[place] |= {face.id, face.crop_id}
                 continue
             kept.add(face, picture["name"])
             copies.append(list(picture["duplicates"]))
-            rows.append(_row(face, picture, split_of(picture["id"], params.val, params.test)))
-            waiting.append((rows[-1], face))
+            copy_ids.append(set())
+            waiting.append((_row(face, picture, split_of(picture["id"], params.val, params.test)), face))
             if len(waiting) == CHUNK:
                 _append(writer, waiting)
     _append(writer, waiting)
-    for row, duplicates in zip(rows, copies, strict=True):
-        row["duplicates"] = json.dumps(duplicates, ensure_ascii=False)  # the writer keeps the rows themselves until it closes
-    return len(rows)
+    writer.fill("duplicates", [json.dumps(names, ensure_ascii=False) for names in copies])
+    writer.fill("duplicate_ids", [json.dumps(sorted(ids)) for ids in copy_ids])
+    return len(copies)
 
 
 def _is_bad(face: Face, picture: Mapping[str, Any], bad: Set[str]) -> bool:

@@ -95,6 +95,22 @@ def test_a_file_with_z_up_stands_upright_too(tmp_path: Path) -> None:
     np.testing.assert_allclose(motion.joints[0], expected(T_POSE), atol=1e-9)
 
 
+@pytest.mark.parametrize("up", [(0, -1, 0), (0, 0, -1)])
+def test_a_file_with_y_or_z_down_is_turned_over_and_not_mirrored(tmp_path: Path, up: tuple[int, int, int]) -> None:
+    def tipped(rig: Rig) -> Rig:
+        name, (x, y, z), children = rig
+        return name, (x, up[1] * y - up[2] * z, up[2] * y + up[1] * z), [tipped(child) for child in children]
+
+    motion = read_bvh(saved(tmp_path, bvh(tipped(rig(CMU)), STILL, end=(0, 2 * up[1], 2 * up[2]))))
+    np.testing.assert_allclose(motion.joints[0], expected(T_POSE), atol=1e-9)
+
+
+@pytest.mark.parametrize(("old", "new"), [("LowerBack", "LOCOMOTION"), ("End Site", "end site"), ("Hips", "MOTION")])
+def test_joints_and_ends_may_be_called_so_too(tmp_path: Path, old: str, new: str) -> None:
+    motion = read_bvh(saved(tmp_path, bvh(rig(CMU), STILL).replace(old, new)))
+    np.testing.assert_allclose(motion.joints[0], expected(T_POSE), atol=1e-9)
+
+
 def test_position_channels_of_any_joint_say_where_it_stands() -> None:
     text = (
         "HIERARCHY ROOT a { OFFSET 1 2 3 CHANNELS 3 Zrotation Yrotation Xrotation\nJOINT b { OFFSET 4 0 0\nCHANNELS 2 Yposition Xrotation\n"

@@ -31,6 +31,7 @@ def saved(folder: Path, name: str, poses: np.ndarray) -> None:
 def test_a_folder_of_notes_holds_no_poses(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("poses go here")
     (tmp_path / ".gitignore").write_text("*")
+    (tmp_path / "Thumbs.db").write_bytes(b"x")
     assert read_poses(PARAMS, tmp_path, no_labels) == []
 
 
@@ -76,6 +77,19 @@ def test_a_motion_gives_frames_that_differ_and_near_ones_share_their_id(tmp_path
     assert all(pose.joints.shape == (11, 3) and pose.kind == "dance" for pose in found)
     assert len({pose.id for pose in found}) == 4  # 6.7 seconds in pieces of 2
     assert len({pose.joints.tobytes() for pose in found}) == 12
+
+
+def test_frames_that_openpose_wrote_one_after_another_share_their_id(tmp_path: Path) -> None:
+    start, step = np.random.default_rng(1).uniform(1, 99, (2, 18, 3))
+    for clip in ("walk", "more/walk", "run"):
+        for frame in range(0, 180, 6):
+            (tmp_path / clip).parent.mkdir(exist_ok=True)
+            person = {"pose_keypoints_2d": (start + step * frame / 180).ravel().tolist()}
+            (tmp_path / f"{clip}_{frame:012}_keypoints.json").write_text(json.dumps({"people": [person]}))
+        start = start[::-1]
+    found = read_poses(PARAMS, tmp_path, no_labels)
+    assert len(found) == 60  # the third clip is the first one again
+    assert len({pose.id for pose in found}) == 6  # 6 seconds of each in pieces of 2
 
 
 @pytest.mark.parametrize(

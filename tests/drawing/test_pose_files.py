@@ -88,6 +88,13 @@ def test_shares_of_a_canvas_become_pixels(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.poses[0], ours())
 
 
+def test_a_joint_outside_the_canvas_leaves_the_others_shares(tmp_path: Path) -> None:
+    person = np.reshape(numbers(BODY_25), (-1, 3)) / (200, 400, 1)
+    person[BODY_25.index("l_wrist"), :2] = 1.2, 0.5
+    document = [{"people": [{"pose_keypoints_2d": person.ravel().tolist()}], "canvas_width": 200, "canvas_height": 400}]
+    np.testing.assert_allclose(read_pose_file(written(tmp_path, document)).poses[0], ours({"l_wrist": (240, 200)}))
+
+
 def test_coco_annotations_and_results_become_our_joints(tmp_path: Path) -> None:
     keypoints = numbers(COCO_17)
     found = read_pose_file(written(tmp_path, {"images": [], "annotations": [{"keypoints": keypoints, "category_id": 1}]}))
@@ -100,6 +107,33 @@ def test_a_coco_category_names_its_own_keypoints(tmp_path: Path) -> None:
     category = {"id": 7, "keypoints": [name.replace("l_", "left_").replace("r_", "right_") for name in names]}
     found = read_pose_file(written(tmp_path, {"annotations": [{"keypoints": numbers(names), "category_id": 7}], "categories": [category]}))
     np.testing.assert_allclose(found.poses[0], ours())
+
+
+@pytest.mark.parametrize("sign", [" ", "-", "_"])
+def test_names_of_keypoints_may_be_written_with_blanks_or_hyphens(tmp_path: Path, sign: str) -> None:
+    names = [name.replace("l_", f"Left{sign}").replace("r_", f"Right{sign}") for name in COCO_17]
+    document = {"annotations": [{"keypoints": numbers(COCO_17), "category_id": 1}], "categories": [{"id": 1, "keypoints": names}]}
+    np.testing.assert_allclose(read_pose_file(written(tmp_path, document)).poses[0], ours())
+
+
+def test_entries_without_a_pose_are_counted_and_the_rest_is_read(tmp_path: Path) -> None:
+    keypoints = numbers(COCO_17)
+    boxes: list[Any] = [{"bbox": [1, 2, 3, 4], "category_id": 2}, {"keypoints": [], "category_id": 1}]
+    paws = {"id": 3, "keypoints": ["nose", "l_paw", "r_paw"]}
+    annotations = [*boxes, {"keypoints": keypoints, "category_id": 1}, {"keypoints": [1, 2, 2] * 3, "category_id": 3}]
+    found = read_pose_file(written(tmp_path, {"annotations": annotations, "categories": [{"id": 2}, paws]}))
+    np.testing.assert_allclose(found.poses, [ours()])
+    assert found.left_out == Counter({"0 keypoints": 2, "joints of other names": 1})
+    assert len(read_pose_file(written(tmp_path, [*boxes, {"keypoints": keypoints}])).poses) == 1
+    people = [{"hand_left_keypoints_2d": [1.0] * 63}, {"pose_keypoints_2d": numbers(BODY_25)}]
+    found = read_pose_file(written(tmp_path, {"people": people}))
+    assert (len(found.poses), found.left_out) == (1, Counter({"a person without a body": 1}))
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "poses.json"
+    path.write_text(json.dumps({"people": [{"pose_keypoints_2d": numbers(BODY_25)}]}), encoding="utf-8-sig")
+    assert len(read_pose_file(path).poses) == 1
 
 
 def test_the_head_is_between_the_ears_or_else_the_middle_of_the_face(tmp_path: Path) -> None:
@@ -127,7 +161,6 @@ def test_label_studio_exports_go_to_their_own_reader(tmp_path: Path) -> None:
     [
         ({"pose": [1, 2, 3]}, "poses.json has an entry that its layout does not have"),
         ({"pose": POSES[0].tolist(), "joints": ["nose", *JOINTS[1:]]}, "names the joints nose, neck.* expected head, neck"),
-        ({"people": [{"hands": []}]}, "an entry that its layout does not have"),
         ({"frames": []}, "no layout that we read, expected our own poses, OpenPose, COCO keypoints"),
         ([], "no layout"),
         ("pose", "no layout|an entry"),

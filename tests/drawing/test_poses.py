@@ -100,6 +100,13 @@ def test_a_turn_of_the_camera_by_180_degrees_shows_the_back() -> None:
     assert np.allclose(back[:, 0], -front[:, 0], atol=1e-5)
 
 
+def test_a_raised_camera_looks_down_on_the_body() -> None:
+    crown, sole, behind = np.array([0, -0.5, 0]), np.array([0, 0.5, 0]), np.array([0, 0.5, 0.5])
+    view = look(Camera(0, 30, 0, 5.0), np.stack([crown, sole, behind]), np.zeros(3))
+    assert view.depth[0] < view.depth[1]  # the head is nearer than the feet
+    assert view.xy[2, 1] < view.xy[1, 1]  # and the floor rises behind them
+
+
 def test_perspective_enlarges_what_is_near() -> None:
     view = look(Camera(0, 0, 0, 2.0), np.array([[0.1, 0, -1.0], [0.1, 0, 0], [0.1, 0, 1.0]]), np.zeros(3))
     assert np.allclose(view.xy[:, 0], [0.2, 0.1, 0.1 * 2 / 3])

@@ -1,6 +1,9 @@
+import resource
+import signal
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from genga import store as store_module
@@ -57,6 +60,20 @@ def test_a_manifest_in_many_tables_is_that_in_one(tmp_path: Path, monkeypatch: p
     store = Store(tmp_path / "many")
     assert [{key: store.column(key)[idx] for key in rows[idx]} for idx in range(10)] == rows
     assert store.manifest == Store(tmp_path / "whole").manifest == Store(tmp_path / "one").manifest
+
+
+def test_a_column_that_is_known_last_is_there_for_every_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copies = [[f"copy{idx}"] if idx % 3 == 0 else [] for idx in range(10)]
+    ids = set()
+    for name, table_rows in (("one", 100), ("many", 4), ("whole", 5)):
+        monkeypatch.setattr(store_module, "TABLE_ROWS", table_rows)
+        with StoreWriter(tmp_path / name, {}) as writer:
+            for idx in range(10):
+                writer.append([row(idx)])
+            writer.fill("duplicates", copies)
+        assert Store(tmp_path / name).column("duplicates") == copies
+        ids.add(Store(tmp_path / name).data_id)
+    assert len(ids) == 1
 
 
 def test_splits_read_as_rows_in_order(tmp_path: Path) -> None:
@@ -132,14 +149,57 @@ def test_an_array_that_does_not_fit_its_manifest_is_refused(tmp_path: Path) -> N
         store.images(8)
 
 
-def test_the_data_id_names_the_pictures_and_their_order(tmp_path: Path) -> None:
+def test_the_data_id_names_the_pictures_their_order_and_what_is_said_of_them(tmp_path: Path) -> None:
+    pictures, rows = random_pictures(3), [row(idx) for idx in range(3)]
+
+    def data_id(name: str, rows: list[dict[str, object]], pictures: np.ndarray) -> str:
+        with StoreWriter(tmp_path / name, {"8": (8, 8, 3)}) as writer:
+            writer.append(rows, **{"8": pictures})
+        return Store(tmp_path / name).data_id
+
+    first = data_id("first", rows, pictures)
+    assert data_id("again", rows, pictures) == first
+    assert data_id("elsewhere", [each | {"source": "kaggle", "licence": "unknown"} for each in rows], pictures) == first
+    others = {
+        data_id("order", rows[::-1], pictures[::-1]),
+        data_id("fewer", rows[:2], pictures[:2]),
+        data_id("pixels", rows, 255 - pictures),
+        data_id("splits", [rows[0], rows[1], row(2, "test")], pictures),
+        data_id("joints", [each | {"pose": [0.5, 0.5]} for each in rows], pictures),
+    }
+    assert len(others | {first}) == 6
+
+
+def test_the_data_id_covers_pictures_as_they_came(tmp_path: Path) -> None:
     ids = []
-    for name, order in (("a", (0, 1, 2)), ("b", (0, 1, 2)), ("c", (0, 2, 1)), ("d", (0, 1))):
+    for name, data in (("a", b"one"), ("b", b"two")):
         with StoreWriter(tmp_path / name, {}) as writer:
-            writer.append([row(idx) for idx in order])
+            writer.append_encoded(row(0), data)
         ids.append(Store(tmp_path / name).data_id)
-    assert ids[0] == ids[1]
-    assert len(set(ids)) == 3
+    assert ids[0] != ids[1]
+
+
+def test_a_store_of_older_code_has_no_data_id(tmp_path: Path) -> None:
+    store = write(tmp_path / "store", random_pictures(2))
+    pq.write_table(store.manifest.replace_schema_metadata({}), store.dir / "manifest.parquet")
+    with pytest.raises(DataError, match="made by older code; make the store again"):
+        _ = Store(store.dir).data_id
+
+
+def test_a_disk_that_is_full_at_the_end_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Small encoded pictures wait in a buffer until the store is closed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    writer = StoreWriter(tmp_path / "store", {}).__enter__()
+    writer.append_encoded(row(0), bytes(10_000))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            writer.__exit__(None, None, None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert not list(tmp_path.iterdir())
 
 
 def test_terms_hold_each_licence_and_source_once(tmp_path: Path) -> None:

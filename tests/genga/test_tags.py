@@ -41,7 +41,7 @@ def test_every_word_of_every_vocabulary_leads_to_a_tag_of_ours(name: str) -> Non
                 assert column in tags.columns()
         else:
             assert target in everything
-    assert {group for group in vocabulary.columns.values() if group != "*"} <= tags.groups().keys()
+    assert {name for name in vocabulary.columns.values() if name != "*"} <= {*tags.groups(), *tags.flags()}
 
 
 @pytest.mark.parametrize(
@@ -52,15 +52,29 @@ def test_every_word_of_every_vocabulary_leads_to_a_tag_of_ours(name: str) -> Non
         (["Filename", "Hair_Color", "Skin_Color"], "animeface_character"),
         (["id", "tags"], "danbooru"),
         (["id", "tag_string", "rating"], "danbooru"),
+        (["file", "hair_color", "hair_length", "glasses"], "genga"),
     ],
 )
-def test_a_table_is_read_with_the_vocabulary_that_knows_most_of_its_columns(header: list[str], name: str) -> None:
-    vocabulary = tags.vocabulary_for(header)
-    assert vocabulary is not None and vocabulary.name == name
+def test_a_table_is_read_first_with_the_vocabulary_that_knows_most_of_its_columns(header: list[str], name: str) -> None:
+    assert tags.vocabularies_for(header)[0].name == name
 
 
 def test_a_table_of_other_things_has_no_vocabulary() -> None:
-    assert tags.vocabulary_for(["x", "y", "width"]) is None
+    assert tags.vocabularies_for(["x", "y", "width"]) == []
+
+
+@pytest.mark.parametrize(
+    ("row", "labels"),
+    [
+        ({"hair_color": "Blond", "eyes": "red"}, {"hair_color": "blonde", "eye_color": "red"}),
+        ({"hair_color": "blue", "hair_length": "long", "glasses": "1"}, {"hair_color": "blue", "hair_length": "long", "glasses": True}),
+        ({"glasses": "No", "smile": "true", "blush": "maybe", "bangs": ""}, {"glasses": False, "smile": True}),
+        ({"hair": "red", "eyes": "blue", "hair_color": "green"}, {"hair_color": "red", "eye_color": "blue"}),
+        ({"glasses": "0.97", "blush": "1.0", "hair_color=blue": "0.9"}, {}),
+    ],
+)
+def test_every_vocabulary_that_knows_a_column_reads_it_and_the_one_that_knows_most_is_right(row: dict[str, str], labels: tags.Labels) -> None:
+    assert tags.translate(tags.vocabularies_for(list(row)), row) == labels
 
 
 def test_faces96_rows_become_hair_and_eyes() -> None:
@@ -78,7 +92,25 @@ def test_animeface_character_words_become_ours() -> None:
 def test_danbooru_tags_become_groups_and_flags() -> None:
     vocabulary = tags.vocabularies()["danbooru"]
     found = vocabulary.translate({"tags": "1girl silver_hair long_hair :d glasses unknown_thing"})
-    assert found == {"hair_color": "gray", "hair_length": "long", "smile": True, "open_mouth": True, "glasses": True}
+    yes = {"smile": True, "open_mouth": True, "glasses": True}
+    assert found == {"hair_color": "gray", "hair_length": "long"} | dict.fromkeys(tags.flags(), False) | yes
+
+
+def test_tags_are_parted_by_commas_where_there_are_commas() -> None:
+    vocabulary = tags.vocabularies()["danbooru"]
+    assert vocabulary.translate({"tags": "1girl, tan lines, red ribbon"}) == {}
+    found = vocabulary.translate({"tags": "1girl,  Blue hair, long_hair , dark-skinned  female, hairclip,"})
+    said = {"hair_color": "blue", "hair_length": "long", "skin_tone": "dark", "hair_ornament": True}
+    assert {name: value for name, value in found.items() if value is not False} == said
+
+
+def test_a_list_of_danbooru_tags_without_one_of_ours_says_nothing() -> None:
+    assert tags.vocabularies()["danbooru"].translate({"tags": "1girl solo"}) == {}
+
+
+def test_several_values_of_a_group_leave_it_unknown() -> None:
+    found = tags.vocabularies()["danbooru"].translate({"tags": "black_hair blonde_hair long_hair very_long_hair blue_eyes"})
+    assert {name: found[name] for name in tags.groups() if name in found} == {"hair_length": "long", "eye_color": "blue"}
 
 
 def test_known_labels_pass_the_check() -> None:

@@ -312,14 +312,14 @@ def test_a_task_that_somebody_has_begun_stays_with_what_it_asks_until_it_is_subm
     pushed(studio, project, [replace(one, asks=("hair_color",)), replace(two, asks=("hair_color",))], None)
     begun = present(studio.client, project)[one.id].task
     draft = {"result": label_regions({"hair_color": "blue"}), "lead_time": 1, "draft_id": 0}
-    first.post(f"/api/tasks/{begun}/drafts/", json=draft).raise_for_status()
+    first.post(f"/api/tasks/{begun}/drafts", json=draft).raise_for_status()
     assert pushed(studio, project, [replace(one, asks=("glasses",)), replace(two, asks=("glasses",))], None) == (1, 0, 1)
     there = present(studio.client, project)
     assert (there[one.id].task, there[one.id].data["asks"], there[two.id].data["asks"]) == (begun, ["hair_color"], ["glasses"])
     assert queue_number(there[one.id].data) == 2
     late = there[two.id].task  # begun once another task has replaced it
     pushed(studio, project, [replace(two, asks=("smile",))], None)
-    first.post(f"/api/tasks/{late}/drafts/", json=draft).raise_for_status()
+    first.post(f"/api/tasks/{late}/drafts", json=draft).raise_for_status()
     pushed(studio, project, [replace(two, asks=("blush",))], None)
     assert late in {task.task for task in tasks_of(studio.client, project)}
     say(first, begun, label_regions({"hair_color": "blue"}))

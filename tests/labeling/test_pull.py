@@ -4,10 +4,10 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+from labeling.account import Home
 from labeling.exports import read_annotations
 from labeling.formats import Labeled, to_label_studio
 from labeling.keypoints import annotator
-from labeling.account import Home
 from labeling.pull import _make_way, _signed, pull
 
 

@@ -47,6 +47,12 @@ def test_a_pull_without_a_server_takes_the_newest_correction_of_each_person(tmp_
     assert [each.labels for each in read_exports([tmp_path / "review.json"]).annotations if each.annotator == "cat"] == [{"glasses": False}]
 
 
+def test_a_last_line_that_an_editor_left_without_its_end_counts(tmp_path: Path) -> None:
+    (tmp_path / "review.jsonl").write_text((line(labels={"glasses": True}) + line(by="ben", labels={"hair_color": "red"})).rstrip("\n"))
+    pulled(tmp_path)
+    assert {each.annotator for each in read_exports([tmp_path / "review.json"]).annotations} == {"ann", "ben"}
+
+
 def test_a_line_that_is_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / "review.jsonl").write_bytes(line(pose=POSE).encode() + b"\xff\xfe\n")
     with pytest.raises(DataError, match=r"review\.jsonl line 2 is no correction"):

@@ -1,5 +1,6 @@
 """Both stores of figures: what stands in them, where their poses come from, and that they come out the same again."""
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from drawing.pool import Asked
 from drawing.stick import STYLES
 from genga.errors import DataError, ParamsError
 from genga.params import DrawFigures, load_params, parse_params
-from genga.pictures import encode_png
+from genga.pictures import Limits, decode, encode_png
 from genga.skeleton import JOINTS, from_vector, mirror, normalise
 from genga.splits import split_of
 from genga.store import Store, picture_id
@@ -34,6 +35,7 @@ def params_with(**changes: object) -> DrawFigures:
     draw |= {"val": 0.2, "test": 0.2, "seed": 4, "held_out_styles": HELD_OUT}
     draw["sticks"] |= {"count": 70, "size": 64, "fill": [0.6, 0.9]}
     draw["mannequins"] |= {"count": 40, "size": 150, "line_art": 64}
+    document["train_sketcher"]["model"]["resolution"] = document["index_figures"]["size"] = 64
     for name, value in changes.items():
         draw[name] = draw[name] | value if isinstance(value, dict) else value
     return parse_params(document, "params for tests").draw_figures
@@ -322,6 +324,26 @@ def test_own_drawings_join_the_stores_on_square_paper_with_their_joints(tmp_path
                     assert store.images(size)[row][max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2].min() < 200
     narrow = Store(tmp_path / "figures" / "sticks").images(64)[6]  # 200 x 300
     assert (narrow[:, :9] == 255).all() and (narrow[:, -9:] == 255).all() and narrow[:, 10:54].min() < 100
+
+
+def test_an_own_drawing_keeps_its_split_when_its_joints_are_placed_anew(tmp_path: Path, empty: Path, in_one_process: None) -> None:
+    own = write_drawings(tmp_path / "own")
+    params = params_with(sticks={"count": 5}, mannequins={"count": 3})
+    stores = []
+    for name in ("first", "again"):
+        draw_figures(params, empty, own, tmp_path / name)
+        stores.append(Store(tmp_path / name / "sticks"))
+        export = own / "project-1.json"
+        tasks = json.loads(export.read_text())
+        for task in tasks:
+            task["annotations"][0]["result"][0]["value"]["x"] += 0.5
+        export.write_text(json.dumps(tasks))
+    first, again = (dict(zip(store.column("id"), zip(store.column("split"), store.column("pose_id"), strict=True), strict=True)) for store in stores)
+    mine = [picture_id(picture) for picture in stores[0].images(64)[5:]]
+    assert [first[id_][1] == again[id_][1] for id_ in mine] == [False] * 3
+    drawings = [picture_id(decode((own / "sticks" / f"{number}.png").read_bytes(), Limits(10**7, 10**7, 1))) for number in range(3)]
+    splits = [split_of(id_, params.val, params.test) for id_ in drawings]
+    assert [first[id_][0] for id_ in mine] == [again[id_][0] for id_ in mine] == splits
 
 
 def test_joints_that_people_do_not_see_are_not_visible_in_the_manifest(tmp_path: Path, empty: Path, in_one_process: None) -> None:

@@ -1,5 +1,6 @@
 import bz2
 import csv
+import errno
 import io
 import json
 import os
@@ -9,9 +10,11 @@ import struct
 import subprocess
 import sys
 import tarfile
+import tempfile
 import textwrap
 import time
 import tracemalloc
+import unicodedata
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,6 +25,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from genga import store as store_module
 from genga.errors import DataError, PictureError
 from genga.params import ArchiveSource, FolderSource, ImportFaces, SampleSource
 from genga.pictures import Limits, decode, encode_png
@@ -122,6 +126,13 @@ def test_every_source_gives_the_same_store(tmp_path: Path, kind: str) -> None:
     assert rejected(store) == {}
 
 
+@pytest.mark.parametrize("make", [zip_of, tar_of])
+def test_names_that_begin_at_the_folder_itself_are_those_without(tmp_path: Path, make: Callable[..., Path]) -> None:
+    files = {f"./{name}": data for name, data in FACES.items()} | {"./.DS_Store": b"x"}
+    store = imported(tmp_path, make(tmp_path / "a", files))
+    assert store.column("name") == ["a/1.jpg", "b/2.jpg", "c.png"] and rejected(store) == {}
+
+
 def test_a_tar_that_ends_with_a_zip_is_a_tar(tmp_path: Path) -> None:
     inner = zip_of(tmp_path / "z.zip", {"inner.jpg": jpeg(4)}).read_bytes()
     store = imported(tmp_path, tar_of(tmp_path / "faces.tar", FACES | {"z.zip": inner}))
@@ -186,6 +197,20 @@ def test_the_second_of_two_equal_pictures_is_rejected_and_named_by_the_first(tmp
     assert store.column("name") == ["a.png", "c.png"]
     assert store.column("duplicates") == [["b.bmp"], []]
     assert rejected(store) == {"b.bmp": "duplicate of a.png"}
+
+
+def test_what_is_said_of_a_copy_is_said_of_the_picture_that_stays(tmp_path: Path) -> None:
+    table = b"file,hair,eyes\nb.png,blue,red\na.png,green,\nc.png,red,\n"
+    files = {"a.png": encode_png(picture(1)), "b.png": encode_png(picture(1)), "c.png": encode_png(picture(2)), "labels.csv": table}
+    store = imported(tmp_path, folder_of(tmp_path / "f", files))
+    assert [json.loads(labels) for labels in store.column("labels")] == [{"hair_color": "green", "eye_color": "red"}, {"hair_color": "red"}]
+
+
+def test_copies_are_named_however_many_pictures_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "TABLE_ROWS", 4)
+    files = {f"a/{idx}.png": encode_png(picture(idx)) for idx in range(9)} | {"z/first.png": encode_png(picture(0))}
+    store = imported(tmp_path, zip_of(tmp_path / "a.zip", files))
+    assert store.column("duplicates") == [["z/first.png"], *[[]] * 8]
 
 
 def test_an_import_where_most_is_rejected_stops_and_leaves_nothing(tmp_path: Path) -> None:
@@ -365,9 +390,23 @@ def test_an_encrypted_member_is_rejected_as_such(tmp_path: Path) -> None:
 def test_half_an_archive_is_refused(tmp_path: Path, kind: str) -> None:
     archive = MAKERS[kind](tmp_path)
     archive.write_bytes(archive.read_bytes()[: archive.stat().st_size // 2])
-    with pytest.raises(DataError, match=r"fetch it again|neither a zip nor a tar"):
+    with pytest.raises(DataError, match=r"delete it and fetch it again|neither a zip nor a tar"):
         imported(tmp_path, archive)
     assert not (tmp_path / "imported").exists()
+
+
+def test_a_full_disk_or_a_forbidden_archive_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = MAKERS["tar.gz"](tmp_path)
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda: io.FileIO("/dev/full", "r+"))
+    with pytest.raises(OSError, match="No space left on device"):
+        imported(tmp_path, archive)
+
+    def forbid(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(tarfile, "is_tarfile", forbid)  # root may read every file
+    with pytest.raises(PermissionError, match=r"Permission denied: .*faces.tgz"):
+        imported(tmp_path, archive)
 
 
 def test_a_file_that_cannot_be_read_is_a_row(tmp_path: Path) -> None:
@@ -395,6 +434,9 @@ def test_a_folder_that_may_not_be_entered_is_not_passed_over(tmp_path: Path, mon
 # --- labels
 
 
+NOT_NAMED = dict.fromkeys(("blush", "closed_eyes", "bangs", "hair_ornament"), False)
+
+
 def test_labels_of_faces96_come_along(tmp_path: Path) -> None:
     table = "file,hair,eyes\n1.jpg,blue,green\n2.jpg,Pink,nonsense\nmissing.jpg,red,red\n"
     store = imported(tmp_path, zip_of(tmp_path / "a.zip", {f"faces/{n}.jpg": jpeg(n) for n in (1, 2, 3)} | {"labels.csv": table.encode()}))
@@ -409,14 +451,36 @@ def test_labels_of_faces96_come_along(tmp_path: Path) -> None:
     ("table", "expected"),
     [
         ("Filename,Hair_Class,Skin_Class\nx/1.jpg,blond,tanned\n", {"hair_color": "blonde", "skin_tone": "tan"}),
-        ('id,tags\n1,"blue_hair glasses :d"\n', {"hair_color": "blue", "glasses": True, "smile": True, "open_mouth": True}),
+        ('id,tags\n1,"blue_hair glasses :d"\n', {"hair_color": "blue", "glasses": True, "smile": True, "open_mouth": True} | NOT_NAMED),
         ("\ufeffpath,hair\r\n./x/1.jpg,red\r\n", {"hair_color": "red"}),
         ("image,hair\nx\\1.jpg,red\n", {"hair_color": "red"}),
+        ("file;hair;eyes\n1.jpg;blue;red\n", {"hair_color": "blue", "eye_color": "red"}),
+        ("file\thair\teyes\n1.jpg\tblue\tred\n", {"hair_color": "blue", "eye_color": "red"}),
+        ("image_path,hair_color,eyes\n1.JPG,blond,red\n", {"hair_color": "blonde", "eye_color": "red"}),
+        ("file_path,glasses\n1,yes\n", {"glasses": True}),
     ],
 )
 def test_other_vocabularies_and_ways_to_name_a_picture_are_understood(tmp_path: Path, table: str, expected: dict[str, Any]) -> None:
     store = imported(tmp_path, folder_of(tmp_path / "f", {"x/1.jpg": jpeg(1), "x/2.jpg": jpeg(2), "t.csv": table.encode()}))
     assert json.loads(store.column("labels")[0]) == expected
+
+
+def test_captions_beside_pictures_do_not_keep_a_table_from_naming_these_without_suffix(tmp_path: Path) -> None:
+    files = {f"x/{n}.jpg": jpeg(n) for n in (1, 2)} | {f"x/{n}.txt": b"blue hair" for n in (1, 2)} | {"t.csv": b"id,hair\n1,blue\n2,red\n"}
+    store = imported(tmp_path, folder_of(tmp_path / "f", files))
+    assert [json.loads(labels) for labels in store.column("labels")] == [{"hair_color": "blue"}, {"hair_color": "red"}]
+
+
+def test_capital_letters_and_marks_written_in_two_ways_tell_names_apart_only_where_they_must(tmp_path: Path) -> None:
+    names = ["a.jpg", "A.jpg", unicodedata.normalize("NFD", "é.jpg")]
+    rows = ["file,hair", "A.jpg,blue", "a.JPG,red", unicodedata.normalize("NFC", "É.jpg,green")]
+    files = {name: jpeg(number) for number, name in enumerate(names)} | {"t.tsv": "\n".join(rows).encode()}
+    store = imported(tmp_path, zip_of(tmp_path / "a.zip", files))
+    assert dict(zip(store.column("name"), store.column("labels"), strict=True)) == {
+        "A.jpg": '{"hair_color": "blue"}',
+        "a.jpg": None,
+        names[2]: '{"hair_color": "green"}',
+    }
 
 
 def test_a_name_that_fits_two_pictures_labels_neither_but_its_own_folder_goes_first(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from genga.errors import DataError
 from genga.params import ImportFaces, KaggleSource
 from genga.pictures import encode_png
 from genga.store import Store
+from stages.archives import ArchiveLimits, list_archive
 from stages.import_faces import import_faces
 from stages.kaggle import fetch
 
@@ -158,6 +159,15 @@ def test_what_kaggle_refuses_is_told_with_its_status(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("KAGGLE_KEY", key)
     with pytest.raises(DataError, match=rf"Kaggle answered {status} for someone/faces, version {version}"):
         fetch("someone/faces", version)
+
+
+def test_a_download_that_the_disk_damaged_is_named_and_fetched_again_once_deleted(kaggle: Kaggle) -> None:
+    path = fetch("someone/faces", 3)
+    path.write_bytes(path.read_bytes().replace(b"PK\1\2", bytes(4)))
+    with pytest.raises(DataError, match=rf"{path} is a damaged archive \(.*\); delete it and fetch it again"):
+        list_archive(path, ArchiveLimits(5_000_000, 100.0))
+    path.unlink()
+    assert fetch("someone/faces", 3).read_bytes() == kaggle.archive
 
 
 @pytest.mark.usefixtures("kaggle")

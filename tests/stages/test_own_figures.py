@@ -131,6 +131,21 @@ def test_files_that_are_no_drawing_are_listed_and_the_rest_is_taken(own: Path) -
     assert len(read_own(PARAMS, own).sticks) == 3
 
 
+def test_what_lies_about_does_not_stop_drawings_that_wait(tmp_path: Path) -> None:
+    write_waiting(tmp_path, 3)
+    for name in ("sticks/Thumbs.db", "desktop.ini", "sticks/.DS_Store"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "sticks" / "0.PSD").write_bytes(b"8BPS")
+    (tmp_path / "sticks" / "torn.png").write_bytes(b"x")
+    found = reasons(tmp_path, max_rejected=0.3)
+    assert {name: reason for name, reason in found.items() if reason != WAITS} == {
+        "sticks/0.PSD": "work file of a drawing program, not a picture",
+        "sticks/torn.png": "not a picture",
+    }
+    with pytest.raises(DataError, match=r"1 of 4 drawings in .* cannot be used \(1 not a picture; the first is sticks/torn.png\)"):
+        reasons(tmp_path, max_rejected=0.2)
+
+
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
@@ -177,14 +192,14 @@ def write_waiting(own: Path, count: int) -> None:
         (own / "sticks" / f"new-{number}.png").write_bytes(encode_png(sketch(100, 100, 20 + number)[0]))
 
 
-def test_mostly_bad_drawings_stop_with_one_sentence_however_many_wait(own: Path) -> None:
+def test_too_many_bad_drawings_stop_with_one_sentence_those_that_wait_may_be_good(own: Path) -> None:
     write_waiting(own, 9)
     for number in range(2):
         (own / "sticks" / f"torn-{number}.png").write_bytes((own / "sticks" / "0.png").read_bytes()[:200])
         change(own, f"{number}/annotations/0/result/4/value/x", 101)
     bad = "2 damaged, 2 l_wrist outside the picture; the first is sticks/torn-0.png"
-    with pytest.raises(DataError, match=rf"4 of 7 drawings in .* cannot be used \({bad}\)"):
-        read_own(PARAMS, own)
+    with pytest.raises(DataError, match=rf"4 of 16 drawings in .* cannot be used \({bad}\)"):
+        read_own(params_with(max_rejected=0.2), own)
     assert len(read_own(params_with(max_rejected=0.6), own).sticks) == 1
 
 
@@ -314,6 +329,44 @@ def test_a_joint_is_hidden_where_more_than_half_of_the_people_say_so(own: Path) 
     for who, joint in ((0, "head"), (1, "head"), (1, "hip")):
         hide(own, 0, joint, who)
     assert read_own(PARAMS, own).sticks[0].placed.visible == all_but("head")
+
+
+def test_where_half_of_the_people_say_that_a_joint_is_hidden_the_newest_answer_counts(own: Path) -> None:
+    tasks = json.loads((own / "project-1.json").read_text())
+    tasks[0]["annotations"] = [tasks[0]["annotations"][0] | {"completed_by": who, "updated_at": f"2026-11-0{who + 1}"} for who in range(2)]
+    (own / "project-1.json").write_text(json.dumps(tasks))
+    for who, joint in ((0, "head"), (1, "hip")):
+        hide(own, 0, joint, who)
+    assert read_own(PARAMS, own).sticks[0].placed.visible == all_but("hip")
+
+
+def test_people_differ_by_what_one_sees_and_not_by_shares_of_a_picture_that_is_not_square(own: Path) -> None:
+    """The figure stands, so that in a picture half as high again as it is wide a step aside is a larger share of the one than of the other."""
+    _, pose = sketch(200, 300, 1)
+    side, tolerance = max(np.ptp(pose * (200, 300), axis=0)), PARAMS.pose_tolerance
+    joint = int(np.argmin(abs(pose[:, 0] - 0.5)))
+    for step, reason in ((0.8, None), (1.2, f"people differ on {JOINTS[joint]}")):
+        tasks = json.loads((own / "project-1.json").read_text())
+        answers = [json.loads(json.dumps(tasks[1]["annotations"][0])) | {"completed_by": who} for who in range(3)]
+        for who in range(3):
+            answers[who]["result"][joint]["value"]["x"] = (pose[joint, 0] * 200 + (who - 1) * step * tolerance * side) / 200 * 100
+        tasks[1]["annotations"] = answers
+        (own / "project-1.json").write_text(json.dumps(tasks))
+        assert reasons(own, max_rejected=1.0).get("sticks/1.png") == reason
+
+
+def test_a_reviewers_star_decides(own: Path) -> None:
+    tasks = json.loads((own / "project-1.json").read_text())
+    answers = [json.loads(json.dumps(tasks[0]["annotations"][0])) | {"completed_by": who, "updated_at": f"2026-11-0{who + 1}"} for who in range(3)]
+    answers[0] |= {"ground_truth": True}
+    answers[0]["result"][0]["value"]["x"] = 42.0
+    tasks[0]["annotations"] = answers
+    (own / "project-1.json").write_text(json.dumps(tasks))
+    assert read_own(PARAMS, own).sticks[0].placed.pose[0, 0] == pytest.approx(0.42)
+    call_bad(own, 0, "2026-10-01", by=3)
+    change(own, "0/annotations/3/ground_truth", value=True)
+    change(own, "0/annotations/0/ground_truth", value=False)
+    assert reasons(own)["sticks/0.png"] == BAD
 
 
 def test_of_one_person_the_newest_answer_counts(own: Path) -> None:

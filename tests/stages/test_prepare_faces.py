@@ -14,10 +14,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from genga import store as store_module
 from genga.errors import DataError
 from genga.params import ArchiveSource, Crop, FolderSource, ImportFaces, PrepareFaces
 from genga.pictures import Limits, decode, encode_png
 from genga.store import Store, picture_id
+from stages import prepare_faces as stage
 from stages.face_finder import Box, FaceFinder, square_around
 from stages.import_faces import import_faces
 from stages.near_duplicates import Kept, difference_hash
@@ -125,6 +127,15 @@ def test_a_picture_saved_again_is_a_near_duplicate_and_the_first_stays(tmp_path:
         ("d.jpg", "near duplicate of a.jpg"),
         ("e.png", "near duplicate of c.jpg"),
     ]
+
+
+def test_copies_are_named_however_many_faces_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "TABLE_ROWS", 4)
+    monkeypatch.setattr(stage, "CHUNK", 2)
+    files = {f"{n}.png": encode_png(picture(n)) for n in range(9)} | {"z.jpg": jpeg(picture(0), 90)}
+    store = prepared(tmp_path, files)
+    assert [json.loads(names) for names in store.column("duplicates")] == [["z.jpg"], *[[]] * 8]
+    assert [json.loads(ids) for ids in store.column("duplicate_ids")] == [[picture_id(decode(files["z.jpg"], LIMITS))], *[[]] * 8]
 
 
 def test_exact_duplicates_of_the_import_are_named_too(tmp_path: Path) -> None:

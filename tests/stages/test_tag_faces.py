@@ -100,5 +100,5 @@ def test_a_tagger_of_another_vocabulary_is_refused(world: Path) -> None:
 def test_faces_not_prepared_at_the_taggers_size_are_asked_for(world: Path) -> None:
     write_labels(world / "labels", [])
     write_faces(world / "faces", 3, seed=0, size=16)
-    with pytest.raises(DataError, match=r"prepare_faces\.sizes"):
+    with pytest.raises(DataError, match="has no pictures of size 32, it has 16"):
         tagged(world)
