@@ -10,9 +10,10 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString as Quoted  # `no` and `12:30` stay words so
 
 from genga.errors import ParamsError
-from genga.params import parse_params, read_params
+from genga.params import parse_params, parse_yaml, read_params
 from genga.whole import write_whole
 from stages.archives import DAMAGES
 
@@ -37,6 +38,7 @@ def merge(values: Any, into: Any) -> None:
         if key in WHOLE_SETS:
             for family in set(present or {}) - set(value or {}):
                 del present[family]
+                (into.get("gate") or {}).pop(family, None)  # its rule goes with it
         same_type = (
             isinstance(present, dict)
             and isinstance(value, dict)
@@ -58,7 +60,7 @@ def _write(changes: list[Any], *, dry_run: bool, way_out: str | None = None) -> 
     _yaml().dump(document, text)
     after = text.getvalue()
     try:
-        parse_params(document, "the new params.yaml")
+        parse_params(parse_yaml(after, "the new params.yaml"), "the new params.yaml")
     except ParamsError as error:
         if way_out is None:
             raise
@@ -84,7 +86,7 @@ def _parsed(text: str, path: Path) -> Any:
     """A file of values; its sections are checked once they stand in params.yaml."""
     try:
         document = _yaml().load(text)
-    except YAMLError as error:
+    except (YAMLError, ValueError) as error:  # the latter: a date that is none
         raise ParamsError(f"{path} is not valid YAML ({' '.join(str(error).split())}); correct it there and run again") from error
     if not isinstance(document, dict):
         raise ParamsError(f"{path} holds no sections, expected some such as `evaluate:` with values below; put them there and run again")
@@ -122,7 +124,7 @@ def source_of(faces: str) -> dict[str, Any]:
             raise ParamsError(
                 f"{faces!r} names no version, expected kaggle:OWNER/NAME@VERSION with a number; the dataset's page on Kaggle lists its versions"
             )
-        return {"kind": "kaggle", "path": "stages/kaggle.py", "dataset": dataset, "version": int(version)}
+        return {"kind": "kaggle", "path": "stages/kaggle.py", "dataset": Quoted(dataset), "version": int(version)}
     path = Path(faces)
     try:
         there = path.exists()
@@ -134,7 +136,7 @@ def source_of(faces: str) -> dict[str, Any]:
         raise ParamsError(f"no file that we may read lies in {faces}, expected pictures; put some there or give another, params.yaml stays as it was")
     if not path.is_dir() and not _is_archive(path):
         raise ParamsError(f"{faces} is neither a zip nor a tar archive, expected one, or a folder of pictures; params.yaml stays as it was")
-    return {"kind": "folder" if path.is_dir() else "archive", "path": faces.rstrip("/") or "/"}
+    return {"kind": "folder" if path.is_dir() else "archive", "path": Quoted(faces.rstrip("/") or "/")}
 
 
 def _holds_a_file(folder: Path) -> bool:
@@ -155,7 +157,8 @@ def _is_archive(path: Path) -> bool:
 
 def choose_faces(faces: str, licence: str, origin: str | None) -> None:
     source = source_of(faces)
-    if source["kind"] == "sample":
-        licence, origin = "CC0-1.0", "drawn by Genga"
     named = source.get("dataset") or Path(source["path"]).absolute()
-    _write([{"import_faces": {"source": source, "licence": licence, "origin": origin or Path(named).name}}], dry_run=False)
+    terms: dict[str, str] = {"licence": Quoted(licence), "origin": Quoted(origin or Path(named).name)}
+    if source["kind"] == "sample":
+        terms = {"licence": "CC0-1.0", "origin": "drawn by Genga"}
+    _write([{"import_faces": {"source": source, **terms}}], dry_run=False)

@@ -4,11 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from genga.errors import GengaError, RegistryError
+from genga.errors import GengaError, RegistryError, ReleaseError
 from genga.params import load_params
 from genga.registry import Promotion, Registry, user
+from genga.release import read_document
 
 GATE, RELEASE = Path("data/registry/gate.json"), Path("release")
+STOPPED = (KeyboardInterrupt, SystemExit)  # Ctrl-C, and SIGTERM as genga/door.py has it
 
 
 def promote(family: str, version: int, why: str) -> None:
@@ -19,6 +21,11 @@ def promote(family: str, version: int, why: str) -> None:
 
 def rollback(family: str, why: str) -> None:
     registry = _registry()
+    if number := _undeployed(family, registry):
+        _check(family, number, registry)
+        print(f"{family}: the rollback to version {number} was stopped before it was deployed; that is done now, and nothing goes back further")
+        _take_effect(registry.promote(family, number, user(), why), registry)
+        return
     _check(family, registry.before_champion(family), registry)
     _take_effect(registry.rollback(family, user(), why), registry)
 
@@ -39,21 +46,42 @@ def _check(family: str, number: str, registry: Registry) -> None:
     check(family, number, GATE, registry)
 
 
+def _undeployed(family: str, registry: Registry) -> str | None:
+    """The champion, where a rollback made it that and the release serves another version: that rollback was killed on its way."""
+    record = [line for line in registry.history(family) if line.kind != "veto"]
+    if not record or record[-1].kind != "rollback":
+        return None
+    try:
+        served = read_document(RELEASE)["families"].get(family, {}).get("files")
+    except ReleaseError:
+        served = None
+    champion = registry.version(family, record[-1].to)
+    return champion.number if served != champion.files else None
+
+
 def _take_effect(entry: Promotion, registry: Registry) -> None:
     from stages.deploy import deploy
 
     try:
         release = deploy(load_params().deploy, GATE, RELEASE, registry)
-    except (GengaError, OSError) as error:
+    except (GengaError, OSError, *STOPPED) as error:
         raise RegistryError(
-            f"{entry.family} version {entry.to} is champion but not deployed ({error}); "
+            f"{entry.family} version {entry.to} is champion but not deployed ({_reason(error)}); "
             f"mend that, then say `genga promote {entry.family} {entry.to} --why deployed`, which adds nothing to the record and deploys it"
         ) from error
     # the graph wrote the release before; tell DVC that this one is wanted
     commit = [sys.executable, "-m", "dvc", "commit", "--quiet", "--force", "deploy"]
-    if subprocess.run(commit).returncode:
+    try:
+        failed, why = subprocess.run(commit).returncode, "its words stand above"
+    except STOPPED as error:
+        failed, why = 1, _reason(error)
+    if failed:
         raise RegistryError(
-            f"{entry.family} version {entry.to} is champion and deployed, but DVC did not take note of it (its words stand above); "
+            f"{entry.family} version {entry.to} is champion and deployed, but DVC did not take note of it ({why}); "
             "once no other `genga repro` runs, say `dvc commit --force deploy`, or the next repro deploys once more"
         )
     print(f"{entry.family}: version {release.families[entry.family].version} is champion and deployed; a running server takes it over by itself")
+
+
+def _reason(error: BaseException) -> str:
+    return "it was told to stop" if isinstance(error, STOPPED) else str(error)

@@ -17,6 +17,15 @@ def read_json(path: Path) -> dict[str, Any]:
     return document
 
 
+def is_json(data: bytes) -> bool:
+    """Whether this is one document, whole."""
+    try:
+        json.loads(data.decode())
+    except ValueError:
+        return False
+    return True
+
+
 def write_json(path: Path, document: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")

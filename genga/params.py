@@ -7,6 +7,8 @@ Durations are in kimg, thousands of images shown.
 import json
 import os
 import re
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -18,7 +20,7 @@ from genga.errors import ParamsError
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -166,6 +168,12 @@ class TrainTagger(Section):
     weak_labels: bool = Field(description="hair and eye colour of faces without labels are also named by clustering their colours")
     right: Share = Field(description="of the answers about held-out faces, for each tag: the tagger abstains from less sure ones")
     ema_kimg: float = Field(ge=0)
+
+    @model_validator(mode="after")
+    def a_batch_can_be_normed(self) -> Self:
+        if self.training.batch_size < 2:
+            raise ValueError(f"batch norm compares the pictures of a batch; make training.batch_size 2 or more, it is {self.training.batch_size}")
+        return self
 
 
 class TagFaces(Section):
@@ -539,6 +547,19 @@ class TrainUpscaler(Section):
                 raise ValueError(f"{name}.kimg is the last part of training.total_kimg and must be less")
         return self
 
+    @model_validator(mode="after")
+    def the_discriminator_can_compare_crops(self) -> Self:
+        if self.adversarial:
+            _must_be_whole_groups(self.training)
+            halved = 2 ** (self.crop.bit_length() - 3)  # the discriminator halves a crop until it is below 8
+            if self.crop % halved:
+                below = self.crop - self.crop % halved
+                raise ValueError(
+                    f"crop is {self.crop}, which is odd before it is halved to less than 8, expected 4, 5, 6 or 7 times a power of two "
+                    f"for the discriminator; make it {below} or {below + halved}, or adversarial null"
+                )
+        return self
+
 
 class SketcherParams(Section):
     arch: Literal["sketcher"]
@@ -632,12 +653,45 @@ class Evaluate(Section):
         return self
 
 
+Better = Literal["lower", "higher"]
+
+
 class GateRule(Section):
     """A challenger takes over when it gains at least `min_gain` on the champion, in the metric's own unit: at 0 also when it is as good."""
 
     metric: str
-    better: Literal["lower", "higher"]
+    better: Better
     min_gain: float
+
+
+# What stages/judge.py measures of each family, and which way that is better; `*` stands for the name of a tag or a joint. Numbers of what a family is
+# held against, such as bicubic enlarging, decide nothing and are left out, and sharpness, which noise has most of.
+FACES_ARE_JUDGED_BY: dict[str, Better] = {
+    **{"kid": "lower", "fd": "lower", "near_identical": "lower"},
+    **{"precision": "higher", "recall": "higher", "density": "higher", "coverage": "higher"},
+}
+POSES_ARE_JUDGED_BY: dict[str, Better] = {"pck_0.1": "higher", "pck_0.05": "higher", "pdj_0.2": "higher", "pck_0.1/*": "higher"}
+JUDGED_BY: dict[str, dict[str, Better]] = {
+    "tagger": {"macro_f1": "higher", "ece": "lower", "*/accuracy": "higher", "*/macro_f1": "higher", "*/ece": "lower"},
+    "stick-pose": POSES_ARE_JUDGED_BY,
+    "figure-pose": POSES_ARE_JUDGED_BY,
+    "upscaler": {"psnr": "higher", "ssim": "higher", "sharpness_error": "lower"},
+    "sketcher": {"pck_0.1": "higher", "ink_f1": "higher", "l1": "lower", "variety": "higher"},
+    "tag-transfer": {"tag_share": "higher"},  # and as a face generator
+}
+RESERVED = (*JUDGED_BY, "gallery", "promotions")  # names in the registry that no face generator may take
+
+
+def judged_by(family: str, *, inception: bool) -> dict[str, Better]:
+    """Metric -> which way it is better, of one of the families that JUDGED_BY names, or of a face generator."""
+    own = JUDGED_BY.get(family, {})
+    if family in JUDGED_BY and family != "tag-transfer":
+        return own
+    extractors = ["", "edges/", *(["inception/"] if inception else [])]
+    faces = {f"{extractor}{name}": better for extractor in extractors for name, better in FACES_ARE_JUDGED_BY.items()}
+    if inception:
+        faces["inception/fid"] = faces.pop("inception/fd")
+    return faces | own
 
 
 class Deploy(Section):
@@ -672,14 +726,61 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
-    def sketches_are_learned_from_line_art(self) -> Self:
-        side, mannequins = self.train_sketcher.model.resolution, self.draw_figures.mannequins
-        if side == mannequins.size:
+    def no_face_generator_takes_anothers_name(self) -> Self:
+        if taken := sorted(self.train_face.keys() & set(RESERVED)):
+            raise ValueError(f"train_face has a family {taken[0]}, a name that the registry needs for something else; give it another one")
+        return self
+
+    @model_validator(mode="after")
+    def pictures_are_there_at_every_size(self) -> Self:
+        sizes = self.prepare_faces.sizes
+        sides = {f"train_face.{family}": params.model.resolution for family, params in self.train_face.items()}
+        for section, side in {"train_tagger": self.train_tagger.model.resolution, **sides}.items():
+            if side not in sizes:
+                raise ValueError(
+                    f"{section}.model.resolution is {side}, expected one of prepare_faces.sizes, {_listed(sizes)}; add {side} to them, or change it"
+                )
+        if self.train_upscaler.crop > max(sizes):
             raise ValueError(
-                f"train_sketcher.model.resolution is {side}, the size of draw_figures.mannequins' projections, "
-                f"expected that of their line art, {mannequins.line_art}; make line_art and the resolution the same"
+                f"train_upscaler.crop is {self.train_upscaler.crop}, expected at most the largest of prepare_faces.sizes, {max(sizes)}; "
+                "add a size to them, or lower the crop"
             )
         return self
+
+    @model_validator(mode="after")
+    def figures_are_there_at_every_size(self) -> Self:
+        side, shown, mannequins = self.train_sketcher.model.resolution, self.index_figures.size, self.draw_figures.mannequins
+        if side != mannequins.line_art:
+            raise ValueError(
+                f"train_sketcher.model.resolution is {side}, expected that of draw_figures.mannequins.line_art, {mannequins.line_art}; "
+                "make the two the same"
+            )
+        if shown not in (mannequins.line_art, mannequins.size):
+            raise ValueError(
+                f"index_figures.size is {shown}, expected draw_figures.mannequins.line_art or size, {mannequins.line_art} or {mannequins.size}; "
+                "make it one of the two"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def each_family_has_a_rule_that_can_decide(self) -> Self:
+        families = {*JUDGED_BY, *self.train_face}
+        if unruled := sorted(families - self.gate.keys()):
+            raise ValueError(f"gate has no rule for {_listed(unruled)}, expected one for each family; add it there")
+        if unknown := sorted(self.gate.keys() - families):
+            raise ValueError(f"gate has a rule for {_listed(unknown)}, expected only {_listed(sorted(families))}; take it away there")
+        for family, rule in self.gate.items():
+            known = judged_by(family, inception=self.evaluate.inception is not None)
+            found = [better for metric, better in known.items() if fnmatchcase(rule.metric, metric)]
+            if not found:
+                raise ValueError(f"gate.{family}.metric is {rule.metric}, expected one of {_listed(known)}")
+            if rule.better not in found:
+                raise ValueError(f"gate.{family}.better is {rule.better}, expected {found[0]}: that is how {rule.metric} is better")
+        return self
+
+
+def _listed(values: Iterable[object]) -> str:
+    return ", ".join(map(str, values))
 
 
 def parse_params(document: Any, name: str) -> Params:
@@ -724,10 +825,15 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
 
 
 def _read_document(path: Path) -> Any:
+    return parse_yaml(read_params(path), str(path))
+
+
+def parse_yaml(text: str, name: str) -> Any:
+    """As every reader of params.yaml takes it: YAML 1.1. `name` is the file to mend."""
     try:
-        return yaml.safe_load(read_params(path))
-    except yaml.YAMLError as error:
-        raise ParamsError(f"{path} is not valid YAML ({' '.join(str(error).split())}); correct it there and run again") from error
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:  # the latter: a date that is none
+        raise ParamsError(f"{name} is not valid YAML ({' '.join(str(error).split())}); correct it there and run again") from error
 
 
 def check_unchanged(path: Path = Path("params.yaml")) -> None:

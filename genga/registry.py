@@ -478,8 +478,8 @@ class Registry:
     def promote(self, family: str, number: str, who: str, why: str) -> Promotion:
         """The version becomes champion. A champion promoted again leaves no second line; its alias is set where it was not."""
         self.version(family, number)
-        record = self.history(family)
-        if _reigns(record)[-1:] == [number] and record[-1].kind != "veto":
+        record = [line for line in self.history(family) if line.kind != "veto"]
+        if _reigns(record)[-1:] == [number]:
             self._settle_alias(family)
             return record[-1]
         return self._write(family, "promote", number, who, why)

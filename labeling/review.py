@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from genga.documents import is_json
 from genga.errors import DataError
 from genga.skeleton import to_vector
 from genga.whole import write_whole
@@ -32,9 +33,10 @@ def snapshot_of_reviews(annotations_dir: Path) -> dict[str, str]:
 
 
 def _read(source: Path) -> list[Labeled]:
-    """By picture and person, the oldest first. A last line without its end was cut by a crash and is no correction."""
+    """By picture and person, the oldest first. A last line that is not whole was cut by a crash and is no correction."""
+    *lines, last = source.read_bytes().split(b"\n")
     found = []
-    for number, line in enumerate(source.read_bytes().split(b"\n")[:-1], start=1):
+    for number, line in enumerate([*lines, last] if is_json(last) else lines, start=1):
         try:
             found.append(_labeled(json.loads(line.decode())))
         except (ValueError, KeyError, TypeError, DataError) as error:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from genga import skeleton, tags
 from genga.errors import GengaError, ReleaseError
+from genga.families import GALLERY
 from genga.gallery import Gallery
 from genga.pictures import encode_png
 from genga.release import Release, Released
@@ -91,6 +92,8 @@ class Engine:
             tags.check_tagger(release.families["tagger"].card, "the released tagger")
         for name, network in self.networks.items():
             try_once(network, kind_of(release.families[name].card))
+        if GALLERY in release.families:
+            self.gallery.picture(int(self.gallery.nearest(self.gallery.poses[0], 1).rows[0]))
 
     # --- what is released
 
@@ -111,7 +114,7 @@ class Engine:
 
     @cached_property
     def gallery(self) -> Gallery:
-        return Gallery(self.released("gallery").dir)
+        return Gallery(self.released(GALLERY).dir)
 
     def face(self, request: CharacterRequest) -> Face:
         """The family asked for, or the release's first, with sliders of all the names asked for."""

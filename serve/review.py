@@ -9,12 +9,15 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from genga.documents import is_json
 from genga.errors import GengaError
 from genga.skeleton import JOINTS
 from genga.store import picture_id
 from genga.tags import Labels, check
 from serve.engine import Picture
 from serve.schemas import Point, Request
+
+START = b'{"id": "'  # of every line
 
 
 class NoReviewError(GengaError):
@@ -38,6 +41,20 @@ class Correction(Request):
         if unknown := sorted(set(self.hidden or ()) - set(JOINTS)):
             raise ValueError(f"hidden names {unknown[0]!r}, which is no joint")
         return self
+
+
+def check_file(path: Path) -> None:
+    """GengaError where what is there begins with no correction: it is not ours to write into."""
+    with path.open("rb") as file:
+        first = file.readline()
+    was_cut = not is_json(first) and not first.endswith(b"\n") and START.startswith(first[: len(START)])  # or it is empty
+    if not was_cut and not _is_correction(first):
+        raise GengaError(f"--review {path} begins with no correction, expected a file that this server wrote, or none; give another one")
+
+
+def _is_correction(line: bytes) -> bool:
+    said = json.loads(line) if is_json(line) else None
+    return isinstance(said, dict) and {"id", "at", "by", "width", "height"} <= said.keys() and ("pose" in said) != ("labels" in said)
 
 
 class Review:
@@ -66,7 +83,12 @@ class Review:
         with path.open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)
-            file.truncate(file.read().rfind(b"\n") + 1)  # what a crash cut off in the middle of a line
+            written = file.read()
+            end = written.rfind(b"\n") + 1
+            if is_json(written[end:]):
+                file.write(b"\n")  # an editor left the last line without its end
+            else:
+                file.truncate(end)  # what a crash cut off in the middle of a line
             file.write(line.encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())

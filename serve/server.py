@@ -9,6 +9,7 @@ import uvicorn
 
 from genga.errors import GengaError
 from serve.app import create_app
+from serve.review import check_file
 
 GRACE_SECONDS = 30
 
@@ -30,6 +31,8 @@ def serve(release_dir: Path, host: str, port: int, review_path: Path | None = No
         raise GengaError(f"--review {review_path} is a folder, expected a file; give one such as {review_path / 'review.jsonl'}")
     if review_path is not None and review_path.exists() and not review_path.is_file():
         raise GengaError(f"--review {review_path} is a device or a pipe, expected a file; give one such as annotations/review.jsonl")
+    if review_path is not None and review_path.exists():
+        check_file(review_path)
     app = create_app(release_dir, review_path)
     config = uvicorn.Config(app, log_level="warning", server_header=False, ws="none", timeout_graceful_shutdown=GRACE_SECONDS)
     with _bound(host, port) as listening:

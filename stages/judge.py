@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from genga.errors import DataError
 from genga.params import INCEPTION_FEATURES, Evaluate
 from genga.protocols import TAGGER
 from genga.skeleton import from_vector
@@ -101,6 +102,9 @@ class Judge:
         """By each extractor: as many faces as are drawn to be compared with them, from all splits."""
         rows = np.arange(len(self._faces)) if tag is None else self._faces_with(tag)
         chosen = np.sort(np.random.default_rng(self._sampling.seed).permutation(rows)[: self._sampling.count])
+        if len(chosen) < 2:
+            found = "1 face was" if len(chosen) else "no face was"
+            raise DataError(f"{found} found in {self._faces.dir} to compare drawn ones with, expected 2 or more; import more pictures and run again")
         pictures, ids = self._faces.images(resolution)[chosen], self._faces.column("id")
         ids_sha256 = hashlib.sha256("\n".join(ids[row] for row in chosen).encode()).hexdigest()
         if INCEPTION in self._extractors and len(chosen) < INCEPTION_FEATURES:

@@ -31,7 +31,7 @@ from genga.pictures import encode_png
 from genga.registry import Registry
 from genga.splits import split_of
 from genga.store import Store
-from genga.tags import ORIGINS, columns
+from genga.tags import ORIGINS, columns, flags
 from labeling.weak import weak_labels
 from models.baseline import Baseline
 from models.batches import Sampler
@@ -81,6 +81,7 @@ def train_tagger(
     labelled = read_labels(labels_dir, faces)
     own = Pool(faces.images(params.model.resolution), labelled.targets, {split: faces.indices(split) for split in SPLITS})
     drawn_only = _too_few(own.targets_of("train"), params.min_labels)
+    own = _without_one_sided(own)
     learned_from = _learned_from(labelled, own.rows["train"], drawn_only)
     if params.weak_labels and drawn_only:
         own, weak = _with_weak_labels(own, drawn_only, params.min_labels)
@@ -134,7 +135,20 @@ def _with_weak_labels(own: Pool, wanted: list[str], min_labels: int) -> tuple[Po
 
 def _too_few(targets: Targets, min_labels: int) -> list[str]:
     known = (targets != UNKNOWN).sum(axis=0)
-    return [name for name, count in zip(names(), known, strict=True) if count < min_labels]
+    return [name for name, count in zip(names(), known, strict=True) if count < min_labels or _is_one_sided(targets, name)]
+
+
+def _is_one_sided(targets: Targets, name: str) -> bool:
+    """A flag that is a yes, or a no, wherever it is known teaches nothing."""
+    said = targets[:, names().index(name)]
+    return name in flags() and len(np.unique(said[said != UNKNOWN])) == 1
+
+
+def _without_one_sided(own: Pool) -> Pool:
+    """Beside drawn faces, which show both, such a flag would tell the pictures apart by whether they are drawn."""
+    train, targets = own.targets_of("train"), own.targets.copy()
+    targets[:, [at for at, name in enumerate(names()) if _is_one_sided(train, name)]] = UNKNOWN
+    return replace(own, targets=targets)
 
 
 def _learned_from(labelled: Labelled, rows: NDArray[np.int64], drawn: list[str]) -> dict[str, str]:
@@ -151,7 +165,7 @@ def _drawn_pool(params: TrainTagger, sample: Store, wanted: list[str]) -> Pool:
     unwanted = [column for column, name in enumerate(names()) if name not in wanted]
     targets = read_truth(sample).targets
     targets[:, unwanted] = UNKNOWN
-    lacking = [name for name in _too_few(targets, 1) if name in wanted]
+    lacking = [name for name, known in zip(names(), (targets != UNKNOWN).any(axis=0), strict=True) if name in wanted and not known]
     if lacking:
         raise DataError(
             f"the faces have fewer than {params.min_labels} training labels for {', '.join(lacking)}, and the drawn sample in {sample.dir} does not "
@@ -185,19 +199,19 @@ def _rows_to_learn(pools: list[Pool]) -> list[NDArray[np.int64]]:
 
 
 def _batches(params: TrainTagger, pools: list[Pool]) -> Callable[[int], Batch]:
-    """Batches with `drawn_share` of drawn faces, where some are needed."""
+    """Batches with `drawn_share` of drawn faces, where some are needed: of both kinds one at least, where there are both."""
     size = params.training.batch_size
-    drawn = round(size * params.drawn_share) if len(pools) > 1 else 0
     rows = _rows_to_learn(pools)
     starts = np.cumsum([0, *map(len, rows)])
-    sizes = [size - drawn, drawn][: len(pools)] if len(rows[0]) else [0, size]
+    drawn = min(max(1, round(size * params.drawn_share)), size - 1)
+    sizes = [size - drawn, drawn] if len(pools) > 1 and all(map(len, rows)) else [size if len(some) else 0 for some in rows]
     samplers = [Sampler(max(1, len(some)), params.training.seed + at) for at, some in enumerate(rows)]
 
     def batch_at(cur_nimg: int) -> Batch:
         parts = [
             (pool.pictures[some[idxs]], pool.targets[some[idxs]], start + idxs)
             for pool, some, start, sampler, share in zip(pools, rows, starts, samplers, sizes, strict=False)
-            if share and len(some) and len(idxs := sampler.idxs_at(cur_nimg // size * share, share))
+            if share and len(idxs := sampler.idxs_at(cur_nimg // size * share, share))
         ]
         return Batch(*(torch.from_numpy(np.concatenate(arrays)) for arrays in zip(*parts, strict=True)))
 
@@ -262,13 +276,16 @@ def _write_sheets(weights_dir: Path, pools: list[Pool], judged: Judged, faces: S
         (weights_dir / f"{name}.png").write_bytes(encode_png(sheet))
         if tracker:
             tracker.picture(weights_dir / f"{name}.png")
-    write_json(weights_dir / "doubtful.json", _doubtful(mistakes, pools[0].rows["test"], faces, labelled))
+    rows = pools[0].rows["test"]
+    own = slice(len(rows))
+    doubtful = surest_mistakes(judged.found[own], decided[own], judged.targets[own], MISTAKES)
+    write_json(weights_dir / "doubtful.json", _doubtful(doubtful, rows, faces, labelled))
 
 
 def _doubtful(mistakes: list[Mistake], rows: NDArray[np.int64], faces: Store, labelled: Labelled) -> dict[str, Any]:
     """The mistakes on the faces themselves; drawn faces are right by definition."""
     ids = faces.column("id")
-    mine = [(each, int(rows[each.row])) for each in mistakes if each.row < len(rows)]
+    mine = [(each, int(rows[each.row])) for each in mistakes]
     return {
         "pictures": [
             {
@@ -297,11 +314,11 @@ def _notes(learned_from: dict[str, str], drawn_only: list[str]) -> list[str]:
     if rest:
         words = ", ".join(name.replace("_", " ") for name in rest)
         notes.append(
-            f"These tags were learned from drawn sample faces only, because the pictures bring no labels for them, and are often wrong: {words}."
+            f"These tags were learned from drawn sample faces, because the pictures bring too few labels for them, and are often wrong: {words}."
         )
     if weak:
         words = ", ".join(name.replace("_", " ") for name in weak)
-        notes.append(f"These tags were learned without people, from drawn sample faces and colours that are named by rule: {words}.")
+        notes.append(f"These tags were learned from drawn sample faces and colours that are named by rule, because people named too few: {words}.")
     return notes
 
 

@@ -64,7 +64,7 @@ def fit_directions(latents: Floats, scores: Floats, sliders: Sequence[str], para
 
 def _colouring(latents: Floats) -> Floats:
     """(k, W): uncorrelated numbers of variance 1 times this are distributed like the latents. Directions that latents never take are left out."""
-    variances, axes = np.linalg.eigh(np.cov(latents.T))
+    variances, axes = np.linalg.eigh(np.atleast_2d(np.cov(latents.T)))
     taken = variances > 1e-6 * variances.max()
     coloured: Floats = np.sqrt(variances[taken])[:, None] * axes[:, taken].T
     return coloured

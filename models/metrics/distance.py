@@ -1,8 +1,10 @@
 """How far a set of made pictures stands from a set of real ones, by the features of a network: N real, M made, F features.
 
 Features are standardised by the real ones first, so that the numbers do not depend on how large an extractor's outputs happen to be.
+Pairs are looked at in blocks: all those of 50,000 pictures at once would take 20 GB.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +14,7 @@ Features = NDArray[np.float64]
 
 NEIGHBOURS = 3  # Kynkaanniemi et al. 2019, section 3
 DENSITY_NEIGHBOURS = 5  # Naeem et al. 2020, section 4.1
+BLOCK = 1000  # pictures that are held against all others at a time
 
 
 @dataclass(frozen=True)
@@ -45,15 +48,28 @@ def kid(real: Features, made: Features) -> float:
 
     Binkowski et al. 2018 (https://arxiv.org/abs/1801.01401), section 4 and eq. 4.
     """
-    n, m, num_features = len(real), len(made), real.shape[1]
+    n, m = len(real), len(made)
+    within_real = (_kernel_sum(real, real) - _kernel(_squares(real), real.shape[1]).sum()) / (n * (n - 1))
+    within_made = (_kernel_sum(made, made) - _kernel(_squares(made), made.shape[1]).sum()) / (m * (m - 1))
+    return float(within_real + within_made - 2 * _kernel_sum(real, made) / (n * m))
 
-    def kernel(a: Features, b: Features) -> Features:
-        return (a @ b.T / num_features + 1) ** 3
 
-    real_real, made_made = kernel(real, real), kernel(made, made)
-    within_real = (real_real.sum() - np.trace(real_real)) / (n * (n - 1))
-    within_made = (made_made.sum() - np.trace(made_made)) / (m * (m - 1))
-    return float(within_real + within_made - 2 * kernel(real, made).mean())
+def _kernel_sum(a: Features, b: Features) -> float:
+    """Over all pairs."""
+    return float(sum(_kernel(a[block] @ b.T, a.shape[1]).sum() for block in _blocks(a)))
+
+
+def _kernel(products: Features, num_features: int) -> Features:
+    return (products / num_features + 1) ** 3
+
+
+def _squares(features: Features) -> Features:
+    """(N,): the squared length of each."""
+    return np.asarray(np.einsum("nf,nf->n", features, features))
+
+
+def _blocks(features: Features) -> Iterator[slice]:
+    return (slice(start, start + BLOCK) for start in range(0, len(features), BLOCK))
 
 
 def frechet(real: Features, made: Features) -> float:
@@ -72,8 +88,9 @@ def _covariance_root(features: Features) -> Features:
 
 def distances(a: Features, b: Features) -> Features:
     """(len(a), len(b)), Euclidean."""
-    squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None] - 2 * (a @ b.T)
-    roots: Features = np.sqrt(np.maximum(squares, 0))
+    squares: Features = _squares(a)[:, None] + _squares(b)[None]
+    squares -= 2 * a @ b.T
+    roots: Features = np.sqrt(np.maximum(squares, 0, out=squares), out=squares)
     return roots
 
 
@@ -81,10 +98,13 @@ def precision_recall(real: Features, made: Features) -> tuple[float, float]:
     """Share of made pictures that lie among the real ones, and of real ones that lie among the made: low recall is a generator that
     makes few kinds of pictures (Kynkaanniemi et al. 2019, https://arxiv.org/abs/1904.06991, eq. 2).
     """
-    across = distances(real, made)
-    precision = (across <= _radii(real, NEIGHBOURS)[:, None]).any(axis=0).mean()
-    recall = (across <= _radii(made, NEIGHBOURS)[None]).any(axis=1).mean()
-    return float(precision), float(recall)
+    real_radii, made_radii = _radii(real, NEIGHBOURS), _radii(made, NEIGHBOURS)
+    among_real, among_made = np.zeros(len(made), bool), np.zeros(len(real), bool)
+    for block in _blocks(real):
+        across = distances(real[block], made)
+        among_real |= (across <= real_radii[block, None]).any(axis=0)
+        among_made[block] = (across <= made_radii).any(axis=1)
+    return float(among_real.mean()), float(among_made.mean())
 
 
 def density_coverage(real: Features, made: Features) -> tuple[float, float]:
@@ -92,14 +112,15 @@ def density_coverage(real: Features, made: Features) -> tuple[float, float]:
     pictures in whose neighbourhood a made one lies. Unlike precision and recall, one outlier moves neither (Naeem et al. 2020,
     https://arxiv.org/abs/2002.09797, eq. 3 and 4).
     """
-    within = distances(real, made) <= _radii(real, DENSITY_NEIGHBOURS)[:, None]
-    return float(within.sum(axis=0).mean() / min(DENSITY_NEIGHBOURS, len(real) - 1)), float(within.any(axis=1).mean())
+    radii = _radii(real, DENSITY_NEIGHBOURS)
+    held = np.concatenate([(distances(real[block], made) <= radii[block, None]).sum(axis=1) for block in _blocks(real)])
+    return float(held.sum() / len(made) / min(DENSITY_NEIGHBOURS, len(real) - 1)), float((held > 0).mean())
 
 
 def _radii(points: Features, neighbours: int) -> Features:
     """How far each point's k-th neighbour is."""
-    radii: Features = np.sort(distances(points, points), axis=1)[:, min(neighbours, len(points) - 1)]  # column 0 is the point itself
-    return radii
+    k = min(neighbours, len(points) - 1)  # the nearest is the point itself
+    return np.concatenate([np.partition(distances(points[block], points), k, axis=1)[:, k].copy() for block in _blocks(points)])
 
 
 def near_identical(real: Features, made: Features) -> float:
@@ -116,9 +137,11 @@ def near_identical(real: Features, made: Features) -> float:
 
 
 def _closest(features: Features) -> Features:
-    own = distances(features, features)
-    np.fill_diagonal(own, np.inf)
-    closest: Features = own.min(axis=1)
+    closest = np.empty(len(features))
+    for block in _blocks(features):
+        own = distances(features[block], features)
+        np.fill_diagonal(own[:, block], np.inf)
+        closest[block] = own.min(axis=1)
     return closest
 
 

@@ -1,5 +1,6 @@
 """What a face generator draws to be looked at: always from the same latents."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from models.precision import autocast, channels_last, device
 Pictures = NDArray[np.uint8]
 
 CONTACT_SHEET = 100  # faces, 10 x 10
+AT_ONCE = CONTACT_SHEET * 128**2  # pixels
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,17 @@ def latents(G: Any, count: int, seed: int) -> Tensor:
     """(count, Z), on the device."""
     z: Tensor = torch.randn(count, G.z_dim, generator=torch.Generator().manual_seed(seed)).to(device())
     return z
+
+
+def at_once(side: int) -> int:
+    """How many pictures are drawn at a time where they only are to be looked at: a contact sheet up to 128 px, fewer where they are larger."""
+    return max(1, AT_ONCE // side**2)
+
+
+def draw_in_parts(draw: Callable[..., Tensor], side: int, *latents: Tensor) -> Pictures:
+    """What `draw` makes of latents (N, ...)."""
+    parts = zip(*(torch.split(each, at_once(side)) for each in latents), strict=True)
+    return np.concatenate([to_uint8(draw(*part)) for part in parts])
 
 
 @torch.inference_mode()

@@ -20,7 +20,7 @@ from models.batches import to_signed, to_uint8
 from models.export import grid
 from models.metrics.distance import Reference, compare
 from models.metrics.extractors import Extractor, Onlooker
-from models.metrics.fidelity import psnr, sharpness, ssim
+from models.metrics.fidelity import psnr, sharpness, sharpness_error, ssim
 from models.metrics.poses import as_all_read, pose_metrics, read_poses
 from models.metrics.sampling import CONTACT_SHEET, Sampling, draw_faces
 from models.metrics.sketches import draw_all, sketch_metrics
@@ -100,7 +100,7 @@ def score_pose(net: nn.Module, pictures: Pictures, truth: Array, *, limbs_may_sw
 
 @torch.inference_mode()
 def score_upscaler(upscaler: nn.Module, truth: Pictures, sampling: Sampling) -> Score:
-    """PSNR, SSIM and sharpness beside those of bicubic enlarging. Small pictures are means of 4 x 4 pixels."""
+    """PSNR, SSIM, sharpness and how far that is from the truth's, beside those of bicubic enlarging. Small pictures are means of 4 x 4 pixels."""
     module = channels_last(upscaler).eval()
     small, bicubic, found = [], [], []
     for part in sampling.parts(len(truth)):
@@ -110,7 +110,7 @@ def score_upscaler(upscaler: nn.Module, truth: Pictures, sampling: Sampling) -> 
         with autocast("auto"):
             found.append(to_uint8(module(images)))
     pixels, plain, ours = (np.concatenate(pictures) for pictures in (small, bicubic, found))
-    measures = {"psnr": psnr, "ssim": ssim, "sharpness": sharpness}
+    measures = {"psnr": psnr, "ssim": ssim, "sharpness": sharpness, "sharpness_error": sharpness_error}
     metrics = {f"{name}{of}": measure(pictures, truth) for of, pictures in (("", ours), ("_bicubic", plain)) for name, measure in measures.items()}
     sheet = grid(np.stack([pixels, plain, ours, truth], axis=1)[: SHOWN // 2].reshape(-1, *truth.shape[1:]), columns=8)
     return Score(metrics, {"pictures": len(truth), "side": truth.shape[1], "data_range": 255, "shrunk_by": "means of 4 x 4 pixels"}, sheet)

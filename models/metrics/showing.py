@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from genga.pictures import encode_png
 from models.export import grid
-from models.metrics.sampling import CONTACT_SHEET, Pictures, Sampling, draw_faces, latents
+from models.metrics.sampling import CONTACT_SHEET, Pictures, Sampling, at_once, draw_faces, draw_in_parts, latents
 
 PATHS, STEPS = 6, 10  # of the strip of ways between faces
 MIXED = 7  # faces along each side of the table of mixed styles
@@ -35,7 +35,7 @@ def show(G: Any, seed: int, out_dir: Path) -> list[Path]:
 
 
 def contact_sheet(G: Any, seed: int) -> Pictures:
-    return grid(draw_faces(G, Sampling(CONTACT_SHEET, seed, CONTACT_SHEET)))
+    return grid(draw_faces(G, Sampling(CONTACT_SHEET, seed, at_once(G.resolution))))
 
 
 @torch.inference_mode()
@@ -44,7 +44,7 @@ def interpolation(G: Any, seed: int) -> Pictures:
     w = G.mapping(latents(G, 2 * PATHS, seed))
     ways = torch.linspace(0, 1, STEPS, device=w.device)[None, :, None]
     walked = torch.lerp(w[:PATHS, None], w[PATHS:, None], ways).flatten(0, 1)
-    return grid(G.synthesis(walked), columns=STEPS)
+    return grid(draw_in_parts(G.synthesis, G.resolution, walked), columns=STEPS)
 
 
 def mixes_styles(G: Any) -> bool:
@@ -58,11 +58,10 @@ def mixing_table(G: Any, seed: int) -> Pictures:
     coarse, fine = G.mapping(latents(G, 2 * MIXED, seed)).chunk(2)
     rows, columns = coarse.repeat_interleave(MIXED, dim=0), fine.repeat(MIXED, 1)
     first = torch.arange(G.num_ws, device=rows.device)[None, :, None] < STYLES_A_SIDE * (COARSE.bit_length() - 2)  # 4, 8, ... COARSE
-    mixed = G.synthesis(torch.where(first, rows[:, None], columns[:, None])).unflatten(0, (MIXED, MIXED))
-    corner = torch.ones_like(mixed[:1, 0])
-    above = torch.cat([corner, G.synthesis(fine)])
-    below = torch.cat([G.synthesis(coarse)[:, None], mixed], dim=1).flatten(0, 1)
-    return grid(torch.cat([above, below]), columns=MIXED + 1)
+    mixed, above, left = (draw_in_parts(G.synthesis, G.resolution, w) for w in (torch.where(first, rows[:, None], columns[:, None]), fine, coarse))
+    corner = np.full_like(above[:1], 255)
+    below = [picture for row, face in enumerate(left) for picture in (face, *mixed[row * MIXED : (row + 1) * MIXED])]
+    return grid(np.stack([*corner, *above, *below]), columns=MIXED + 1)
 
 
 def is_told_tags(G: Any) -> bool:
@@ -76,7 +75,8 @@ def tag_table(G: Any, seed: int) -> Pictures:
     rows = []
     for column in G.tags:
         name, _, value = column.partition("=")
-        faces = grid(G(z, tags=G.asked(z, {name: value or True})), columns=ASKED)
+        asked = G.asked(z, {name: value or True})
+        faces = grid(draw_in_parts(lambda z, tags: G(z, tags=tags), G.resolution, z, asked), columns=ASKED)
         said = f"{name.partition('_')[0]} {value}" if value else name
         rows.append(np.hstack([_label(said, G.resolution), faces]))
     return np.vstack(rows)

@@ -26,6 +26,7 @@ from models.descent import descend, squared_slope
 from models.ema import averaged_copy, update_ema
 from models.export import grid
 from models.loop import Resumable, Scalars
+from models.metrics.sampling import draw_in_parts
 from models.networks import stylegan2
 from models.precision import autocast, channels_last, compile_on_gpu, device, on_device
 from models.recipes.style import SHRINK, PathLength, mixed
@@ -185,7 +186,7 @@ class GanRecipe(Resumable):
     def sample(self) -> NDArray[np.uint8]:
         """The same latents each time."""
         self.settle()
-        return grid(self.G_ema(self._shown.to(device())))
+        return grid(draw_in_parts(self.G_ema, self.G.resolution, self._shown.to(device())))
 
     def _parts(self) -> dict[str, Any]:
         parts = {"G": self.G, "D": self.D, "G_ema": self.G_ema, "g_optimizer": self._g_optimizer, "d_optimizer": self._d_optimizer}

@@ -25,7 +25,7 @@ from models.networks import build
 from models.networks.stylegan2 import Discriminator
 from models.networks.upscaler import SCALE, enlarge_bicubic
 from models.precision import Precision, autocast, channels_last, device, on_device
-from models.schedule import set_lr
+from models.schedule import set_lr, whole_nimg
 
 
 def shrink(truth: Tensor) -> Tensor:
@@ -51,13 +51,13 @@ class UpscalerRecipe(Resumable):
         self._rival = Rival(params.adversarial, params.crop, params.training.precision) if params.adversarial else None
         last_kimg = params.adversarial.kimg if params.adversarial else 0.0
         self._first = params.training.model_copy(update={"total_kimg": params.training.total_kimg - last_kimg})
-        self._last = params.training.model_copy(update={"total_kimg": last_kimg})
+        self._last = params.training.model_copy(update={"total_kimg": params.training.total_kimg - self.faithful_nimg / 1000})
         self._shown = to_signed(torch.from_numpy(shown)).to(device())
 
     @property
     def faithful_nimg(self) -> int:
         """So many pictures long it learns from the L1 distance alone."""
-        return round(self._first.total_kimg * 1000)
+        return whole_nimg(self._first)
 
     def step(self, batch: Tensor, cur_nimg: int) -> Scalars:
         """`batch`: uint8 (N, crop, crop, 3)."""

@@ -27,7 +27,7 @@ from models.loop import Scalars, Tracker, crosses, fit
 from models.metrics.collapse import write_report
 from models.metrics.colours_edges import colours
 from models.metrics.distance import Features, Reference, density_coverage, near_identical, precision_recall
-from models.metrics.sampling import Sampling, draw_faces
+from models.metrics.sampling import Sampling, at_once, draw_faces
 from models.recipes.gan import Batch, GanRecipe
 
 BATCH = 64
@@ -41,7 +41,7 @@ class Watched:
     def __init__(self, recipe: GanRecipe, pictures: NDArray[np.uint8], params: WatchCollapse, what: str) -> None:
         """`pictures`: uint8 (N, R, R, 3), some of those that the generator learns from; `params.samples` of them are the best number."""
         self._recipe, self._params, self._what = recipe, params, what
-        self._sampling = Sampling(params.samples, 0, BATCH)
+        self._sampling = Sampling(params.samples, 0, min(BATCH, at_once(recipe.G.resolution)))
         self._real = Reference.of(colours(pictures, CELLS))
         self._best_coverage, self._best_spread, self._bad_looks = 0.0, 0.0, 0
         self.alarm = ""

@@ -49,6 +49,7 @@ function refresh() {
 async function onenlarge(url, name) {
   const file = await (await fetch(url)).blob();
   select("enlarge");
+  byId("tab-enlarge").focus(); // the button pressed is hidden now
   enlarge.enlarge(file, name);
 }
 
@@ -125,7 +126,8 @@ function familyCard(name, { version, kimg, resolution, metrics, sources, licence
 
 /** {hair_color: "imported", glasses: "drawn"} -> "hair color (imported), glasses (drawn)", one entry per origin. */
 function labelWords(learnedFrom) {
-  const origins = Object.groupBy(Object.keys(learnedFrom), (name) => learnedFrom[name]);
+  const origins = {};
+  for (const [name, origin] of Object.entries(learnedFrom)) (origins[origin] ??= []).push(name);
   return Object.entries(origins).map(([origin, names]) => `${origin}: ${names.map((name) => name.replaceAll("_", " ")).join(", ")}`).join("; ");
 }
 

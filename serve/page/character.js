@@ -1,7 +1,7 @@
 // The character tool: sliders, seed and truncation -> a face, live; more seeds; a history that brings every setting back.
 
 import { characters, Latest, settled } from "./api.js";
-import { byId, h, press, randomSeed, refill, save, say, setIcon, show } from "./dom.js";
+import { byId, h, holdFocus, press, randomSeed, refill, save, say, setIcon, show } from "./dom.js";
 import { recall, remember } from "./memory.js";
 import { buildShows } from "./shows.js";
 import { buildControls, paint } from "./sliders.js";
@@ -35,6 +35,7 @@ export class Character {
   #release = null;
   #controls = null; // of the family that is open
   #shows = null;
+  #built = ""; // what they were built for
   #locks = new Set();
   #settings = recall("genga.character", isSettings, { family: "", seed: randomSeed(), psi: PSI, tags: {}, shows: {} });
   #history = recall(HISTORY, isHistory, []);
@@ -117,8 +118,20 @@ export class Character {
   }
 
   #changeFamily(family) {
-    const info = this.#release.families[family];
+    const giveBack = holdFocus(byId("character-controls"));
+    this.#build(this.#release.families[family]);
+    this.#setControls(this.#settings.tags, this.#settings.shows ?? {});
+    giveBack();
+    this.#change({ family });
+  }
+
+  /** Another release of the same model leaves the controls that somebody may have hold of. */
+  #build(info) {
     const faces = info.sources.every((source) => /^drawn\b/i.test(source)) ? "drawn" : "real";
+    const { groups, ordered: inOrder, flags: yesNo } = this.#release;
+    const wanted = JSON.stringify([faces, info.sliders, info.shows, groups, inOrder, yesNo]);
+    if (wanted === this.#built) return;
+    this.#built = wanted;
     const isMarked = (slider) => faces === "real" && ["drawn", "weak"].includes(slider.learned_from);
     const sliders = info.sliders ?? [];
     this.#controls = buildControls(sliders, this.#release, this.#locks, () => this.#change({}), isMarked);
@@ -130,8 +143,6 @@ export class Character {
     byId("shows").hidden = !info.shows.length;
     byId("no-sliders").hidden = sliders.length > 0;
     byId("drawn-note").hidden = !sliders.some(isMarked);
-    this.#setControls(this.#settings.tags, this.#settings.shows ?? {});
-    this.#change({ family });
   }
 
   #setControls(tags, shows) {
@@ -255,7 +266,7 @@ export class Character {
       return h("li", {}, button);
     });
     refill(byId("history"), items.length ? items : [h("li", { class: "empty" })]);
-    byId("history-clear").disabled = !items.length;
+    byId("history-clear").setAttribute("aria-disabled", !items.length); // not `disabled`: the button pressed keeps the focus
   }
 
   #restore({ settings, version }) {

@@ -39,6 +39,18 @@ export function refill(list, items) {
   button?.focus({ preventScroll: true });
 }
 
+const named = (control) => [control.id, control.name, control.getAttribute("aria-label")].join();
+
+/** Call what it gives when controls of this form were built anew: the focus goes back to the one of the same name, else to the form's first. */
+export function holdFocus(form) {
+  const held = form.contains(document.activeElement) ? named(document.activeElement) : null;
+  return () => {
+    if (held === null || form.contains(document.activeElement)) return;
+    const controls = [...form.querySelectorAll(":is(button, input, select):enabled")].filter((control) => control.getClientRects().length);
+    (controls.find((control) => named(control) === held) ?? controls[0])?.focus({ preventScroll: true });
+  };
+}
+
 /** A button that stays down: `press(button, true)`. */
 export function press(button, down) {
   button.setAttribute("aria-pressed", String(down));

@@ -125,7 +125,10 @@ export class PoseTool {
     byId("keep-lengths").checked = recall(KEEPING, (value) => typeof value === "boolean", true);
     byId("keep-lengths").addEventListener("change", () => this.#setKeeping(byId("keep-lengths").checked));
     this.#setKeeping(byId("keep-lengths").checked);
-    byId("trace-clear").addEventListener("click", () => this.#trace(null));
+    byId("trace-clear").addEventListener("click", () => {
+      this.#trace(null);
+      byId("read-as").focus(); // the button pressed is hidden now
+    });
     byId("pose-keep").addEventListener("click", () => this.#keep());
     byId("joint-hidden").addEventListener("change", () => this.#hide(this.#chosen));
     byId("read-as").addEventListener("change", () => this.#readAgain());

@@ -2,15 +2,17 @@
 
 import { Latest, readTags } from "./api.js";
 import { keep } from "./corrections.js";
-import { byId, h, onFile, say, show } from "./dom.js";
+import { byId, h, icon, onFile, say, show } from "./dom.js";
 import { recall, remember } from "./memory.js";
 import { megabytes, words } from "./words.js";
 
 const WHO = "genga.reviewer"; // what the browser remembers it under
+const UNSAID = ""; // the value of a group's choice that says nothing; a yes/no tag of which nothing is said is indeterminate
 
 export class TagTool {
   #release = null;
   #file = null;
+  #early = null; // a picture that was chosen before a release was known
   #isLost = false; // nothing answered what was asked about the file
   #touched = new Set(); // questions that the person has answered
   #made = ""; // what is said of them, until they are kept
@@ -44,6 +46,7 @@ export class TagTool {
     if (!isSame) this.#ask();
     if (this.#file && !isSame) this.#read();
     else this.again();
+    if (this.#early) this.take(this.#early);
   }
 
   /** Asks for what nothing answered. */
@@ -54,9 +57,9 @@ export class TagTool {
   /** Nothing is said yet: what nobody answers stays unknown. */
   #ask() {
     this.#touched.clear();
-    const groups = Object.entries(this.#release.groups).map(([name, values]) => group(name, "radio", values));
-    byId("tags-questions").replaceChildren(...groups, group("flags", "checkbox", this.#release.flags));
-    for (const box of byId("tags-questions").querySelectorAll("[type=checkbox]")) box.indeterminate = true;
+    const groups = Object.entries(this.#release.groups).map(([name, values]) => group(name, values));
+    byId("tags-questions").replaceChildren(...groups, flagBoxes(this.#release.flags));
+    for (const input of byId("tags-questions").querySelectorAll("input")) answer(input, undefined);
   }
 
   #read() {
@@ -74,6 +77,8 @@ export class TagTool {
 
   async take(file) {
     say(byId("tags-message"));
+    this.#early = this.#release ? null : file;
+    if (this.#early) return this.#say(file.name);
     if (file.size > this.#release.limits.upload_bytes) {
       say(byId("tags-message"), `The picture has ${megabytes(file.size)}; at most ${megabytes(this.#release.limits.upload_bytes)} are read.`);
       return;
@@ -85,7 +90,9 @@ export class TagTool {
     byId("tags-keep").disabled = true;
     const url = URL.createObjectURL(file);
     const isReadable = await show(new Image(), url);
-    if (file !== this.#file) return; // another was opened meanwhile
+    const isLate = file !== this.#file; // another was opened meanwhile
+    URL.revokeObjectURL(isReadable && !isLate ? byId("tags-picture").src : url);
+    if (isLate) return;
     if (isReadable) byId("tags-picture").src = url;
     byId("tags-picture").hidden = !isReadable;
     byId("tags-keep").disabled = false;
@@ -95,12 +102,8 @@ export class TagTool {
   /** Where the tagger abstains nothing is chosen, so that nobody keeps what it does not know. What the person has said meanwhile stays. */
   #showGuess({ groups, flags, unsure, version }) {
     for (const input of byId("tags-questions").querySelectorAll("input")) {
-      const isRadio = input.type === "radio";
       const asked = question(input);
-      if (this.#touched.has(asked)) continue;
-      const isUnsure = unsure.includes(asked);
-      input.checked = isRadio ? !isUnsure && groups[asked] === input.value : flags[asked] === true;
-      input.indeterminate = !isRadio && isUnsure;
+      if (!this.#touched.has(asked)) answer(input, unsure.includes(asked) ? undefined : (groups[asked] ?? flags[asked]));
     }
     for (const legend of byId("tags-questions").querySelectorAll("legend")) legend.lastChild.textContent = doubt(legend.dataset.name, groups, unsure);
     this.#say(`Tags guessed by ${version}. Correct what is wrong, then keep them.`);
@@ -117,7 +120,7 @@ export class TagTool {
     for (const input of byId("tags-questions").querySelectorAll("input")) {
       if (input.indeterminate) continue;
       if (input.type === "checkbox") labels[question(input)] = input.checked;
-      else if (input.checked) labels[question(input)] = input.value;
+      else if (input.checked && input.value !== UNSAID) labels[question(input)] = input.value;
     }
     if (!Object.keys(labels).length) {
       say(byId("tags-message"), "Nothing is answered yet; choose at least one tag.");
@@ -135,11 +138,34 @@ export const reviewer = () => recall(WHO, (value) => typeof value === "string" &
 /** The group or yes/no tag that an input answers. */
 const question = (input) => (input.type === "radio" ? input.name.slice(4) : input.value);
 
-function group(name, type, values) {
-  const options = values.map((value) => h("label", { class: "check" }, h("input", { type, name: `tag-${name}`, value }), words(value)));
-  const title = name === "flags" ? "Tick what is there" : words(name);
-  return h("fieldset", { class: "question" }, h("legend", { "data-name": name }, title, h("span", { class: "doubt" })), ...options);
+/** Shows what is said of its question: a value of the group, true or false, or undefined where nothing is. */
+function answer(input, said) {
+  input.checked = input.type === "radio" ? input.value === (said ?? UNSAID) : said === true;
+  input.indeterminate = input.type === "checkbox" && said === undefined;
 }
+
+function group(name, values) {
+  const option = (value, text) => h("label", { class: "check" }, h("input", { type: "radio", name: `tag-${name}`, value }), text);
+  return fieldset(name, words(name), [...values.map((value) => option(value, words(value))), option(UNSAID, "Not said")]);
+}
+
+/** A box for each, and beside it a way back to where nothing is said: a button, or Delete on the box. */
+function flagBoxes(names) {
+  const boxes = names.map((name) => {
+    const box = h("input", { type: "checkbox", value: name });
+    const unsay = () => {
+      answer(box, undefined);
+      box.dispatchEvent(new Event("change", { bubbles: true }));
+    };
+    box.addEventListener("keydown", (event) => ["Delete", "Backspace"].includes(event.key) && unsay());
+    const button = h("button", { type: "button", class: "unsay", "aria-label": `${words(name)}: not said`, title: "Not said (Delete)", onclick: unsay }, icon("none"));
+    return h("span", { class: "flag" }, h("label", { class: "check" }, box, words(name)), button);
+  });
+  return fieldset("flags", "Tick what is there", boxes);
+}
+
+const fieldset = (name, title, options) =>
+  h("fieldset", { class: "question" }, h("legend", { "data-name": name }, title, h("span", { class: "doubt" })), ...options);
 
 /** What stands behind the title of a question, "" where the tagger is sure. */
 function doubt(name, groups, unsure) {

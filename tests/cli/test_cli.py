@@ -20,6 +20,7 @@ from cli.gamma import SHOWN
 from cli.main import build_parser
 from cli.repro import repro, stage_descriptions
 from genga.errors import GengaError, ParamsError
+from genga.families import ALWAYS
 from genga.params import TrainFace, WatchCollapse, load_params
 from genga.registry import Registry
 from models.metrics.scores import Score
@@ -93,6 +94,13 @@ def test_every_profile_gives_valid_params_and_laptop_and_the_sample_lead_back(he
     edit.apply_profiles(["laptop"], dry_run=False)
     edit.choose_faces("sample", "unknown", None)
     assert load_params() == load_params(REPO / "params.yaml")
+
+
+def test_profiles_that_name_their_own_sizes_and_rules_go_together_in_either_order(here: Path) -> None:
+    for names in (["sketch-256", "sketch-generator"], ["began", "fastgan"], ["dcgan-faces-tags", "anime-dcgan"]):
+        for pair in (names, names[::-1]):
+            edit.apply_profiles(["laptop", *pair], dry_run=False)
+            assert load_params().gate.keys() == {*ALWAYS, *load_params().train_face}
 
 
 def test_the_character_generator_grows_from_4_px_by_doubling_with_the_paper_s_discriminator(here: Path) -> None:
@@ -217,6 +225,35 @@ def test_import_chooses_a_folder_an_archive_kaggle_and_the_sample_again(here: Pa
     }
     edit.choose_faces("sample", "unknown", None)
     assert load_params().import_faces == load_params(REPO / "params.yaml").import_faces
+
+
+@pytest.mark.parametrize("word", ["no", "yes", "on", "12:30", "1e3", "null", "2024-05-01", "~"])
+def test_words_that_yaml_takes_for_something_else_stay_words(here: Path, word: str) -> None:
+    (here / word).mkdir()
+    (here / word / "a.png").touch()
+    for origin in (None, word):
+        edit.choose_faces(word, word, origin)
+        chosen = load_params().import_faces
+        assert (chosen.source.path, chosen.licence, chosen.origin) == (word, word, word)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("train_tagger: {lr: 1e-4}\n", r"train_tagger\.lr"),
+        ("evaluate: {samples: 0o20000}\n", r"evaluate\.samples"),
+        ("import_faces: {origin: 2024-13-45}\n", "mine.yaml is not valid YAML .*month"),
+        ("import_faces: {origin: !mine x}\n", "the new params.yaml is not valid YAML .*!mine"),
+    ],
+)
+def test_a_number_that_the_stages_would_not_read_is_refused_before_it_is_written(here: Path, text: str, said: str) -> None:
+    (here / "profiles").unlink()
+    (here / "profiles").mkdir()
+    (here / "profiles/mine.yaml").write_text(text)
+    before = (here / "params.yaml").read_text()
+    with pytest.raises(ParamsError, match=said):
+        edit.apply_profiles(["mine"], dry_run=False)
+    assert (here / "params.yaml").read_text() == before
 
 
 @pytest.mark.parametrize(

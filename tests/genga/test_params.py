@@ -7,7 +7,9 @@ import yaml
 
 from bench.real_poses import with_profiles
 from genga.errors import ParamsError
+from genga.families import ALWAYS, GALLERY
 from genga.params import Section, check_unchanged, load_params, parse_params
+from genga.registry import PROMOTIONS
 
 
 def changed(tmp_path: Path, keys: str, value: object) -> Path:
@@ -37,6 +39,7 @@ def test_the_shipped_params_are_valid() -> None:
         ("train_face.stylegan2.model.arch", "stylegan9", "train_face.stylegan2.model"),
         ("train_pose.stick.model.width", 10, r"train_pose\.stick\.model\.width: Input should be a multiple of 4"),
         ("train_tagger.training.total_kimg", -1.0, "train_tagger.training.total_kimg"),
+        ("train_tagger.training.batch_size", 1, r"train_tagger: .*batch norm compares.*make training.batch_size 2 or more, it is 1"),
         ("train_face.stylegan2.training.batch_size", 6, "groups of 4 pictures.*it is 6"),
         ("transfer_tag.training.batch_size", 6, "groups of 4 pictures.*it is 6"),
         ("train_face.stylegan2.growth", [{"side": s, "until_kimg": 9.0, "fade_kimg": 0.0} for s in (16, 32)], "rising until_kimg"),
@@ -53,6 +56,18 @@ def test_the_shipped_params_are_valid() -> None:
         ("prepare_faces.val", 0.95, r"prepare_faces: .*val and test are 0\.95 and 0\.08, expected less than 1 together"),
         ("transfer_tag.family", "began64", "transfer_tag.family is began64, expected one of train_face: dcgan32, stylegan2"),
         ("train_face", {"a; b": None}, r"train_face\.a; b"),
+        ("train_face.stylegan2.model.resolution", 256, r"train_face\.stylegan2\.model\.resolution is 256, expected one of .* 32, 64, 128; add 256"),
+        ("train_tagger.model.resolution", 16, r"train_tagger\.model\.resolution is 16, expected one of prepare_faces\.sizes, 32, 64, 128; add 16"),
+        ("train_upscaler.crop", 256, r"train_upscaler\.crop is 256, expected at most the largest of prepare_faces\.sizes, 128; add a size"),
+        ("train_sketcher.model.resolution", 64, r"resolution is 64, expected that of draw_figures\.mannequins\.line_art, 128; make"),
+        ("index_figures.size", 300, r"index_figures\.size is 300, expected draw_figures\.mannequins\.line_art or size, 128 or 600; make"),
+        ("train_tagger.lr", float("inf"), r"train_tagger\.lr: Input should be a finite number"),
+        ("gate.dcgan32.min_gain", float("nan"), r"gate\.dcgan32\.min_gain: Input should be a finite number"),
+        ("gate.dcgan32.metric", "kdi", r"gate\.dcgan32\.metric is kdi, expected one of kid, fd, .*edges/coverage"),
+        ("gate.dcgan32.metric", "inception/fid", r"gate\.dcgan32\.metric is inception/fid, expected one of kid"),
+        ("gate.upscaler.metric", "psnr_bicubic", r"gate\.upscaler\.metric is psnr_bicubic, expected one of psnr"),
+        ("gate.dcgan32.better", "higher", r"gate\.dcgan32\.better is higher, expected lower: that is how kid is better"),
+        ("gate.styelgan2", {"metric": "kid", "better": "lower", "min_gain": 0.0}, r"gate has a rule for styelgan2, expected only .*; take it away"),
     ],
 )
 def test_a_wrong_key_or_value_stops_and_is_named(tmp_path: Path, keys: str, value: object, said: str) -> None:
@@ -68,11 +83,44 @@ def test_the_originals_average_no_weights_and_a_dcgan_of_theirs_has_batch_norm_i
     assert params.ema_kimg == 0 and getattr(params.model, "d_batch_norm", True)
 
 
-def test_a_sketcher_of_the_projections_size_is_refused(tmp_path: Path) -> None:
-    document = yaml.safe_load(Path("params.yaml").read_text())
-    document["draw_figures"]["mannequins"]["size"] = document["train_sketcher"]["model"]["resolution"] = 256
-    with pytest.raises(ParamsError, match=r"resolution is 256, the size of .* projections, expected that of their line art, 128; make"):
+@pytest.mark.parametrize("name", [*ALWAYS, GALLERY, PROMOTIONS])
+def test_no_face_generator_takes_the_name_of_what_the_registry_holds_besides(tmp_path: Path, name: str) -> None:
+    document = with_profiles()
+    document["train_face"][name] = document["train_face"]["dcgan32"]
+    with pytest.raises(ParamsError, match=f"train_face has a family {name}, a name that the registry needs"):
         parse_params(document, "params.yaml")
+
+
+def test_every_family_has_a_rule() -> None:
+    document = with_profiles()
+    del document["gate"]["stylegan2"]
+    with pytest.raises(ParamsError, match="gate has no rule for stylegan2, expected one for each family; add it there"):
+        parse_params(document, "params.yaml")
+
+
+def test_inception_s_numbers_decide_where_its_weights_are_named() -> None:
+    document = with_profiles()
+    document["evaluate"] |= {"samples": 5000, "inception": {"path": "inception.onnx", "sha256": "0" * 64}}
+    document["gate"]["dcgan32"]["metric"] = document["gate"]["tag-transfer"]["metric"] = "inception/fid"
+    parse_params(document, "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("family", "metric", "better"),
+    [
+        ("tagger", "hair_color/macro_f1", "higher"),
+        ("tagger", "glasses/ece", "lower"),
+        ("stick-pose", "pck_0.1/l_wrist", "higher"),
+        ("tag-transfer", "tag_share", "higher"),
+        ("tag-transfer", "edges/near_identical", "lower"),
+        ("upscaler", "sharpness_error", "lower"),
+        ("sketcher", "l1", "lower"),
+    ],
+)
+def test_a_rule_may_ask_for_each_number_of_its_family(family: str, metric: str, better: str) -> None:
+    document = with_profiles()
+    document["gate"][family] = {"metric": metric, "better": better, "min_gain": 0.0}
+    parse_params(document, "params.yaml")
 
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:

@@ -187,6 +187,14 @@ def test_promoting_the_champion_again_leaves_no_second_line(registry: Registry, 
     assert len(registry.history()) == 1
 
 
+def test_promoting_the_champion_again_after_a_veto_of_another_leaves_no_line(registry: Registry, tmp_path: Path) -> None:
+    with_versions(registry, tmp_path, 2)
+    entry = registry.promote("dcgan32", "1", "ann", "the first")
+    registry.veto("dcgan32", "2", "bob", "licence")
+    assert registry.promote("dcgan32", "1", "ann", "deployed") == entry
+    assert [f"{line.kind} {line.to}" for line in registry.history()] == ["promote 1", "veto 2"]
+
+
 def test_a_rollback_whose_alias_fails_counts_once_and_is_finished_by_promote(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

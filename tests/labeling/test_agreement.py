@@ -81,11 +81,13 @@ def test_people_are_apart_by_what_one_sees_and_not_by_shares_of_a_wide_picture()
     square = np.random.default_rng(1).uniform(0.1, 0.9, (11, 2)) * 400
     wide, high = (1600, 400), (400, 1600)
     for size in (wide, high):
-        for moved, apart in ((square + (60, 0), True), (square + (0, 60), True), (square + (16, 16), False)):
+        for moved, apart in ((square + np.array([60, 0]), True), (square + np.array([0, 60]), True), (square + np.array([16, 16]), False)):
             answers = [answer(who, pose / size)._replace(size=size) for who, pose in (("ann", square), ("ben", moved))]
             found = settle("pose", answers, 0.05, "leave_out")
             assert (found.value is None) == apart
-    one, other = (Annotation("a", "task a", who, "1", {}, pose / wide, size=wide) for who, pose in (("ann", square), ("ben", square + (0, 60))))
+    one, other = (
+        Annotation("a", "task a", who, "1", {}, pose / wide, size=wide) for who, pose in (("ann", square), ("ben", square + np.array([0, 60])))
+    )
     assert compare([one, other], SECTION).scores["pose"]["mean_distance"] == pytest.approx(60 / max(np.ptp(square, axis=0)))
 
 

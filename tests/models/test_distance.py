@@ -1,3 +1,6 @@
+import tracemalloc
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +8,7 @@ from torch import nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
+from models.metrics import distance
 from models.metrics.distance import Reference, compare, density_coverage, frechet, kid, near_identical, precision_recall
 
 
@@ -95,3 +99,45 @@ def test_the_same_kind_of_set_is_as_dense_and_covers_all_and_a_collapsed_one_cov
     density, coverage = density_coverage(normal, np.random.default_rng(1).normal(size=(400, 8)))
     assert density == pytest.approx(1, abs=0.15) and coverage > 0.9
     assert density_coverage(normal, np.repeat(normal[:4], 100, axis=0))[1] < 0.2
+
+
+@pytest.mark.parametrize("block", [1, 7, 100, 1000])
+def test_pairs_in_blocks_give_the_numbers_of_all_pairs_at_once(normal: np.ndarray, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    made = np.random.default_rng(1).normal(size=(150, 8)) * 0.8 + 0.3
+    made[:20] = made[20:40] + 1e-3
+    real, n, m = normal[:190], 190, 150
+
+    def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return (a @ b.T / 8 + 1) ** 3
+
+    def apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.linalg.norm(a[:, None] - b[None], axis=2)
+
+    def radii(points: np.ndarray, neighbours: int) -> np.ndarray:
+        return np.sort(apart(points, points), axis=1)[:, neighbours]
+
+    def closest(points: np.ndarray) -> np.ndarray:
+        return (apart(points, points) + np.diag(np.full(len(points), np.inf))).min(axis=1)
+
+    within = [(kernel(each, each).sum() - np.trace(kernel(each, each))) / (len(each) * (len(each) - 1)) for each in (real, made)]
+    near, dense = apart(real, made), apart(real, made) <= radii(real, 5)[:, None]
+    monkeypatch.setattr(distance, "BLOCK", block)
+    assert kid(real, made) == pytest.approx(sum(within) - 2 * kernel(real, made).mean(), rel=1e-9)
+    expected = (near <= radii(real, 3)[:, None]).any(axis=0).mean(), (near <= radii(made, 3)[None]).any(axis=1).mean()
+    assert precision_recall(real, made) == pytest.approx(expected)
+    assert density_coverage(real, made) == pytest.approx((dense.sum() / m / 5, dense.any(axis=1).sum() / n))
+    assert near_identical(real, made) == pytest.approx((closest(made) < np.quantile(closest(real), 0.01)).mean())
+    assert near_identical(real, made) >= 40 / 150
+
+
+@pytest.mark.parametrize("measure", [kid, precision_recall, density_coverage, near_identical])
+def test_no_measure_holds_all_pairs_at_once(monkeypatch: pytest.MonkeyPatch, measure: Callable[..., object]) -> None:
+    real, made = np.random.default_rng(0).normal(size=(2, 1500, 8))
+    monkeypatch.setattr(distance, "BLOCK", 100)
+    tracemalloc.start()
+    try:
+        measure(real, made)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 6 * 100 * 1500 * 8, "a few blocks of pairs; all of them are 15"

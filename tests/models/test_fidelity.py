@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from models.metrics.fidelity import psnr, sharpness, ssim
+from models.metrics.fidelity import psnr, sharpness, sharpness_error, ssim
 
 
 @pytest.fixture
@@ -45,6 +45,16 @@ def test_sharpness_is_the_steepness_beside_that_of_the_truth() -> None:
 def test_blurred_pictures_are_less_sharp(pair: tuple[np.ndarray, np.ndarray]) -> None:
     blurred = np.stack([cv2.GaussianBlur(picture, (0, 0), 2) for picture in pair[1]])
     assert sharpness(blurred, pair[1]) < 0.8
+
+
+def test_noise_is_not_as_sharp_as_the_truth_but_as_wrong_as_blur() -> None:
+    ramp = np.arange(0, 160, 10, dtype=np.uint8)[None, None, :, None].repeat(16, axis=1).repeat(3, axis=3)
+    assert sharpness_error(ramp + 40, ramp) == pytest.approx(0)
+    assert sharpness_error(ramp // 2, ramp) == pytest.approx(np.log(2)) == pytest.approx(sharpness_error(ramp, ramp // 2))
+    noisy = np.clip(ramp + np.random.default_rng(0).normal(0, 40, ramp.shape), 0, 255).astype(np.uint8)
+    assert sharpness(noisy, ramp) > 2 and sharpness_error(noisy, ramp) > np.log(2)
+    flat = np.full_like(ramp, 100)
+    assert np.isfinite([sharpness_error(flat, ramp), sharpness_error(ramp, flat)]).all()
 
 
 def test_more_noise_is_worse(pair: tuple[np.ndarray, np.ndarray]) -> None:

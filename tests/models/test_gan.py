@@ -13,6 +13,7 @@ from genga.params import Adapt, Style, TrainFace
 from models import parallel
 from models.augment import Probability, augment, cut_out, move, recolour
 from models.batches import to_signed
+from models.metrics import sampling
 from models.networks import build
 from models.recipes.faces import face_recipe, model_of
 from models.recipes.style import DECAY, PathLength, mixed
@@ -265,6 +266,18 @@ def test_a_sample_grid_shows_64_faces_that_differ(arch: str, faces: torch.Tensor
     assert sheet.shape == (8 * 16, 8 * 16, 3) and sheet.dtype == np.uint8
     tiles = sheet.reshape(8, 16, 8, 16, 3).swapaxes(1, 2).reshape(64, -1)
     assert len(np.unique(tiles, axis=0)) > 60
+
+
+@pytest.mark.parametrize("arch", MODELS)
+def test_a_sample_grid_of_large_faces_is_drawn_a_few_at_a_time(arch: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = face_recipe(params_for(arch))
+    whole = recipe.sample()
+    monkeypatch.setattr(sampling, "AT_ONCE", 10 * 16**2)
+    drawn: list[int] = []
+    recipe.G_ema.register_forward_pre_hook(lambda _, inputs: drawn.append(len(inputs[0])))
+    monkeypatch.setattr(recipe, "settle", lambda: None)
+    assert np.abs(recipe.sample().astype(int) - whole).max() <= 1
+    assert drawn == [10] * 6 + [4]
 
 
 def test_a_family_that_cannot_grow_is_refused() -> None:

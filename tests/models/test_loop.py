@@ -191,6 +191,25 @@ def test_an_interrupted_training_is_kept_while_other_params_are_tried_and_goes_o
     assert_same(train(tmp_path, batches=batches), tmp_path, undisturbed)
     assert seen == [40, 44, 48, 52, 56]
     assert [path.name.split(".")[0] for path in sorted((tmp_path / "checkpoints-before").iterdir())] == ["000000000020"]
+
+
+def test_an_interrupted_training_goes_on_after_one_of_other_params_has_ended_and_no_more_than_one_is_kept(
+    tmp_path: Path, undisturbed: tuple[Denoiser, bytes]
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, batches=stopped_at(52))
+    for fingerprint in ("b", "c"):
+        train(tmp_path, fingerprint=fingerprint)
+        finish(tmp_path)
+        assert [path.name for path in tmp_path.glob("checkpoints*")] == ["checkpoints-before"]
+    seen: list[int] = []
+
+    def batches(cur_nimg: int) -> torch.Tensor:
+        seen.append(cur_nimg)
+        return batch_at(cur_nimg)
+
+    assert_same(train(tmp_path, batches=batches), tmp_path, undisturbed)
+    assert seen == [40, 44, 48, 52, 56]
     finish(tmp_path)
     assert not list(tmp_path.glob("checkpoints*"))
 

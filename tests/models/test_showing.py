@@ -7,8 +7,9 @@ import pytest
 import small_models
 import torch
 
-from models.metrics.sampling import Sampling
-from models.metrics.showing import COARSE, MIXED, contact_sheet, interpolation, mixes_styles, mixing_table, side_by_side
+from models.metrics import sampling
+from models.metrics.sampling import CONTACT_SHEET, Sampling, at_once
+from models.metrics.showing import COARSE, MIXED, contact_sheet, interpolation, mixes_styles, mixing_table, side_by_side, tag_table
 from models.networks import build
 
 DCGAN, STYLEGAN2 = small_models.DCGAN | {"resolution": 16}, small_models.STYLEGAN2 | {"resolution": 16, "noise": False}
@@ -55,6 +56,19 @@ def test_a_row_shares_its_coarse_styles_and_a_column_its_fine_ones() -> None:
             getattr(layer, "conv", layer).affine.weight.zero_()
     table = tiles(mixing_table(G, 3))
     assert np.ptp(table[1:, 1:], axis=1).max() <= 1 and np.ptp(table[1:, 1:], axis=0).max() > 10
+
+
+def test_large_pictures_are_drawn_a_few_at_a_time_and_small_ones_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert at_once(64) >= at_once(128) == CONTACT_SHEET > at_once(256) > at_once(512) > at_once(1024) == at_once(2048) == 1
+    G = generator(STYLEGAN2 | {"tags": ["glasses", "hair_color=blue"]})
+    sheets = (contact_sheet, interpolation, mixing_table, tag_table)
+    whole = [sheet(G, 0) for sheet in sheets]
+    drawn: list[int] = []
+    G.convs[0].register_forward_pre_hook(lambda _, inputs: drawn.append(len(inputs[0])))
+    monkeypatch.setattr(sampling, "AT_ONCE", 7 * 16**2)
+    for sheet, expected in zip(sheets, whole, strict=True):
+        assert np.abs(sheet(G, 0).astype(int) - expected).max() <= 1
+    assert max(drawn) == 7 and sum(drawn) == 100 + 60 + MIXED**2 + 2 * MIXED + 2 * 12
 
 
 def test_generators_stand_side_by_side_from_the_same_seeds_at_one_size() -> None:

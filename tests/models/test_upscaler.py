@@ -1,4 +1,5 @@
 import copy
+import re
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from one_batch import train_between as train
 
 from genga.params import TrainUpscaler
 from models.batches import to_signed
+from models.networks.stylegan2 import Discriminator
 from models.recipes.upscaler import UpscalerRecipe, shrink
 
 PARAMS: dict[str, Any] = {
@@ -57,6 +59,15 @@ def test_the_contest_comes_last(discs: torch.Tensor) -> None:
     assert ["r1" in scalars for scalars in train(recipe, discs, 208, 240)] == [True, False, False, False] * 2
 
 
+def test_the_last_step_of_a_contest_that_begins_and_ends_amid_a_batch_learns(discs: torch.Tensor) -> None:
+    params = params_for().model_copy(update={"training": params_for().training.model_copy(update={"total_kimg": 0.401})})
+    recipe = UpscalerRecipe(params, discs.numpy())
+    assert recipe.faithful_nimg == 204  # the step at 200 is of both parts
+    before = copy.deepcopy(recipe.upscaler.state_dict())
+    train(recipe, discs, 400, 404)
+    assert any(not torch.equal(weight, before[name]) for name, weight in recipe.upscaler.state_dict().items())
+
+
 def test_the_first_part_is_a_training_without_a_contest(discs: torch.Tensor) -> None:
     short = TrainUpscaler.model_validate(PARAMS | {"training": PARAMS["training"] | {"total_kimg": 0.2}})
     both, alone = (UpscalerRecipe(params, discs.numpy()) for params in (params_for(), short))
@@ -96,6 +107,28 @@ def test_a_contest_longer_than_the_training_is_refused() -> None:
 def test_a_crop_that_is_no_multiple_of_four_is_refused() -> None:
     with pytest.raises(ValueError, match="multiple of 4"):
         TrainUpscaler.model_validate(PARAMS | {"crop": 34})
+
+
+@pytest.mark.parametrize("crop", range(32, 129, 4))
+def test_a_crop_is_taken_where_the_discriminator_can_see_it_and_refused_where_not(crop: int) -> None:
+    D = Discriminator(crop, 64, 8)
+    assert TrainUpscaler.model_validate(PARAMS | {"crop": crop}).crop == crop
+    try:
+        assert D(torch.zeros(4, 3, crop, crop)).shape == (4, 1)
+    except RuntimeError:
+        with pytest.raises(ValueError, match=f"crop is {crop}, which is odd before it is halved to less than 8.*or adversarial null") as refused:
+            TrainUpscaler.model_validate(PARAMS | {"crop": crop, "adversarial": CONTEST})
+        for other in re.findall(r"make it (\d+) or (\d+)", str(refused.value))[0]:
+            TrainUpscaler.model_validate(PARAMS | {"crop": int(other), "adversarial": CONTEST})
+    else:
+        assert TrainUpscaler.model_validate(PARAMS | {"crop": crop, "adversarial": CONTEST}).crop == crop
+
+
+def test_a_contest_of_groups_that_mix_found_and_true_pictures_is_refused() -> None:
+    of_six = PARAMS | {"training": PARAMS["training"] | {"batch_size": 6}}
+    assert TrainUpscaler.model_validate(of_six).training.batch_size == 6
+    with pytest.raises(ValueError, match=r"groups of 4 pictures.*it is 6"):
+        TrainUpscaler.model_validate(of_six | {"adversarial": CONTEST})
 
 
 def test_the_sample_shows_bicubic_ours_and_truth_side_by_side(discs: torch.Tensor) -> None:

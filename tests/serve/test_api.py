@@ -16,12 +16,13 @@ from torch import Tensor
 
 from drawing.mannequin import LOOKS, projection, render, sample_mannequin
 from drawing.stick import STYLES, draw_stick, sample_style
-from genga.errors import ReleaseError
+from genga.errors import DataError, ReleaseError
 from genga.gallery import Gallery
 from genga.params import load_params
 from genga.pictures import Limits, encode_png
 from genga.release import Release
 from genga.skeleton import JOINTS, LIMBS, J
+from genga.store import StoreWriter, picture_id
 from genga.tags import columns, flags, groups
 from models.networks.sketcher import Sketcher
 from serve.app import create_app
@@ -549,6 +550,18 @@ def test_a_release_with_a_changed_byte_is_never_served(tmp_path: Path) -> None:
     data[-1] ^= 1
     weights.write_bytes(data)
     with pytest.raises(ReleaseError, match=r"weights\.safetensors"):
+        create_app(tmp_path / "release")
+
+
+def test_a_gallery_that_cannot_be_opened_is_refused_before_the_port_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def with_a_number_too_few(_: str, store_dir: Path, seed: int) -> None:
+        picture = np.full((1, 64, 64), seed, np.uint8)
+        with StoreWriter(store_dir, {"64": (64, 64)}) as writer:
+            writer.append([{"id": picture_id(picture[0]), "source": "drawn for a test", "licence": "CC0-1.0", "pose": [0.5] * 21}], **{"64": picture})
+
+    monkeypatch.setattr("tiny_release._gallery", with_a_number_too_few)
+    make_release(tmp_path / "release", families=["gallery"])
+    with pytest.raises(DataError, match="21 numbers for 1 poses"):
         create_app(tmp_path / "release")
 
 

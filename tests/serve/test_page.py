@@ -436,6 +436,64 @@ def test_the_tabs_are_chosen_by_arrow_keys(genga: Page) -> None:
     expect(genga.get_by_role("tabpanel", name="Character")).to_be_hidden()
 
 
+def test_a_button_that_goes_away_leaves_the_focus_beside_it(posing: Page) -> None:
+    upload(posing, "#pose-file", "traced.png", png(64, 64))
+    posing.get_by_role("button", name="Take the picture away").press("Enter")
+    expect(posing.get_by_label("Read as")).to_be_focused()
+    posing.get_by_role("tab", name="Character").click()
+    clear = posing.get_by_role("button", name="Clear")
+    expect(clear).to_be_enabled()
+    clear.press("Enter")
+    expect(clear).to_have_attribute("aria-disabled", "true")
+    expect(clear).to_be_focused()
+    posing.get_by_role("button", name="Enlarge 4×").press("Enter")
+    expect(posing.get_by_role("tab", name="Enlarge")).to_be_focused()
+
+
+def test_a_new_release_leaves_the_slider_that_somebody_has_hold_of(genga: Page) -> None:
+    version, effect = "8", 0.4
+
+    def answer(route: Route) -> None:
+        document = route.fetch().json()
+        document["release"] = version
+        document["families"]["stylegan2"]["version"] = version
+        for each in document["families"]["stylegan2"]["sliders"]:
+            each["effect"] = effect
+        route.fulfill(json=document)
+
+    def released() -> bool:
+        genga.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        genga.wait_for_timeout(100)
+        return f"version {version}" in genga.locator(".family", has_text="stylegan2").inner_text()
+
+    genga.get_by_text("Models, sources and licences").click()
+    glasses = slider(genga, "glasses")
+    glasses.fill("0.4")
+    glasses.focus()
+    genga.evaluate("window.held = document.activeElement")
+    genga.route("**/api/release", answer)
+    until(genga, released, "the release of the same sliders is taken over")
+    assert genga.evaluate("window.held === document.activeElement")
+    version, effect = "9", 0.6  # as after another training
+    until(genga, released, "the release of other sliders is taken over")
+    expect(glasses).to_be_focused()
+    assert glasses.input_value() == "0.4" and not genga.evaluate("window.held.isConnected")
+
+
+def test_what_the_tools_have_done_is_announced(genga: Page) -> None:
+    for tool, where in (("Tags", "#tags-made"), ("Enlarge", "#enlarge-made")):
+        genga.get_by_role("tab", name=tool).click()
+        expect(genga.locator(where)).to_have_role("status")
+
+
+def test_a_browser_of_some_years_ago_shows_what_is_served(page: Page, watch: Watch, page_server: str) -> None:
+    page.add_init_script("delete Object.groupBy")
+    page.goto(page_server)
+    page.get_by_text("Models, sources and licences").click()
+    expect(page.locator(".family").first).to_contain_text("drawn: glasses")
+    assert watch.said == []
+
+
 def test_nothing_jumps_while_settings_change(genga: Page, watch: Watch) -> None:
     watch.quiet()
     genga.evaluate(

@@ -123,6 +123,37 @@ def test_a_late_guess_leaves_what_a_person_has_answered_meanwhile(page: Page, pa
     expect(hair).to_have_attribute("value", "blue")  # another picture, nothing answered yet
 
 
+def test_a_picture_chosen_before_the_server_answers_is_read_when_it_does(page: Page, page_server: str) -> None:
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.route("**/api/release", lambda route: route.abort())
+    page.goto(f"{page_server}/#/tags")
+    expect(page.locator("#banner")).to_be_visible()
+    upload(page, "#tags-file", "early.png", png(20, 30))
+    expect(page.locator("#tags-made")).to_have_text("early.png")
+    page.unroute("**/api/release")
+    expect(page.locator("#tags-made")).to_contain_text("Tags guessed by")
+    assert errors == []
+
+
+def test_a_picture_that_another_takes_the_place_of_is_let_go(page: Page, held: list[Route]) -> None:
+    page.evaluate(
+        """() => {
+          window.open_ = new Set();
+          const [make, drop] = [URL.createObjectURL.bind(URL), URL.revokeObjectURL.bind(URL)];
+          URL.createObjectURL = (file) => { const url = make(file); open_.add(url); return url; };
+          URL.revokeObjectURL = (url) => { open_.delete(url); drop(url); };
+        }"""
+    )
+    page.get_by_role("tab", name="Tags").click()
+    for name, data in (("a.png", png(20, 30)), ("b.png", png(24, 24)), ("c.png", b"no picture")):
+        upload(page, "#tags-file", name, data)
+        expect(page.get_by_role("button", name="Keep as a correction").last).to_be_enabled()
+        expect(page.locator("#tags-made")).not_to_have_text(re.compile("Choose"))
+        page.wait_for_timeout(300)
+    assert page.evaluate("[...open_].join()") == page.locator("#tags-picture").get_attribute("src")
+
+
 def test_what_the_server_refuses_or_nobody_answered_is_not_kept(page: Page, held: list[Route]) -> None:
     page.get_by_role("tab", name="Tags").click()
     keeping, message = page.get_by_role("button", name="Keep as a correction").last, page.locator("#tags-message")

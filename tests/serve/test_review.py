@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import httpx
 import numpy as np
 import pytest
 from browsing import png, upload
@@ -14,6 +15,7 @@ from playwright.sync_api import Page, expect
 from tiny_release import make_release
 
 from drawing.stick import draw_stick, sample_style
+from genga.errors import GengaError
 from genga.pictures import Limits, decode, encode_png
 from genga.store import picture_id
 from genga.tags import flags
@@ -21,6 +23,8 @@ from labeling.account import Home
 from labeling.exports import read_exports
 from labeling.pull import pull
 from serve.app import create_app
+from serve.review import check_file
+from serve.server import serve
 
 POSE = np.random.default_rng(1).uniform(0.2, 0.8, (11, 2)).round(3).tolist()
 PNG = png(20, 30)
@@ -71,6 +75,34 @@ def test_what_a_crash_cut_off_does_not_spoil_the_next_correction(client: TestCli
     assert first == '{"whole": 1}' and json.loads(second)["labels"] == {"hair_color": "blue"}
 
 
+def test_an_editor_that_leaves_the_last_line_without_its_end_loses_no_correction(client: TestClient, tmp_path: Path) -> None:
+    path = tmp_path / "annotations" / "review.jsonl"
+    for hair in ("blue", "red"):
+        assert send(client, {"by": "ann", "labels": {"hair_color": hair}}).status_code == 200
+        path.write_text(path.read_text().rstrip("\n"))
+    pull(tmp_path / "annotations", Home(tmp_path), offline=True)
+    said = read_exports([tmp_path / "annotations" / "review.json"]).annotations
+    assert [each.labels["hair_color"] for each in said] == ["blue", "red"]
+    assert [json.loads(line)["labels"]["hair_color"] for line in path.read_text().splitlines()] == ["blue", "red"]
+
+
+@pytest.mark.parametrize("text", ['[{"id": 1, "annotations": []}]', "notes\n", '{"id": "a", "pose": []}', '{"id": "cut\n'])
+def test_a_file_that_is_not_ours_is_refused_and_stays(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "export.json"
+    path.write_text(text)
+    with pytest.raises(GengaError, match=r"export\.json begins with no correction, expected a file that this server wrote, or none; give another"):
+        serve(tmp_path / "no release", "127.0.0.1", 0, path)
+    assert path.read_text() == text
+
+
+@pytest.mark.parametrize("cut", [0, 1, 12, None])
+def test_a_file_of_ours_is_taken_also_where_a_crash_cut_its_first_line(client: TestClient, tmp_path: Path, cut: int | None) -> None:
+    path = tmp_path / "annotations" / "review.jsonl"
+    assert send(client, {"by": "ann", "labels": {"hair_color": "blue"}}).status_code == 200
+    path.write_text(path.read_text()[:cut])
+    check_file(path)
+
+
 @pytest.mark.parametrize(
     ("said", "message"),
     [
@@ -113,7 +145,7 @@ def test_tags_are_corrected_on_the_page(genga: Page, page_review: Path) -> None:
     upload(genga, "#tags-file", "face.png", PNG)
     expect(genga.locator("#tags-made")).to_contain_text("tagger/")
     eyes = genga.get_by_role("group", name="Eye colour: not sure, perhaps")
-    expect(eyes.get_by_role("radio", checked=True)).to_have_count(0)
+    expect(eyes.get_by_role("radio", name="Not said")).to_be_checked()
     expect(genga.get_by_role("checkbox", name="Blush")).to_be_checked(indeterminate=True)
     genga.get_by_label("Your name").fill("ann")
     genga.get_by_label("Your name").blur()
@@ -127,6 +159,37 @@ def test_tags_are_corrected_on_the_page(genga: Page, page_review: Path) -> None:
     assert (said["labels"]["hair_color"], said["labels"]["glasses"], said["labels"]["smile"]) == ("aqua", True, False)
     assert set(flags()) - {"blush"} <= set(said["labels"])
     assert not {"blush", "eye_color"} & set(said["labels"])  # nobody has said anything about what the tagger is not sure of
+
+
+def test_what_a_person_does_not_know_is_not_said_whatever_the_tagger_guessed(genga: Page, page_review: Path) -> None:
+    guess = httpx.post(f"{genga.url.partition('#')[0]}api/tags", files={"file": PNG}).raise_for_status().json()
+    guess |= {"unsure": [], "groups": guess["groups"] | {"hair_color": "blue", "eye_color": "red"}, "flags": dict.fromkeys(flags(), True)}
+    genga.route("**/api/tags", lambda route: route.fulfill(json=guess))
+    genga.get_by_role("tab", name="Tags").click()
+    upload(genga, "#tags-file", "face.png", PNG)
+    smile = genga.get_by_role("checkbox", name="Smile")
+    expect(smile).to_be_checked()
+    hair = genga.get_by_role("group", name="Hair colour")
+    hair.get_by_role("radio", name="Not said").focus()
+    genga.keyboard.press("Space")
+    expect(hair.get_by_role("radio", checked=True)).to_have_accessible_name("Not said")
+    genga.get_by_role("button", name="Glasses: not said").press("Enter")
+    expect(genga.get_by_role("checkbox", name="Glasses")).to_be_checked(indeterminate=True)
+    smile.press("Delete")
+    expect(smile).to_be_checked(indeterminate=True)
+    expect(smile).to_be_focused()
+    keeping = genga.get_by_role("button", name="Keep as a correction").last
+    keeping.click()
+    expect(genga.locator("#tags-made")).to_contain_text("Kept")
+    labels = json.loads(page_review.read_text().splitlines()[-1])["labels"]
+    assert labels["eye_color"] == "red" and labels["open_mouth"] is True
+    assert not {"hair_color", "glasses", "smile"} & set(labels)
+    for choice in genga.get_by_role("radio", name="Not said").all():
+        choice.check()
+    for box in genga.locator("#tags-questions").get_by_role("checkbox").all():
+        box.press("Backspace")
+    keeping.click()
+    expect(genga.locator("#tags-message")).to_have_text("Nothing is answered yet; choose at least one tag.")
 
 
 def test_what_a_person_has_corrected_outlives_an_outage_and_no_picture_takes_anothers_tags(page: Page, page_server: str) -> None:
@@ -147,7 +210,8 @@ def test_what_a_person_has_corrected_outlives_an_outage_and_no_picture_takes_ano
     page.route("**/api/tags", lambda route: route.abort())
     upload(page, "#tags-file", "other.png", png(24, 24))
     expect(page.locator("#tags-message")).not_to_be_empty()
-    expect(page.locator("#tags-questions").get_by_role("radio", checked=True)).to_have_count(0)
+    for chosen in page.locator("#tags-questions").get_by_role("radio", checked=True).all():
+        expect(chosen).to_have_accessible_name("Not said")
     expect(page.get_by_role("checkbox", name="Glasses")).to_be_checked(indeterminate=True)
 
 

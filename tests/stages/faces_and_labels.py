@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from genga.store import StoreWriter, picture_id
-from genga.tags import Labels
+from genga.tags import Labels, flags
 
 COLOURS = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
 TERMS = {"source": "a test", "licence": "CC0-1.0"}
@@ -39,9 +39,9 @@ def write_faces(store_dir: Path, count: int, seed: int, size: int = 32) -> list[
 
 
 def truth(colour: str, face_idx: int) -> Labels:
-    others: Labels = {"hair_length": "long", "eye_color": "blue", "skin_tone": "fair", "smile": False, "open_mouth": False, "blush": False}
-    more: Labels = {"closed_eyes": False, "bangs": True, "hair_ornament": False}
-    return {"hair_color": colour, "glasses": face_idx % 2 == 0, **others, **more}
+    """Every flag is a yes on some faces and a no on others."""
+    groups: Labels = {"hair_length": "long", "eye_color": "blue", "skin_tone": "fair"}
+    return {"hair_color": colour, "glasses": face_idx % 2 == 0, **groups, **{flag: (face_idx + at) % 5 < 2 for at, flag in enumerate(flags()[1:])}}
 
 
 def write_labels(labels_dir: Path, rows: Iterable[tuple[str, str, str, str]]) -> None:

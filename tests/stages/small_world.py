@@ -58,7 +58,7 @@ def params_for_tests(repo: Path) -> Params:
     document["evaluate"] = {"samples": 40, "batch_size": 32, "seed": 0, "inception": None}
     document["draw_figures"]["sticks"] |= {"count": 10, "size": 64}
     document["draw_figures"]["mannequins"] |= {"count": 10, "size": 96, "line_art": 64}
-    document["index_figures"]["size"] = 64
+    document["index_figures"]["size"] = document["train_sketcher"]["model"]["resolution"] = 64
     return parse_params(document, "params for tests")
 
 

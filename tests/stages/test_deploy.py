@@ -148,10 +148,11 @@ def test_a_tagger_that_the_server_refuses_is_not_deployed(
         check("tagger", "2", world.root / "gate.json", registry)
 
 
-@pytest.mark.usefixtures("begun")
-def test_a_rollback_that_a_full_disk_keeps_from_deploying_names_the_command_that_deploys_it(
-    registry: Registry, world: World, deploy_now: Deploy, release_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def commanding(
+    begun: None, registry: Registry, world: World, deploy_now: Deploy, release_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """We stand in a project whose third sketcher is deployed."""
     for seed in (7, 8):
         write_model(world.weights_dir, "sketcher", seed=seed)
         promote_as_it_stands(registry, world, "sketcher")
@@ -162,6 +163,20 @@ def test_a_rollback_that_a_full_disk_keeps_from_deploying_names_the_command_that
     monkeypatch.setattr(versions, "RELEASE", release_dir)
     monkeypatch.setattr(versions, "subprocess", SimpleNamespace(run=lambda command: subprocess.CompletedProcess(command, 0)))
 
+
+def record_of(registry: Registry) -> list[str]:
+    return [f"{line.kind} {line.to}" for line in registry.history("sketcher")]
+
+
+def say(words: str) -> None:
+    args = build_parser().parse_args(words.split())
+    args.do(args)
+
+
+@pytest.mark.usefixtures("commanding")
+def test_a_rollback_that_a_full_disk_keeps_from_deploying_names_the_command_that_deploys_it(
+    registry: Registry, release_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -173,10 +188,42 @@ def test_a_rollback_that_a_full_disk_keeps_from_deploying_names_the_command_that
     assert served(release_dir)["sketcher"] == "3"
     said = re.search("`genga (.+)`", str(refused.value))
     assert said is not None
-    args = build_parser().parse_args(said[1].split())
-    args.do(args)
+    say(said[1])
     assert served(release_dir)["sketcher"] == "2"
-    assert [f"{line.kind} {line.to}" for line in registry.history("sketcher")] == ["promote 1", "promote 2", "promote 3", "rollback 2"]
+    assert record_of(registry) == ["promote 1", "promote 2", "promote 3", "rollback 2"]
+
+
+@pytest.mark.usefixtures("commanding")
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+def test_a_rollback_that_is_stopped_while_it_deploys_names_the_command_that_goes_on(
+    registry: Registry, release_dir: Path, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise stop
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "copyfile", stopped)
+        with pytest.raises(RegistryError, match=r"^sketcher version 2 is champion but not deployed \(it was told to stop\); .* `genga promote "):
+            versions.rollback("sketcher", "ugly")
+    with monkeypatch.context() as patched:
+        patched.setattr(versions, "subprocess", SimpleNamespace(run=stopped))
+        with pytest.raises(RegistryError, match=r"^sketcher version 2 is champion and deployed, but DVC .*\(it was told to stop\); .* `dvc commit"):
+            say("promote sketcher 2 --why deployed")
+    assert served(release_dir)["sketcher"] == "2"
+    assert record_of(registry) == ["promote 1", "promote 2", "promote 3", "rollback 2"]
+
+
+@pytest.mark.usefixtures("commanding")
+def test_a_rollback_that_was_killed_before_it_was_deployed_goes_back_no_further_when_it_is_said_again(
+    registry: Registry, release_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry.rollback("sketcher", "ann", "ugly")  # as far as a killed one came
+    registry.veto("sketcher", "3", "bob", "ugly too")
+    say("rollback sketcher --why ugly")
+    assert "the rollback to version 2 was stopped before it was deployed; that is done now" in capsys.readouterr().out
+    assert served(release_dir)["sketcher"] == "2" and record_of(registry)[-2:] == ["rollback 2", "veto 3"]
+    say("rollback sketcher --why again")
+    assert served(release_dir)["sketcher"] == "1" and record_of(registry)[-1] == "rollback 1"
 
 
 @pytest.mark.usefixtures("begun")

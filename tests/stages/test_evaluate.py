@@ -1,5 +1,6 @@
 import hashlib
 import json
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,7 @@ import pytest
 from small_world import MODELS, World, write_faces, write_model
 
 from genga.errors import CheckpointError, DataError
-from genga.params import InceptionFile
+from genga.params import InceptionFile, judged_by
 from genga.protocols import difference
 from genga.store import Store
 from models.export import load_model
@@ -19,6 +20,8 @@ from models.metrics.sampling import Sampling, draw_faces
 from models.precision import number_format
 from stages.evaluate import evaluate
 from stages.judge import Judge, held_out
+
+HELD_AGAINST = ("_bicubic", "_blank", "_of_truth", "_of_base")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +43,7 @@ def test_every_family_has_numbers_a_protocol_and_a_sheet(reports: Path) -> None:
         "figure-pose": {"pck_0.1", "pck_0.05"},
         "dcgan32": {"kid", "fd", "precision", "recall", "density", "coverage", "near_identical", "edges/kid", "edges/coverage"},
         "tag-transfer": {"kid", "tag_share", "tag_share_of_base"},
-        "upscaler": {"psnr", "ssim", "sharpness", "psnr_bicubic", "ssim_bicubic", "sharpness_bicubic"},
+        "upscaler": {"psnr", "ssim", "sharpness", "sharpness_error", "psnr_bicubic", "ssim_bicubic", "sharpness_bicubic"},
         "sketcher": {"ink_f1", "l1", "l1_blank", "pck_0.1", "variety"},
     }
     assert scores.keys() == expected.keys() == MODELS.keys()
@@ -49,6 +52,16 @@ def test_every_family_has_numbers_a_protocol_and_a_sheet(reports: Path) -> None:
         assert np.isfinite(list(scores[family]["metrics"].values())).all()
         assert len(scores[family]["protocol"]["data"]) == 64
         assert cv2.imread(str(reports / f"{family}.png")).std() > 0
+
+
+def test_a_gate_s_rule_may_ask_for_what_the_judge_measures_and_nothing_else(shared_world: World, reports: Path) -> None:
+    """But for the numbers of what a family is held against, and for sharpness, of which noise has most."""
+    scores = json.loads((reports / "metrics.json").read_text())
+    for family in MODELS:
+        rules = judged_by(family, inception=False)
+        found = {name for name in scores[family]["metrics"] if not name.endswith(HELD_AGAINST)} - {"sharpness"}
+        assert {name for name in found if not any(fnmatchcase(name, rule) for rule in rules)} == set(), family
+        assert {rule for rule in rules if not any(fnmatchcase(name, rule) for name in found)} == set(), family
 
 
 def test_the_protocol_says_how_faces_were_compared(reports: Path, shared_world: World) -> None:
@@ -111,6 +124,7 @@ def test_a_file_in_inception_s_place_gives_fid_on_features_as_they_are(world: Wo
     judge = Judge(params, world.data, world.weights_dir / "tagger", world.weights_dir / "figure-pose")
     score = judge.score("dcgan32", world.weights_dir / "dcgan32")
     assert score.protocol["extractors"]["inception"]["sha256"] == file.sha256
+    assert score.metrics.keys() == judged_by("dcgan32", inception=True).keys()
     assert "FID against 20 real faces was asked for, expected 2048 or more" in caplog.text
 
     def means_of(pictures: np.ndarray) -> np.ndarray:
@@ -256,3 +270,12 @@ def test_a_set_too_small_to_have_a_test_split_is_judged_whole_and_says_so(tmp_pa
     store.__dict__["manifest"] = store.manifest.set_column(store.manifest.column_names.index("split"), "split", [["train"]])
     rows, split = held_out(store)
     assert rows.tolist() == [0] and split.startswith("all")
+
+
+def test_a_set_of_one_face_is_too_small_to_compare_with_and_one_of_two_is_not(world: World) -> None:
+    write_faces(world.data.faces_dir, seed=0, source="my pictures", count=1)
+    with pytest.raises(DataError, match=r"1 face was found in .*faces to compare drawn ones with, expected 2 or more; import more"):
+        judge_of(world).score("dcgan32", world.weights_dir / "dcgan32")
+    write_faces(world.data.faces_dir, seed=0, source="my pictures", count=2)
+    metrics = judge_of(world).score("dcgan32", world.weights_dir / "dcgan32").metrics
+    assert np.isfinite(list(metrics.values())).all()

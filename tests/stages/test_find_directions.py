@@ -154,3 +154,9 @@ def test_latents_that_fill_only_a_part_of_their_space_give_directions_within_it(
     moves = fit_directions(latents, scores, ["glasses", "smile"], params)
     assert np.allclose(moves @ basis.T @ basis, moves)
     assert moves[0] @ basis[0] > 0.9 * np.linalg.norm(moves[0])
+
+
+def test_latents_of_a_single_number_give_directions_along_it(params: FindDirections) -> None:
+    latents = np.random.default_rng(0).normal(size=(300, 1)) * 2 + 5
+    moves = fit_directions(latents, np.concatenate([latents, -latents], axis=1), ["glasses", "smile"], params)
+    assert moves[:, 0] == pytest.approx([params.sigmas * latents.std(ddof=1), -params.sigmas * latents.std(ddof=1)])

@@ -4,14 +4,18 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from small_world import MODELS, World, write_model
 
+from bench.real_poses import with_profiles
 from genga.errors import ParamsError
-from genga.params import GateRule
+from genga.params import GateRule, parse_params
 from genga.registry import Registry
 from models.export import load_model, save_model
+from models.metrics import fidelity
 from stages.gate import beyond_compare, gate, verdict
 
 Decide = Callable[..., dict[str, Any]]
@@ -198,3 +202,14 @@ def test_an_unknown_metric_names_the_key_and_the_known_ones(decide: Decide, worl
 )
 def test_the_rule_reads_both_ways_and_knows_what_is_no_number(better: Any, challenger: float, champion: float, promoted: bool) -> None:
     assert verdict(GateRule(metric="m", better=better, min_gain=0.5), challenger, champion)[0] is promoted
+
+
+@pytest.mark.parametrize("profile", ["sharp-upscaler", "image-development"])
+def test_an_upscaler_that_ends_in_a_contest_wins_by_being_as_sharp_as_the_truth_and_not_by_noise(profile: str) -> None:
+    rule = parse_params(with_profiles(profile), profile).gate["upscaler"]
+    truth = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).repeat(6, axis=1).repeat(6, axis=2).astype(np.uint8)
+    noisy = np.clip(truth + np.random.default_rng(1).normal(0, 100, truth.shape), 0, 255).astype(np.uint8)
+    little, much = (np.stack([cv2.GaussianBlur(picture, (0, 0), sigma) for picture in truth]) for sigma in (0.5, 2.0))
+    scores = {name: getattr(fidelity, rule.metric)(pictures, truth) for name, pictures in (("noisy", noisy), ("little", little), ("much", much))}
+    assert verdict(rule, scores["little"], scores["much"])[0]
+    assert not verdict(rule, scores["noisy"], scores["little"])[0]

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from unittest.mock import MagicMock
 
+import numpy as np
 import pytest
 from faces_and_labels import write_faces, write_labels
 
@@ -12,7 +13,7 @@ from genga.errors import DataError
 from genga.params import TrainTagger, load_params
 from genga.tags import columns, flags
 from models.export import load_model, read_card
-from models.targets import names
+from models.targets import UNKNOWN, names
 from stages.train_tagger import Pool, _batches, train_tagger
 
 REPO = Path(__file__).parents[2]
@@ -120,6 +121,31 @@ def test_the_surest_mistakes_are_shown_and_listed_by_the_ids_that_labels_have(pa
     assert card["sure"]["hair_color"].keys() >= {"red", "green", "blue"} and card["sure"]["glasses"].keys() == {"no", "yes"}
 
 
+def test_mistakes_on_drawn_faces_take_no_place_from_those_on_the_faces_themselves(params: TrainTagger, tmp_path: Path) -> None:
+    faces = write_faces(tmp_path / "faces", 120, seed=0)
+    write_faces(tmp_path / "sample", 400, seed=1)
+    told = zip(faces, np.random.default_rng(0).permutation([colour for _, colour in faces]), strict=True)  # nothing to go by
+    write_labels(tmp_path / "labels", [(f"cut-out-as-{id_}", "hair_color", str(colour), "imported") for (id_, _), colour in told])
+    out = train(briefly(params).model_copy(update={"drawn_held_out": 0.4}), tmp_path)
+    wrong = round((1 - read_card(out)["metrics"]["hair_color/accuracy"]) * 20)
+    doubtful = json.loads((out / "doubtful.json").read_text())["pictures"]
+    assert len(doubtful) == wrong > 0 and {each["id"] for each in doubtful} <= {id_ for id_, _ in faces[5::6]}
+
+
+@pytest.mark.parametrize(("share", "drawn"), [(0.0, 1), (0.01, 1), (0.5, 8), (0.99, 15), (1.0, 15)])
+def test_a_batch_has_both_own_and_drawn_faces_where_there_are_both(params: TrainTagger, share: float, drawn: int) -> None:
+    own, sample, nothing = (_pool(known) for known in (True, True, False))
+    shared = params.model_copy(update={"drawn_share": share})
+    for cur_nimg in (0, 16):
+        assert int((_batches(shared, [own, sample])(cur_nimg).rows >= 40).sum()) == drawn
+        for pools in ([own], [own, nothing], [nothing, sample]):
+            assert len(_batches(shared, pools)(cur_nimg).pictures) == 16
+
+
+def _pool(known: bool) -> Pool:
+    return Pool(np.zeros((40, 32, 32, 3), np.uint8), np.full((40, len(names())), 0 if known else UNKNOWN), {"train": np.arange(40)})
+
+
 def test_people_are_named_as_the_source_where_most_labels_are_theirs(params: TrainTagger, tmp_path: Path) -> None:
     faces = write_faces(tmp_path / "faces", 60, seed=0)
     write_faces(tmp_path / "sample", 60, seed=1)
@@ -170,6 +196,17 @@ def test_faces_without_a_single_label_still_give_a_tagger(params: TrainTagger, t
     card = read_card(train(briefly(params), tmp_path))
     assert set(card["learned_from"].values()) == {"drawn"}
     assert set(card["measured_on"].values()) == {"drawn sample"}
+
+
+def test_a_flag_that_is_always_yes_is_learned_from_the_drawn_sample_alone(params: TrainTagger, tmp_path: Path) -> None:
+    faces = write_faces(tmp_path / "faces", 60, seed=0)
+    write_faces(tmp_path / "sample", 60, seed=1)
+    both = [(id_, "smile", str(row % 2 == 0).lower(), "imported") for row, (id_, _) in enumerate(faces)]
+    write_labels(tmp_path / "labels", [*both, *((id_, "glasses", "true", "imported") for id_, _ in faces)])
+    card = read_card(train(params, tmp_path))
+    assert (card["learned_from"]["glasses"], card["measured_on"]["glasses"]) == ("drawn", "drawn sample")
+    assert (card["learned_from"]["smile"], card["measured_on"]["smile"]) == ("imported", "these faces")
+    assert any("glasses" in note and "smile" not in note for note in card["notes"])
 
 
 def test_the_same_inputs_give_the_same_bytes(params: TrainTagger, tmp_path: Path) -> None:
