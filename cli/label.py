@@ -185,7 +185,7 @@ def _push(args: argparse.Namespace, choose: Any, *, queue: bool, guess: bool) ->
         said = said_by_people(kind.name, ANNOTATIONS)
         there = exported(own, Path(own.path)) if kind.name == "poses" else set()
         pictures = [entry for entry in entries(kind.name, params, FIGURES, FACES) if entry.id not in there]
-        found = [left for entry in pictures if (left := entry.without(said.get(entry.id, ())))]
+        found = [left for entry in pictures if (left := entry.still_open(said))]
         with one_sentence(url):
             client = connect(home)
             project = ensure_project(client, url, kind, home, params.label_studio)

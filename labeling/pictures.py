@@ -5,7 +5,7 @@ something to try. Nobody learns from those labels: the drawing knows its joints.
 """
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,12 +28,13 @@ OWN_FOLDERS = ("figures", "sticks")  # what stages/own_figures.py takes
 @dataclass(frozen=True)
 class Entry:
     """One picture by its id; `read` gives it as uint8 (H, W, 3) or, where gray, (H, W). `asks`: the tags that it is, or may be, asked for, () for
-    all; `guess`: whether the models may say theirs."""
+    all; `guess`: whether the models may say theirs; `copies`: ids of pictures that nearly equal it and went for it."""
 
     id: str
     read: Callable[[], Picture]
     asks: tuple[str, ...] = ()
     guess: bool = True
+    copies: tuple[str, ...] = ()
 
     def without(self, said: Collection[str]) -> "Entry | None":
         """To be asked for the other tags; None where none is left. A pose is said with any of them."""
@@ -41,6 +42,10 @@ class Entry:
             return self
         left = tuple(name for name in asking(self.asks)["asks"] if name not in said)
         return replace(self, asks=left) if left else None
+
+    def still_open(self, said: Mapping[str, Collection[str]]) -> "Entry | None":
+        """`said`: of pictures, by id; what is said of a copy counts here too."""
+        return self.without({name for id_ in (self.id, *self.copies) for name in said.get(id_, ())})
 
 
 def entries(kind: KindName, params: Params, figures_dir: Path, faces_dir: Path) -> list[Entry]:
@@ -56,7 +61,9 @@ def entries(kind: KindName, params: Params, figures_dir: Path, faces_dir: Path) 
 def _faces(faces_dir: Path) -> list[Entry]:
     store = Store(faces_dir)
     pictures = store.images(max(store.sizes, key=int))
-    return [Entry(id_, partial(_row, pictures, row)) for row, id_ in enumerate(store.column("id"))]
+    copies = store.column("duplicate_ids") if "duplicate_ids" in store.manifest.column_names else ["[]"] * len(store)
+    rows = enumerate(zip(store.column("id"), copies, strict=True))
+    return [Entry(id_, partial(_row, pictures, row), copies=tuple(json.loads(told))) for row, (id_, told) in rows]
 
 
 def _own(params: OwnFigures) -> list[tuple[str, Entry]]:

@@ -84,5 +84,8 @@ def test_of_what_people_said_the_rest_stays_open(tmp_path: Path) -> None:
     assert left is not None and set(left.asks) == set(every_tag()) - {"hair_color", "smile"}
     assert left.without(set(left.asks) - {"bangs"}) == replace(ENTRIES[0], asks=("bangs",))
     assert left.without(every_tag()) is None and ENTRIES[0].without(()) is ENTRIES[0]
+    copied = replace(ENTRIES[1], copies=("a", "x"))
+    assert copied.still_open({"a": {"hair_color", "smile"}}) == replace(left, id="b", copies=("a", "x"), read=copied.read)
+    assert copied.still_open({"c": {"hair_color"}}) is copied and copied.still_open({"a": {"smile"}, "b": set(every_tag())}) is None
     (found,) = doubtful(named(tmp_path, "a", "a"), [left])  # doubts hair color and eye color; people have said the first
     assert found.asks == ("eye_color",)
