@@ -60,7 +60,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         faces = write_sparse(Path(scratch) / "faces", args.count)
         pictures = Pictures(faces, SIDE, faces.indices("train"))
-        assert len(faces.data_id) == 64
         batch_at = pictures.batches(training)
         recipe = Watched(face_recipe(params), pictures.some(watch.samples), watch.model_copy(update={"every_kimg": BATCH * 4 / 1000}), "bench")
         most: dict[str, float] = {}

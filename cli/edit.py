@@ -11,6 +11,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString as Quoted  # `no` and `12:30` stay words so
+from ruamel.yaml.scalarstring import PlainScalarString as Plain
 
 from genga.errors import ParamsError
 from genga.params import parse_params, parse_yaml, read_params
@@ -160,5 +161,5 @@ def choose_faces(faces: str, licence: str, origin: str | None) -> None:
     named = source.get("dataset") or Path(source["path"]).absolute()
     terms: dict[str, str] = {"licence": Quoted(licence), "origin": Quoted(origin or Path(named).name)}
     if source["kind"] == "sample":
-        terms = {"licence": "CC0-1.0", "origin": "drawn by Genga"}
+        terms = {"licence": Plain("CC0-1.0"), "origin": Plain("drawn by Genga")}
     _write([{"import_faces": {"source": source, **terms}}], dry_run=False)

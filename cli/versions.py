@@ -23,7 +23,10 @@ def rollback(family: str, why: str) -> None:
     registry = _registry()
     if number := _undeployed(family, registry):
         _check(family, number, registry)
-        print(f"{family}: the rollback to version {number} was stopped before it was deployed; that is done now, and nothing goes back further")
+        print(
+            f"{family}: the rollback to version {number} was stopped before it was deployed; that is done now and nothing goes back further, "
+            f"which `genga promote {family} N` can"
+        )
         _take_effect(registry.promote(family, number, user(), why), registry)
         return
     _check(family, registry.before_champion(family), registry)
@@ -47,16 +50,15 @@ def _check(family: str, number: str, registry: Registry) -> None:
 
 
 def _undeployed(family: str, registry: Registry) -> str | None:
-    """The champion, where a rollback made it that and the release serves another version: that rollback was killed on its way."""
+    """The champion, where a rollback made it that and the release still serves the version before: that rollback was killed on its way."""
     record = [line for line in registry.history(family) if line.kind != "veto"]
-    if not record or record[-1].kind != "rollback":
+    if not record or record[-1].kind != "rollback" or record[-1].was is None:
         return None
     try:
         served = read_document(RELEASE)["families"].get(family, {}).get("files")
     except ReleaseError:
-        served = None
-    champion = registry.version(family, record[-1].to)
-    return champion.number if served != champion.files else None
+        return None
+    return record[-1].to if served == registry.version(family, record[-1].was).files else None
 
 
 def _take_effect(entry: Promotion, registry: Registry) -> None:

@@ -185,15 +185,16 @@ def _keys(nodes: Sequence[Node]) -> list[tuple[str, str, str]]:
 
 def upright(places: Array, rest: Array, found: dict[str, int]) -> Array:
     """Turned so that y points down and z away: most files have y up, some z, few one of them down. The rest pose tells, or else the motion."""
+    rises = []
     for stance in (rest, places):
         ankles = (stance[:, found["l_ankle"]] + stance[:, found["r_ankle"]]) / 2
         rise = (stance[:, found["head"]] - ankles).mean(axis=0)
-        up = np.abs(rise).argmax()
-        if up > 0:
-            break
+        rises.append(rise)
+    up = next((axis for axis in (np.abs(rise).argmax() for rise in rises) if axis > 0), 0)
     x, y, z = np.moveaxis(places, -1, 0)
     standing = np.stack([x, -z, y] if up == 2 else [x, -y, -z], axis=-1)
-    return standing * (1, -1, -1) if up > 0 and rise[up] < 0 else standing
+    is_down = up > 0 and rises[0][up] <= 0 and rises[1][up] < 0  # all bones of a rest pose may point up, and people stand on their hands
+    return standing * (1, -1, -1) if is_down else standing
 
 
 def facing(places: Array, found: dict[str, int]) -> Array:

@@ -1,7 +1,7 @@
 """What figures are posed like: the limits of drawing/poses.py, or the user's own poses from files.
 
 A pose keeps its source and licence, and an id that follows from the pose alone: all figures of one id belong to one split. Frames of a motion
-that follow one another share an id, also where OpenPose wrote a file for each.
+that follow one another share an id, which follows from the motion's name where OpenPose wrote a file for each.
 """
 
 import csv

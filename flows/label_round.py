@@ -65,6 +65,11 @@ def round_path(home: Home) -> Path:
     return home.dir / "round.json"
 
 
+def give_up_path(home: Home) -> Path:
+    """Is there where somebody wants to end the round that another process works on."""
+    return home.dir / "give-up"
+
+
 def read_round(home: Home) -> Round | None:
     """The round that is open."""
     path = round_path(home)
@@ -171,11 +176,14 @@ def label_round(
 ) -> None:
     """A new round of `count` pictures of each kind (or of `only` poses or tags), or, without `count`, the one that is open. `enough`: how many
     labeled ones, each by label_studio.annotators_per_task people, end the wait, all where it is not said. Then the graph runs up to
-    `target`; its gate decides what is deployed. With `give_up` an open round ends first; what was answered stays."""
+    `target`; its gate decides what is deployed. With `give_up` an open round ends, or, where it is
+    being waited for, with its next look; what was answered stays."""
     home, log = Home(HOME), get_run_logger()
     with alone(home) as free:
         if not free:
-            log.info("another process works on the label round")
+            if give_up:
+                give_up_path(home).touch()
+            log.info("another process works on the label round%s", ", which ends it when it looks next" if give_up else "")
             return
         bury_the_dead()
         now = read_round(home)
@@ -188,6 +196,7 @@ def label_round(
         if now is None:
             assert count is not None
             stages_up_to(target)  # one that is none is said now, and not after the wait
+            give_up_path(home).unlink(missing_ok=True)  # meant for an earlier one
             started = time.time()
             now = keep(home, Round(count, enough or count * (1 if only else len(KINDS)), started, started + 3600 * hours, only, target))
         else:
@@ -200,7 +209,9 @@ def _go_on(home: Home, now: Round, poll_seconds: float) -> None:
         now = keep(home, replace(now, queues=queue_and_push(now.count, now.only)))
     assert now.queues is not None
     if not now.waited:
-        _wait(now, now.queues, poll_seconds)
+        if _wait(home, now, now.queues, poll_seconds):
+            _put_away(home, now, "-given-up")
+            return
         now = keep(home, replace(now, waited=True))
     if not now.pulled:
         get_run_logger().info("label revision %d", take(ANNOTATIONS))
@@ -212,10 +223,12 @@ def _go_on(home: Home, now: Round, poll_seconds: float) -> None:
 def _put_away(home: Home, now: Round, ending: str = "") -> None:
     rounds_dir = home.dir / "rounds"
     rounds_dir.mkdir(exist_ok=True)
+    give_up_path(home).unlink(missing_ok=True)
     round_path(home).rename(rounds_dir / f"{now.name}{ending}.json")
 
 
-def _wait(now: Round, queues: Queues, poll_seconds: float) -> None:
+def _wait(home: Home, now: Round, queues: Queues, poll_seconds: float) -> bool:
+    """Whether somebody gave the round up."""
     shown = None
     while True:
         progress = look(queues)
@@ -223,8 +236,9 @@ def _wait(now: Round, queues: Queues, poll_seconds: float) -> None:
             take(ANNOTATIONS)
             remind(now, progress, agreement_so_far())
             shown = progress
-        if progress.labeled >= min(now.enough, progress.total) or time.time() >= now.deadline:
-            return
+        given_up = give_up_path(home).is_file()
+        if given_up or progress.labeled >= now.enough or not progress.left or time.time() >= now.deadline:
+            return given_up
         time.sleep(min(poll_seconds, max(0.0, now.deadline - time.time())))
 
 

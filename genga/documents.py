@@ -21,7 +21,7 @@ def is_json(data: bytes) -> bool:
     """Whether this is one document, whole."""
     try:
         json.loads(data.decode())
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 

@@ -25,7 +25,7 @@ from genga.errors import DataError
 Array = NDArray[np.uint8]
 Row = Mapping[str, Any]
 
-TERMS = ("source", "licence")  # whose a picture is changes nothing of what is learned from it
+NOT_LEARNED = ("name", "source", "licence", "duplicates", "duplicate_ids")  # what pictures are called, whose they are, and which others equal them
 DATA_ID = "data_id"
 ENCODED, MANIFEST = "encoded.bin", "manifest.parquet"
 TABLE_ROWS = 4096
@@ -133,7 +133,7 @@ class StoreWriter:
 
     def _named(self, manifest: pa.Table) -> pa.Table:
         """With the data id, which is the same however pictures came in chunks."""
-        said = manifest.select([name for name in manifest.column_names if name not in TERMS])
+        said = manifest.select([name for name in manifest.column_names if name not in NOT_LEARNED])
         for batch in said.to_batches(TABLE_ROWS):
             for row in batch.to_pylist():
                 self._digests[MANIFEST].update(repr(row).encode())
@@ -187,7 +187,7 @@ class Store:
 
     @cached_property
     def data_id(self) -> str:
-        """sha256 over the pictures in order, at every size, and over what the manifest says of them but whose they are: splits, joints, crops."""
+        """sha256 over the pictures in order, at every size, and over what the manifest says that matters to a training: splits, joints, crops."""
         if name := (self.manifest.schema.metadata or {}).get(DATA_ID.encode()):
             return str(name.decode())
         raise DataError(f"{self.dir} was made by older code; make the store again with `genga repro`")

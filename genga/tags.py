@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import yaml
 
@@ -22,6 +22,24 @@ ORIGINS = ("human", "imported", "drawn")
 YES_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
+class Told(NamedTuple):
+    """What tables tell of one picture: what they say, and `unnamed`, the flags that a list of its tags leaves out: a no where nothing says yes."""
+
+    said: Labels
+    unnamed: Labels
+
+    def over(self, other: Self) -> "Told":
+        """Where the two say different things, this one is right."""
+        return Told(other.said | self.said, other.unnamed | self.unnamed)
+
+    @property
+    def labels(self) -> Labels:
+        return self.unnamed | self.said
+
+
+NOTHING = Told({}, {})
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """How another vocabulary's columns and words translate into ours."""
@@ -30,35 +48,37 @@ class Vocabulary:
     columns: dict[str, str]
     words: dict[str, str]
 
-    def translate(self, row: dict[str, str]) -> Labels:
-        """One CSV row -> labels. Words we have no tag for are left out: unknown, not false.
+    def translate(self, row: dict[str, str]) -> Told:
+        """One CSV row. Words we have no tag for are left out: unknown, not false.
 
-        A column mapped to "*" holds many words, separated by commas or else by spaces: where one is a tag of ours, a flag that it does not name is
-        a no, and a group of which it names several values is unknown. Another column holds one value of its group, or yes or no for its flag.
+        A column mapped to "*" holds many words, separated by commas or else by spaces: where one is a tag of ours, the flags that it does not name
+        are unnamed. Another column holds one value of its group, or yes or no for its flag.
         """
-        labels: Labels = {}
+        told = Told({}, {})
         for column, group in self.columns.items():
             text = (row.get(column) or "").strip().lower()
             if group == "*":
-                labels |= self._listed(["_".join(word.split()) for word in text.split(",")] if "," in text else text.split())
+                told = told.over(self._listed(["_".join(word.split()) for word in text.split(",")] if "," in text else text.split()))
             elif text:
                 word = text.replace(" ", "_").replace("-", "_")
                 value = self.words.get(word, word) if group in groups() else YES_NO.get(word)
                 if isinstance(value, bool) or (value and value in groups()[group]):
-                    labels[group] = value
-        return labels
+                    told.said[group] = value
+        return told
 
-    def _listed(self, words: list[str]) -> Labels:
-        found = sorted({target for word in words for target in self.words.get(word, "").split()})
+    def _listed(self, words: Sequence[str]) -> Told:
+        """`light_blue_hair` is more than the `blue_hair` that stands beside it. Of a group of which several values are left none is taken."""
+        exact = [word for word in words if not any(other.endswith(f"_{word}") for other in words)]
+        found = sorted({target for word in exact for target in self.words.get(word, "").split()})
         if not found:
-            return {}
+            return NOTHING
         named: dict[str, list[str | bool]] = {}
         for target in found:
             for name, value in labels_of(target).items():
                 named.setdefault(name, []).append(value)
         known = {target for several in self.words.values() for target in several.split()}
-        unnamed = {flag: False for flag in flags() if flag in known}
-        return unnamed | {name: values[0] for name, values in named.items() if len(values) == 1}
+        unnamed: Labels = {flag: False for flag in flags() if flag in known and flag not in named}
+        return Told({name: values[0] for name, values in named.items() if len(values) == 1}, unnamed)
 
 
 @cache
@@ -151,9 +171,9 @@ def vocabularies_for(header: Sequence[str]) -> list[Vocabulary]:
     return sorted(found, key=lambda vocabulary: -len(names & vocabulary.columns.keys()))
 
 
-def translate(known: Sequence[Vocabulary], row: dict[str, str]) -> Labels:
-    """One CSV row -> labels. Where vocabularies tell different things of a tag, the first is right."""
-    labels: Labels = {}
+def translate(known: Sequence[Vocabulary], row: dict[str, str]) -> Told:
+    """One CSV row. Where vocabularies tell different things of a tag, the first is right."""
+    told = NOTHING
     for vocabulary in known:
-        labels = vocabulary.translate(row) | labels
-    return labels
+        told = told.over(vocabulary.translate(row))
+    return told

@@ -83,10 +83,10 @@ def settle(name: str, answers: Sequence[Answer], tolerance: float, ties: Ties) -
     if majority is not None:
         return Settled(majority, dispute, "the majority" if len(answers) > 1 else "one answer")
     if ties == "leave_out":
-        return Settled(None, dispute, LEFT_OUT)
+        return Settled(hidden_by_most(values, frozenset()) if name == HIDDEN else None, dispute, LEFT_OUT)  # the other joints are not in dispute
     if name == POSE:
         return Settled(_newest_where_apart(values, size, tolerance), dispute, NEWEST)
-    return Settled(hidden_by_most(values) if name == HIDDEN else values[-1], dispute, NEWEST)
+    return Settled(hidden_by_most(values, values[-1]) if name == HIDDEN else values[-1], dispute, NEWEST)
 
 
 def bad_pictures(annotations: Iterable[Annotation], params: LabelFaces) -> list[str]:
@@ -104,7 +104,7 @@ def _compare(name: str, values: Sequence[Any], size: tuple[int, int], tolerance:
         numbers = {joint: sum(joint in value for value in values) for joint in JOINTS}
         dispute = ", ".join(f"{number} of {len(values)} say {joint}" for joint, number in numbers.items() if 0 < number < len(values))
         tied = any(2 * number == len(values) for number in numbers.values())
-        return dispute, None if tied else frozenset(joint for joint, number in numbers.items() if 2 * number > len(values))
+        return dispute, None if tied else hidden_by_most(values, frozenset())
     (value, count), *others = Counter(values).most_common()
     if not others:
         return "", value

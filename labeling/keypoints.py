@@ -196,10 +196,10 @@ def settle_pose(poses: Sequence[Pose], size: tuple[int, int], tolerance: float) 
     return (None, f"people differ on {', '.join(apart)}") if apart else (middle, "")
 
 
-def hidden_by_most(values: Sequence[frozenset[str]]) -> frozenset[str]:
-    """Joints that most do not see, and of those that half of them do not see what the last says."""
+def hidden_by_most(values: Sequence[frozenset[str]], in_a_tie: frozenset[str]) -> frozenset[str]:
+    """The joints that most do not see, and of those that half of them do not see which are `in_a_tie`."""
     numbers = Counter(joint for value in values for joint in value)
-    return frozenset(joint for joint, number in numbers.items() if 2 * number > len(values) or (2 * number == len(values) and joint in values[-1]))
+    return frozenset(joint for joint, number in numbers.items() if 2 * number > len(values) or (2 * number == len(values) and joint in in_a_tie))
 
 
 def distances(poses: Pose, truth: Pose, size: tuple[int, int]) -> Pose:

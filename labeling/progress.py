@@ -12,14 +12,15 @@ Queues = dict[str, int]  # kind -> the number of its queue
 
 @dataclass(frozen=True)
 class Progress:
-    """In tasks; `labeled`: as many people answered, or skipped it, as are asked."""
+    """In tasks; `labeled`: as many people answered as are asked; `passed`: not so many, but the others skipped it."""
 
     labeled: int
     total: int
+    passed: int = 0
 
     @property
     def left(self) -> int:
-        return self.total - self.labeled
+        return self.total - self.labeled - self.passed
 
 
 def newest_queues(home: Home) -> Queues:
@@ -34,11 +35,13 @@ def newest_queues(home: Home) -> Queues:
 
 def progress_of(home: Home, queues: Queues, params: LabelStudioParams) -> Progress:
     """Of all tasks in these queues or in a later one, into which those without an answer go over, how many have as many answers as each is to get.
-    Who skipped a task has been asked. A task that was deleted, or replaced by another, is no longer asked."""
+    A task that was deleted, or replaced by another, is no longer asked."""
     asked = [
         task for project, tasks in _tasks(home) if (first := queues.get(project.kind.name)) for task in tasks if queue_number(task.data) >= first
     ]
-    return Progress(sum(task.answers + task.skips >= params.annotators_per_task for task in asked), len(asked))
+    people = params.annotators_per_task
+    labeled = sum(task.answers >= people for task in asked)
+    return Progress(labeled, len(asked), sum(task.answers + task.skips >= people for task in asked) - labeled)
 
 
 def _tasks(home: Home) -> list[tuple[Project, list[Present]]]:

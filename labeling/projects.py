@@ -112,12 +112,14 @@ def with_gone(config: str, before: str) -> str:
     """Today's screen, and hidden in it the questions that only the one `before` has."""
     today = {element.get("name") for element in fromstring(config).iter()}
     gone = [element for element in fromstring(before).iter() if element.get("toName") and element.get("name") not in today]
+    gone = [element for element in gone if not any(element in other.iter() for other in gone if other is not element)]
     if not gone:
         return config
     for element in gone:
         element.tail = None
-        for choice in element.iter():
-            choice.attrib.pop("hotkey", None)
+        for part in element.iter():
+            for name in ("hotkey", "required"):
+                part.attrib.pop(name, None)
     kept = "\n".join(tostring(element, encoding="unicode") for element in gone)
     return f'{config.removesuffix("</View>")}<View style="display: none">\n{kept}\n</View>\n</View>'
 

@@ -47,7 +47,8 @@ def check_file(path: Path) -> None:
     """GengaError where what is there begins with no correction: it is not ours to write into."""
     with path.open("rb") as file:
         first = file.readline()
-    was_cut = not is_json(first) and not first.endswith(b"\n") and START.startswith(first[: len(START)])  # or it is empty
+    begins = START.startswith(first[: len(START)]) or not first.strip(b"\0")  # power may go before anything but the length is written
+    was_cut = not is_json(first) and not first.endswith(b"\n") and begins  # or it is empty
     if not was_cut and not _is_correction(first):
         raise GengaError(f"--review {path} begins with no correction, expected a file that this server wrote, or none; give another one")
 

@@ -30,7 +30,7 @@ from genga.params import ArchiveSource, FolderSource, ImportFaces, KaggleSource,
 from genga.pictures import Limits, decode, encode_png, is_junk, kind_of
 from genga.progress import progress
 from genga.store import Store, StoreWriter, picture_id
-from genga.tags import Labels
+from genga.tags import NOTHING, Told
 from stages.archives import ArchiveLimits, Member, list_archive, list_folder
 from stages.processes import in_order_forked
 from stages.threads import CHUNK, num_cores
@@ -90,8 +90,8 @@ def _of_sample(sample: Store) -> list[Member]:
     return [Member(name, 0, partial(read, picture_idx)) for picture_idx, name in enumerate(sample.column("name"))]
 
 
-def _labels_of(sample: Store) -> dict[str, Labels]:
-    return {name: json.loads(labels) for name, labels in zip(sample.column("name"), sample.column("labels"), strict=True)}
+def _labels_of(sample: Store) -> dict[str, Told]:
+    return {name: Told(json.loads(labels), {}) for name, labels in zip(sample.column("name"), sample.column("labels"), strict=True)}
 
 
 def _list_members(params: ImportFaces, source_path: Path) -> list[Member]:
@@ -126,24 +126,24 @@ def _take(member: Member, limits: Limits) -> Taken | Rejected:
 
 
 def _write_pictures(
-    writer: StoreWriter, params: ImportFaces, outcomes: Iterable[Taken | Rejected], labels: Mapping[str, Labels], rejected: list[Rejected]
+    writer: StoreWriter, params: ImportFaces, outcomes: Iterable[Taken | Rejected], labels: Mapping[str, Told], rejected: list[Rejected]
 ) -> int:
     """Gives the number of pictures written; what is not written goes to `rejected`."""
     names: dict[str, list[str]] = {}  # of equal pictures by their id
-    told: dict[str, Labels] = {}
+    told: dict[str, Told] = {}
     for outcome in outcomes:
         if isinstance(outcome, Rejected):
             rejected.append(outcome)
             continue
         name, id_, width, height, kind, data = outcome
         names.setdefault(id_, []).append(name)
-        told[id_] = labels.get(name, {}) | told.get(id_, {})  # where copies are told differently, the first is right
+        told[id_] = told.get(id_, NOTHING).over(labels.get(name, NOTHING))
         if len(names[id_]) > 1:
             rejected.append(Rejected(name, f"duplicate of {names[id_][0]}", counts=False))
             continue
         row = {"id": id_, "name": name, "source": params.origin, "licence": params.licence, "width": width, "height": height, "format": kind}
         writer.append_encoded(row, data)
-    writer.fill("labels", [json.dumps(found) if found else None for found in told.values()])
+    writer.fill("labels", [json.dumps(found.labels) if found.labels else None for found in told.values()])
     writer.fill("duplicates", [copies for _, *copies in names.values()])
     return len(names)
 
@@ -193,10 +193,10 @@ class NameIndex:
         return None
 
 
-def _read_tables(tables: Sequence[Member], names: Sequence[str], max_bytes: int, rejected: list[Rejected]) -> dict[str, Labels]:
-    """Picture name -> labels. Where two tables tell different things, the first by name is right."""
-    labels: dict[str, Labels] = {}
-    index = NameIndex(names)
+def _read_tables(tables: Sequence[Member], names: Sequence[str], max_bytes: int, rejected: list[Rejected]) -> dict[str, Told]:
+    """By picture's name. Where two tables tell different things, the first by name is right."""
+    labels: dict[str, Told] = {}
+    index = NameIndex(names if tables else [])
     for table in tables:
         try:
             found = _read_table(table, index, max_bytes)
@@ -206,11 +206,11 @@ def _read_tables(tables: Sequence[Member], names: Sequence[str], max_bytes: int,
             continue
         log.info("import: %s labels %d of %d files", table.name, len(found), len(names))
         for name, told in found.items():
-            labels[name] = told | labels.get(name, {})
+            labels[name] = labels.get(name, NOTHING).over(told)
     return labels
 
 
-def _read_table(table: Member, index: NameIndex, max_bytes: int) -> dict[str, Labels]:
+def _read_table(table: Member, index: NameIndex, max_bytes: int) -> dict[str, Told]:
     if table.size > max_bytes:
         raise TooLargeError("too many bytes", f"{table.name} has {table.size} bytes")
     try:
@@ -223,14 +223,14 @@ def _read_table(table: Member, index: NameIndex, max_bytes: int) -> dict[str, La
     vocabularies = tags.vocabularies_for(columns)
     if name_column is None or not vocabularies:
         raise PictureError("no column that names pictures, or none of tags that we know", f"{table.name} has {columns}")
-    labels: dict[str, Labels] = {}
+    labels: dict[str, Told] = {}
     folder = posixpath.dirname(table.name)
     for line in lines:
         row = dict(zip(columns, line, strict=False))
         name = index.find(row.get(name_column, ""), folder)
         told = tags.translate(vocabularies, row)
-        if name is not None and told:
-            labels[name] = told | labels.get(name, {})
+        if name is not None and told.labels:
+            labels[name] = labels.get(name, NOTHING).over(told)
     if not labels:
         raise PictureError("no row names a picture here and a tag that we know", table.name)
     return labels

@@ -218,7 +218,7 @@ def _poses(
         if pose is None:
             faults[name] = fault
         else:
-            hidden = hidden_by_most([each.hidden for each in posed])
+            hidden = hidden_by_most([each.hidden for each in posed], posed[-1].hidden)
             poses[name] = Placed(pose, [joint not in hidden for joint in JOINTS])
     return poses, bad, faults
 

@@ -168,8 +168,8 @@ def _drawn_pool(params: TrainTagger, sample: Store, wanted: list[str]) -> Pool:
     lacking = [name for name, known in zip(names(), (targets != UNKNOWN).any(axis=0), strict=True) if name in wanted and not known]
     if lacking:
         raise DataError(
-            f"the faces have fewer than {params.min_labels} training labels for {', '.join(lacking)}, and the drawn sample in {sample.dir} does not "
-            "show them; label more faces with them, or lower train_tagger.min_labels in params.yaml"
+            f"the faces have fewer than {params.min_labels} training labels for {', '.join(lacking)}, or the same for all, and the drawn sample in "
+            f"{sample.dir} does not show them; label more faces, some with and some without, or lower train_tagger.min_labels in params.yaml"
         )
     held_out = params.drawn_held_out
     splits = np.array([split_of(picture, held_out, held_out) for picture in sample.column("id")])

@@ -87,7 +87,7 @@ def test_the_table_holds_tags_probabilities_and_the_version_and_is_labels_to_the
         hair = {value: float(row[f"hair_color={value}"]) for value in groups()["hair_color"]}
         assert sum(hair.values()) == pytest.approx(1, abs=1e-3)
         best = max(hair, key=lambda value: hair[value])
-        labels = translate(vocabularies_for(list(row)), row)
+        labels = translate(vocabularies_for(list(row)), row).labels
         assert labels["hair_color"] == best
         assert {flag for flag in flags() if float(row[flag]) >= 0.5} == {name for name, value in labels.items() if value is True}
 

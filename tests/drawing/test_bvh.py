@@ -7,7 +7,7 @@ import pytest
 from rigs import CMU, NUM_CHANNELS, RIGS, STILL, Rig, bvh, rig
 from scipy.spatial.transform import Rotation
 
-from drawing.bvh import HEIGHT, NAMES, find, parse, positions, read_bvh, spread
+from drawing.bvh import HEIGHT, NAMES, find, parse, positions, read_bvh, spread, upright
 from genga.errors import DataError
 from genga.skeleton import J
 
@@ -93,6 +93,15 @@ def test_a_file_with_z_up_stands_upright_too(tmp_path: Path) -> None:
 
     motion = read_bvh(saved(tmp_path, bvh(tipped(rig(CMU)), STILL, end=(0, 0, 2))))
     np.testing.assert_allclose(motion.joints[0], expected(T_POSE), atol=1e-9)
+
+
+def test_a_motion_is_turned_over_where_it_and_its_rest_pose_are() -> None:
+    """Some rigs have every bone along its own +y, and turn the legs down in each frame; and people stand on their hands."""
+    found = {"head": 0, "l_ankle": 1, "r_ankle": 2}
+    ankles_above, ankles_below = (np.array([[[0, 1.0, 0], [0.1, y, 0], [-0.1, y, 0]]]) for y in (2, -1))
+    np.testing.assert_allclose(upright(ankles_below, ankles_above, found)[0, 0], (0, -1, 0))
+    np.testing.assert_allclose(upright(ankles_above, ankles_below, found)[0, 0], (0, -1, 0))
+    np.testing.assert_allclose(upright(ankles_above, ankles_above, found)[0, 0], (0, 1, 0))
 
 
 @pytest.mark.parametrize("up", [(0, -1, 0), (0, 0, -1)])

@@ -245,7 +245,38 @@ def test_who_skipped_a_task_has_been_asked(monkeypatch: pytest.MonkeyPatch) -> N
     tags = Project(1, KINDS["tags"], "")
     skipped = [replace(queued(1, answers), skips=skips) for answers, skips in ((0, 1), (0, 2), (1, 1), (1, 0))]
     monkeypatch.setattr(progress, "_tasks", lambda _: [(tags, skipped)])
-    assert progress.progress_of(Home(Path()), {"tags": 1}, asking(2)) == Progress(2, 4)
+    found = progress.progress_of(Home(Path()), {"tags": 1}, asking(2))
+    assert found == Progress(0, 4, passed=2) and found.left == 2
+
+
+def test_a_round_ends_where_all_that_is_left_was_skipped_and_not_before_enough_was_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = iter([Progress(1, 4, passed=2), Progress(1, 4, passed=3)])
+    monkeypatch.setattr(label_round, "look", lambda _: next(looks))
+    for name in ("take", "remind", "agreement_so_far"):
+        monkeypatch.setattr(label_round, name, lambda *_: None)
+    now = label_round.Round(4, 2, time.time(), time.time() + 600, "tags", "deploy")
+    assert not label_round._wait(Home(tmp_path), now, {"tags": 1}, 0.01)
+    assert next(looks, None) is None
+
+
+def test_a_round_that_another_process_waits_for_is_given_up_with_its_next_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(label_round, "HOME", tmp_path)
+    monkeypatch.setattr(label_round, "bury_the_dead", lambda: None)
+    home = Home(tmp_path)
+    label_round.keep(home, label_round.Round(5, 5, time.time(), time.time() + 600, "tags", "deploy", queues={"tags": 1}))
+    monkeypatch.setattr(label_round, "run_graph", lambda _: pytest.fail("nobody wanted its labels any more"))
+    for name in ("take", "remind", "agreement_so_far"):
+        monkeypatch.setattr(label_round, name, lambda *_: None)
+
+    def look(_: object) -> Progress:
+        with disable_run_logger():
+            label_round.label_round.fn(give_up=True)  # from elsewhere: this process holds the lock
+        return Progress(0, 5)
+
+    monkeypatch.setattr(label_round, "look", look)
+    with disable_run_logger():
+        label_round.label_round.fn(poll_seconds=0.01)
+    assert label_round.read_round(home) is None and not label_round.give_up_path(home).exists()
 
 
 def test_a_round_that_is_given_up_makes_way_for_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

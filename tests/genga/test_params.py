@@ -67,7 +67,6 @@ def test_the_shipped_params_are_valid() -> None:
         ("gate.dcgan32.metric", "inception/fid", r"gate\.dcgan32\.metric is inception/fid, expected one of kid"),
         ("gate.upscaler.metric", "psnr_bicubic", r"gate\.upscaler\.metric is psnr_bicubic, expected one of psnr"),
         ("gate.dcgan32.better", "higher", r"gate\.dcgan32\.better is higher, expected lower: that is how kid is better"),
-        ("gate.styelgan2", {"metric": "kid", "better": "lower", "min_gain": 0.0}, r"gate has a rule for styelgan2, expected only .*; take it away"),
     ],
 )
 def test_a_wrong_key_or_value_stops_and_is_named(tmp_path: Path, keys: str, value: object, said: str) -> None:

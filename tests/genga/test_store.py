@@ -158,6 +158,7 @@ def test_the_data_id_names_the_pictures_their_order_and_what_is_said_of_them(tmp
         return Store(tmp_path / name).data_id
 
     first = data_id("first", rows, pictures)
+    assert data_id("copied", [each | {"name": "a.png", "duplicates": ["b.png"]} for each in rows], pictures) == first
     assert data_id("again", rows, pictures) == first
     assert data_id("elsewhere", [each | {"source": "kaggle", "licence": "unknown"} for each in rows], pictures) == first
     others = {

@@ -74,43 +74,55 @@ def test_a_table_of_other_things_has_no_vocabulary() -> None:
     ],
 )
 def test_every_vocabulary_that_knows_a_column_reads_it_and_the_one_that_knows_most_is_right(row: dict[str, str], labels: tags.Labels) -> None:
-    assert tags.translate(tags.vocabularies_for(list(row)), row) == labels
+    assert tags.translate(tags.vocabularies_for(list(row)), row).labels == labels
 
 
 def test_faces96_rows_become_hair_and_eyes() -> None:
     vocabulary = tags.vocabularies()["faces96"]
-    assert vocabulary.translate({"file": "1.jpg", "hair": "Blue", "eyes": "aqua"}) == {"hair_color": "blue", "eye_color": "aqua"}
-    assert vocabulary.translate({"file": "1.jpg", "hair": "rainbow", "eyes": ""}) == {}
+    assert vocabulary.translate({"file": "1.jpg", "hair": "Blue", "eyes": "aqua"}).labels == {"hair_color": "blue", "eye_color": "aqua"}
+    assert vocabulary.translate({"file": "1.jpg", "hair": "rainbow", "eyes": ""}).labels == {}
 
 
 def test_animeface_character_words_become_ours() -> None:
     vocabulary = tags.vocabularies()["animeface_character"]
-    assert vocabulary.translate({"hair": "Light Blue", "skin": "tanned"}) == {"hair_color": "aqua", "skin_tone": "tan"}
-    assert vocabulary.translate({"hair": "silver"}) == {"hair_color": "gray"}
+    assert vocabulary.translate({"hair": "Light Blue", "skin": "tanned"}).labels == {"hair_color": "aqua", "skin_tone": "tan"}
+    assert vocabulary.translate({"hair": "silver"}).labels == {"hair_color": "gray"}
 
 
 def test_danbooru_tags_become_groups_and_flags() -> None:
     vocabulary = tags.vocabularies()["danbooru"]
-    found = vocabulary.translate({"tags": "1girl silver_hair long_hair :d glasses unknown_thing"})
+    found = vocabulary.translate({"tags": "1girl silver_hair long_hair :d glasses unknown_thing"}).labels
     yes = {"smile": True, "open_mouth": True, "glasses": True}
     assert found == {"hair_color": "gray", "hair_length": "long"} | dict.fromkeys(tags.flags(), False) | yes
 
 
 def test_tags_are_parted_by_commas_where_there_are_commas() -> None:
     vocabulary = tags.vocabularies()["danbooru"]
-    assert vocabulary.translate({"tags": "1girl, tan lines, red ribbon"}) == {}
-    found = vocabulary.translate({"tags": "1girl,  Blue hair, long_hair , dark-skinned  female, hairclip,"})
+    assert vocabulary.translate({"tags": "1girl, tan lines, red ribbon"}).labels == {}
+    found = vocabulary.translate({"tags": "1girl,  Blue hair, long_hair , dark-skinned  female, hairclip,"}).labels
     said = {"hair_color": "blue", "hair_length": "long", "skin_tone": "dark", "hair_ornament": True}
     assert {name: value for name, value in found.items() if value is not False} == said
 
 
 def test_a_list_of_danbooru_tags_without_one_of_ours_says_nothing() -> None:
-    assert tags.vocabularies()["danbooru"].translate({"tags": "1girl solo"}) == {}
+    assert tags.vocabularies()["danbooru"].translate({"tags": "1girl solo"}).labels == {}
 
 
 def test_several_values_of_a_group_leave_it_unknown() -> None:
-    found = tags.vocabularies()["danbooru"].translate({"tags": "black_hair blonde_hair long_hair very_long_hair blue_eyes"})
+    found = tags.vocabularies()["danbooru"].translate({"tags": "black_hair blonde_hair long_hair very_long_hair blue_eyes"}).labels
     assert {name: found[name] for name in tags.groups() if name in found} == {"hair_length": "long", "eye_color": "blue"}
+
+
+def test_the_exact_word_counts_and_not_the_one_that_it_contains() -> None:
+    found = tags.vocabularies()["danbooru"].translate({"tags": "blue_hair light_blue_hair brown_eyes"}).said
+    assert found == {"hair_color": "aqua", "eye_color": "brown"}
+
+
+def test_a_flag_that_one_list_leaves_out_is_a_yes_where_another_names_it() -> None:
+    one, other = (tags.vocabularies()["danbooru"].translate({"tags": words}) for words in ("blue_hair", "glasses red_hair"))
+    for told in (one.over(other), other.over(one)):
+        assert told.labels["glasses"] is True and told.labels["smile"] is False
+    assert (one.over(other).labels["hair_color"], other.over(one).labels["hair_color"]) == ("blue", "red")
 
 
 def test_known_labels_pass_the_check() -> None:

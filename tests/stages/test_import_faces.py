@@ -206,6 +206,16 @@ def test_what_is_said_of_a_copy_is_said_of_the_picture_that_stays(tmp_path: Path
     assert [json.loads(labels) for labels in store.column("labels")] == [{"hair_color": "green", "eye_color": "red"}, {"hair_color": "red"}]
 
 
+def test_what_one_row_of_tags_leaves_out_another_may_name(tmp_path: Path) -> None:
+    table = b"file,tags\na.png,blue_hair\na.png,glasses\na.png,open_mouth\n"
+    store = imported(
+        tmp_path, folder_of(tmp_path / "f", {"a.png": encode_png(picture(1)), "labels.csv": table, "more.csv": b"file,tags\na.png,smile\n"})
+    )
+    (labels,) = map(json.loads, store.column("labels"))
+    assert {name for name, value in labels.items() if value is True} == {"glasses", "open_mouth", "smile"}
+    assert labels["hair_color"] == "blue" and labels["blush"] is False
+
+
 def test_copies_are_named_however_many_pictures_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "TABLE_ROWS", 4)
     files = {f"a/{idx}.png": encode_png(picture(idx)) for idx in range(9)} | {"z/first.png": encode_png(picture(0))}
