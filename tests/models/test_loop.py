@@ -70,6 +70,17 @@ def stopped_at(nimg: int) -> Callable[[int], torch.Tensor]:
     return batches
 
 
+def recorded() -> tuple[list[int], Callable[[int], torch.Tensor]]:
+    """Batches, and the places from which they were asked for."""
+    seen: list[int] = []
+
+    def batches(cur_nimg: int) -> torch.Tensor:
+        seen.append(cur_nimg)
+        return batch_at(cur_nimg)
+
+    return seen, batches
+
+
 def checkpoints(run_dir: Path) -> list[Path]:
     return sorted((run_dir / "checkpoints").iterdir())
 
@@ -97,12 +108,7 @@ def test_a_training_writes_means_and_pictures_at_their_kimg(tmp_path: Path) -> N
 def test_a_stopped_training_goes_on_and_ends_in_the_same_bytes(tmp_path: Path, undisturbed: tuple[Denoiser, bytes]) -> None:
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path, batches=stopped_at(52))
-    seen: list[int] = []
-
-    def batches(cur_nimg: int) -> torch.Tensor:
-        seen.append(cur_nimg)
-        return batch_at(cur_nimg)
-
+    seen, batches = recorded()
     recipe = train(tmp_path, batches=batches)
     assert seen == [40, 44, 48, 52, 56]
     assert recipe.steps == 15
@@ -182,12 +188,7 @@ def test_an_interrupted_training_is_kept_while_other_params_are_tried_and_goes_o
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path, batches=stopped_at(20), fingerprint="b")
     assert f"going on with {tmp_path / 'checkpoints-before'}" in caplog.text
-    seen: list[int] = []
-
-    def batches(cur_nimg: int) -> torch.Tensor:
-        seen.append(cur_nimg)
-        return batch_at(cur_nimg)
-
+    seen, batches = recorded()
     assert_same(train(tmp_path, batches=batches), tmp_path, undisturbed)
     assert seen == [40, 44, 48, 52, 56]
     assert [path.name.split(".")[0] for path in sorted((tmp_path / "checkpoints-before").iterdir())] == ["000000000020"]
@@ -202,12 +203,7 @@ def test_an_interrupted_training_goes_on_after_one_of_other_params_has_ended_and
         train(tmp_path, fingerprint=fingerprint)
         finish(tmp_path)
         assert [path.name for path in tmp_path.glob("checkpoints*")] == ["checkpoints-before"]
-    seen: list[int] = []
-
-    def batches(cur_nimg: int) -> torch.Tensor:
-        seen.append(cur_nimg)
-        return batch_at(cur_nimg)
-
+    seen, batches = recorded()
     assert_same(train(tmp_path, batches=batches), tmp_path, undisturbed)
     assert seen == [40, 44, 48, 52, 56]
     finish(tmp_path)
@@ -233,12 +229,7 @@ def test_killed_while_two_trainings_change_places_neither_is_lost(
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path, batches=stopped_at(0))
     monkeypatch.undo()
-    seen: list[int] = []
-
-    def batches(cur_nimg: int) -> torch.Tensor:
-        seen.append(cur_nimg)
-        return batch_at(cur_nimg)
-
+    seen, batches = recorded()
     for fingerprint in ("b", "a"):
         assert_same(train(tmp_path, batches=batches, fingerprint=fingerprint), tmp_path, undisturbed)
     assert seen == [40, 44, 48, 52, 56] * 2

@@ -13,7 +13,7 @@ from genga.params import LabelFaces
 from genga.skeleton import JOINTS
 from genga.store import StoreWriter
 from labeling.exports import write_tasks
-from stages.labels import labels
+from stages.labels import labels, main
 
 POSE = np.random.default_rng(0).uniform(0.2, 0.8, (11, 2))
 
@@ -255,3 +255,13 @@ def test_a_damaged_export_stops_with_its_name(project: Project) -> None:
     (project.root / "annotations" / "bad.json").write_text("{")
     with pytest.raises(DataError, match=r"bad.json is not readable JSON"):
         project.run()
+
+
+def test_answers_that_come_while_labels_are_read_are_not_passed_over(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DVC would take note of them as read."""
+    root = project.root
+    monkeypatch.setattr("sys.argv", ["labels", *(str(root / name) for name in ("imported", "sample", "annotations", "labels"))])
+    main()
+    monkeypatch.setattr("stages.labels.labels", lambda *_: (root / "annotations" / "project-1.json").write_text("[]"))
+    with pytest.raises(DataError, match=r"answers came into .* while they were read; run `genga repro` again, which takes them all"):
+        main()

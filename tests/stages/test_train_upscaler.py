@@ -94,6 +94,28 @@ def test_no_pictures_to_learn_from_are_told_in_a_sentence(tmp_path: Path) -> Non
         train_upscaler(TrainUpscaler.model_validate(PARAMS), prepared, tmp_path / "runs", tmp_path / "weights")
 
 
+def test_an_interrupted_training_starts_afresh_over_other_pictures_of_the_same_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where faces are cropped with another margin: they keep the ids of the pictures that they come from."""
+    short = TrainUpscaler.model_validate({**PARAMS, "training": PARAMS["training"] | {"total_kimg": 0.016}})
+    prepared = store_of_discs(tmp_path, 64)
+    paths = prepared, tmp_path / "runs", tmp_path / "weights"
+    with pytest.raises(KeyboardInterrupt):
+        train_upscaler(short, *paths, MagicMock(**{"finish.side_effect": KeyboardInterrupt}))
+    store = Store(prepared)
+    rows, arrays = store.manifest.to_pylist(), {size: 255 - np.asarray(store.images(size)) for size in store.sizes}
+    with StoreWriter(prepared, {size: array.shape[1:] for size, array in arrays.items()}) as writer:
+        writer.append(rows, **arrays)
+    step, seen = UpscalerRecipe.step, []
+
+    def watched(recipe: UpscalerRecipe, batch: torch.Tensor, cur_nimg: int) -> Any:
+        seen.append(cur_nimg)
+        return step(recipe, batch, cur_nimg)
+
+    monkeypatch.setattr(UpscalerRecipe, "step", watched)
+    train_upscaler(short, *paths)
+    assert seen[0] == 0
+
+
 @pytest.mark.parametrize(("recipe_class", "own"), [(UpscalerRecipe, {"adversarial": CONTEST}), (SRGANRecipe, SRGAN)])
 def test_a_training_stopped_in_its_contest_goes_on_and_ends_in_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe_class: Any, own: dict[str, Any]
