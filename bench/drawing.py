@@ -20,33 +20,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drawing.mannequin import LOOKS, Mannequin, line_art, projection, render, sample_mannequin, visible
-from drawing.poses import look, place, sample_body, sample_camera
-from drawing.stick import STYLES, draw_stick, sample_style
+from drawing.pool import Asked
 from genga.params import load_params
+from stages.draw_figures import sticks
+from stages.threads import CHUNK
 
 Gray = NDArray[np.uint8]
 STICK_SIZE, SIZE, ROUNDS = 300, 600, 7
-STICKS, MANNEQUINS, SURFACES = 300, 24, 8
+STICKS, MANNEQUINS, SURFACES = 5 * CHUNK, 24, 8
 PROMISED = {"sticks": 2000, "mannequins": 60, "ratio": 10}
 SOLIDS = "mpl_toolkits.mplot3d.art3d"
-PARAMS = load_params().draw_figures.mannequins
+FIGURES = load_params().draw_figures
+LARGE_STICKS = FIGURES.model_copy(update={"sticks": FIGURES.sticks.model_copy(update={"size": STICK_SIZE})})
+PARAMS = FIGURES.mannequins
 
 
-def sticks() -> Callable[[], None]:
-    rng = np.random.default_rng(0)
-    poses = []
-    for _ in range(STICKS):
-        joints = sample_body(6.0, rng)[0].joints()
-        seen = look(sample_camera(rng), joints, joints.mean(axis=0)).xy
-        placement = place(seen.min(axis=0), seen.max(axis=0), (0.6, 0.9), rng)
-        poses.append(seen * placement.zoom + placement.shift)
-
-    def draw() -> None:
-        for number, pose in enumerate(poses):
-            rng = np.random.default_rng(number)
-            draw_stick(pose, STICK_SIZE, sample_style(list(STYLES), rng), rng)
-
-    return draw
+def draw_sticks() -> None:
+    """As the stage draws them: poses, styles, pictures, and what the manifest says of each."""
+    for start in range(0, STICKS, CHUNK):
+        sticks(LARGE_STICKS, [Asked(number, None, None) for number in range(start, start + CHUNK)])
 
 
 def figure(number: int) -> Mannequin:
@@ -152,7 +144,7 @@ def main() -> None:
     surfaces = [figure(number) for number in range(SURFACES)]
     drawers = {"genga": by_genga, **others()}
     works: dict[str, tuple[Callable[[], Any], int]] = {
-        "sticks": (sticks(), STICKS),
+        "sticks": (draw_sticks, STICKS),
         "mannequins": (lambda: [by_genga(figure(number)) for number in range(MANNEQUINS)], MANNEQUINS),
         "both pictures": (lambda: [both_pictures(figure(number)) for number in range(MANNEQUINS)], MANNEQUINS),
     }

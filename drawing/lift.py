@@ -26,7 +26,6 @@ from drawing.poses import (
     Build,
     Camera,
     Range,
-    as_vector,
     collides,
     move,
     sample_angles,
@@ -152,7 +151,7 @@ def gallery(head_ratio: Range) -> Bodies:
     """Procedural bodies that can take their pose, the same in every process."""
     rng = np.random.default_rng(0)
     kinds = rng.choice(list(WEIGHTS), GALLERY, p=np.array(list(WEIGHTS.values())) / sum(WEIGHTS.values()))
-    angles = np.stack([as_vector(sample_angles(kind, rng)) for kind in kinds])
+    angles = np.stack([sample_angles(kind, rng) for kind in kinds])
     builds = [sample_build(float(rng.uniform(*head_ratio)), rng) for _ in kinds]
     cameras = [sample_camera(rng) for _ in kinds]
     lengths, views = (np.array([[getattr(item, field.name) for field in fields(item)] for item in items]) for items in (builds, cameras))

@@ -18,7 +18,7 @@ from drawing.mannequin_body import BOTTOM, HAIR, INK, PAPER, PARTS, SHOES, SKIN,
 from drawing.mannequin_dress import OUTFITS, clothed
 from drawing.mannequin_hair import HAIR_STYLES, hair
 from drawing.mesh import Mesh, fill, join, unit
-from drawing.poses import KIND_ODDS, WEIGHTS, Body, Camera, collides, look, move, place, sample_angles, sample_build
+from drawing.poses import Body, Camera, collides, look, move, place, sample_angles, sample_build, sample_kind
 from genga.errors import DataError
 from genga.params import CameraRanges, Mannequins
 from genga.skeleton import JOINTS
@@ -140,7 +140,7 @@ def sample_body(params: Mannequins, rng: np.random.Generator) -> tuple[Body, Cam
     legs, shoulders = float(rng.uniform(*params.legs)), float(rng.uniform(*params.shoulders))
     longer = (build.thigh + build.shank) * (legs - 1)
     build = replace(build, thigh=build.thigh * legs, shank=build.shank * legs, torso=build.torso - longer, shoulder=build.shoulder * shoulders)
-    kind = list(WEIGHTS)[int(np.searchsorted(KIND_ODDS, rng.random()))]
+    kind = sample_kind(rng)
     while collides(body := move(build, sample_angles(kind, rng))):
         pass
     return body, sample_camera(params.camera, rng), kind

@@ -7,7 +7,8 @@ pixels: a pose's x, y in [0, 1] are edges to edges: pixel i of a picture of `siz
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -122,14 +123,21 @@ PARTS: dict[str, tuple[str, Turns]] = {"whole": ("world", (("tumble", 0, 1),))} 
 AXES = {angle: (axis, way) for _, turns in PARTS.values() for angle, axis, way in turns}
 
 
-def sample_angles(kind: str, rng: np.random.Generator) -> Angles:
-    """One draw from the ranges of a kind."""
-    own = KINDS[kind]
-    ranges = {name: own.get(name, EASE[name]) for name in WHOLE}
-    for side, named in zip("lr", "lr" if rng.random() < 0.5 else "rl", strict=True):
-        ranges |= {f"{side}_{name}": own.get(f"{named}_{name}", own.get(name, EASE[name])) for name in SIDED}
-    draws = rng.random(len(ranges))
-    return {name: low + draw * (high - low) for draw, (name, (low, high)) in zip(draws.tolist(), ranges.items(), strict=True)}
+def _ranges(own: dict[str, Range], sides: str) -> Array:
+    """(2, 27): the least and the greatest of each angle; what is named "l_" belongs to the first of `sides`."""
+    ranges = [own.get(name, EASE[name]) for name in WHOLE]
+    ranges += [own.get(f"{side}_{name}", own.get(name, EASE[name])) for side in sides for name in SIDED]
+    return np.array(ranges).T
+
+
+RANGES = {kind: (_ranges(own, "lr"), _ranges(own, "rl")) for kind, own in KINDS.items()}
+
+
+def sample_angles(kind: str, rng: np.random.Generator) -> Array:
+    """(27,) in the order of ANGLES: one draw from the ranges of a kind."""
+    low, high = RANGES[kind][int(rng.random() >= 0.5)]
+    angles: Array = low + rng.random(len(low)) * (high - low)
+    return angles
 
 
 @dataclass(frozen=True)
@@ -263,13 +271,25 @@ def collides(body: Body) -> NDArray[np.bool_]:
     return inside
 
 
-def sample_body(head_ratio: float, rng: np.random.Generator) -> tuple[Body, str]:
-    """A body in a pose that it can take, and the kind of pose."""
-    build = sample_build(head_ratio, rng)
-    kind = list(WEIGHTS)[int(np.searchsorted(KIND_ODDS, rng.random()))]
-    while collides(body := move(build, sample_angles(kind, rng))):
-        pass
-    return body, kind
+def sample_kind(rng: np.random.Generator) -> str:
+    return list(WEIGHTS)[int(np.searchsorted(KIND_ODDS, rng.random()))]
+
+
+def sample_bodies(head_ratios: Sequence[float], rngs: Sequence[np.random.Generator]) -> tuple[Body, list[str]]:
+    """A stack of bodies in poses that they can take, and the kinds of pose. Each follows from its own generator alone."""
+    builds = [sample_build(ratio, rng) for ratio, rng in zip(head_ratios, rngs, strict=True)]
+    lengths = np.array([list(vars(build).values()) for build in builds]).reshape(-1, len(fields(Build)))
+    kinds = [sample_kind(rng) for rng in rngs]
+    angles = np.empty((len(kinds), len(ANGLES)))
+
+    def moved(rows: Any) -> Body:
+        return move(Build(*lengths[rows].T[..., None]), angles[rows])
+
+    left = list(range(len(kinds)))
+    while left:
+        angles[left] = [sample_angles(kinds[row], rngs[row]) for row in left]
+        left = np.array(left)[collides(moved(left))].tolist()
+    return moved(slice(None)), kinds
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import logging
 import shutil
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from drawing.mannequin import LOOKS, line_art, projection, render, sample_manneq
 from drawing.mannequin import sample_body as sample_figure
 from drawing.mannequin import sample_camera as sample_view
 from drawing.pool import Asked, FilePose, FoundBodies, PosePool, found_bodies, pose_id, read_poses, vary_flat
-from drawing.poses import Camera, look, place, sample_body, sample_camera
+from drawing.poses import Camera, look, place, sample_bodies, sample_camera
 from drawing.stick import PALETTES, STYLES, draw_stick, draw_stick_rgb, sample_style, slide
 from drawing.stick import visible as drawn
 from genga.door import run
@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 Array = NDArray[Any]
 About = dict[str, Any]
 Figure = tuple[About, list[Array]]  # what the manifest says, and its pictures
-Draw = Callable[[DrawFigures, Asked], Figure]
+Draw = Callable[[DrawFigures, Sequence[Asked]], list[Figure]]
 BY_GENGA = "drawn by Genga"
 TERMS = {"source": BY_GENGA, "licence": "CC0-1.0"}
 STICK, MANNEQUIN, POSE = range(3)
@@ -69,12 +69,12 @@ def draw_figures(
 
     picked = picks(params, pool, STICK, params.sticks.count)
     asked = [pool.ask(idx, pick) for idx, pick in enumerate(picked)]
-    write(params, partial_dir / "sticks", stick, asked, own.sticks, [params.sticks.size], coloured=params.sticks.palette is not None)
+    write(params, partial_dir / "sticks", sticks, asked, own.sticks, [params.sticks.size], coloured=params.sticks.palette is not None)
 
     picked = picks(params, pool, MANNEQUIN, params.mannequins.count)
     bodies = lifted(params, pool, {pick[0] for pick in picked if pick})
     asked = [pool.ask_with_body(idx, pick, bodies) for idx, pick in enumerate(picked)]
-    write(params, partial_dir / "mannequins", mannequin, asked, own.figures, [params.mannequins.size, params.mannequins.line_art])
+    write(params, partial_dir / "mannequins", mannequins, asked, own.figures, [params.mannequins.size, params.mannequins.line_art])
 
     write_rejected(partial_dir / "rejected.csv", own.rejected)
     shutil.rmtree(out_dir, ignore_errors=True)
@@ -84,12 +84,13 @@ def draw_figures(
 def write(
     params: DrawFigures, store_dir: Path, draw: Draw, asked: Sequence[Asked], own: Sequence[Own], sizes: Sequence[int], *, coloured: bool = False
 ) -> None:
+    chunks = [asked[start : start + CHUNK] for start in range(0, len(asked), CHUNK)]
     own_chunks = ([own_figure(params, one, sizes, coloured) for one in own[start : start + CHUNK]] for start in range(0, len(own), CHUNK))
     with (
         StoreWriter(store_dir, {str(size): (size, size, 3) if coloured else (size, size) for size in sizes}) as writer,
         progress(what=f"draw {store_dir.name}", total=len(asked) + len(own), unit="figures") as bar,
     ):
-        for chunk in chain(in_order(partial(draw, params), asked), own_chunks):
+        for chunk in chain(chain.from_iterable(in_order(partial(draw, params), chunks, chunk_size=1)), own_chunks):
             abouts, drawings = zip(*chunk, strict=True)
             rows = [{"id": picture_id(pictures[0]), **about} for about, pictures in zip(abouts, drawings, strict=True)]
             writer.append(rows, **{str(size): np.stack(pictures) for size, pictures in zip(sizes, zip(*drawings, strict=True), strict=True)})
@@ -127,7 +128,7 @@ def check_styles(held_out: Sequence[str]) -> None:
                 "correct draw_figures.held_out_styles in params.yaml"
             )
     for names in (tuple(STYLES), LOOKS):
-        if not styles_for("train", names, held_out):
+        if not styles_for("train", names, tuple(held_out)):
             raise DataError(f"every one of {', '.join(names)} is held out, expected some to train on; shorten draw_figures.held_out_styles")
 
 
@@ -136,12 +137,13 @@ def check_palette(name: str | None) -> None:
         raise DataError(f"palette {name!r} is none, expected null or one of {', '.join(PALETTES)}; correct draw_figures.sticks.palette")
 
 
-def styles_for(split: str, names: Sequence[str], held_out: Sequence[str]) -> list[str]:
+@cache
+def styles_for(split: str, names: tuple[str, ...], held_out: tuple[str, ...]) -> tuple[str, ...]:
     """Those of `names` in which figures of a split may be drawn."""
-    held = [name for name in names if any(fnmatchcase(name, pattern) for pattern in held_out)]
+    held = tuple(name for name in names if any(fnmatchcase(name, pattern) for pattern in held_out))
     if not held:
-        return list(names)
-    return held if split != "train" else [name for name in names if name not in held]
+        return names
+    return held if split != "train" else tuple(name for name in names if name not in held)
 
 
 def about_of(params: DrawFigures, asked: Asked, seen: Array, kind: str) -> About:
@@ -161,13 +163,18 @@ def spread(params: DrawFigures, pose: FilePose, rng: np.random.Generator) -> flo
     return float(rng.uniform(0, params.poses.vary)) if split_of(pose.id, params.val, params.test) == "train" else 0.0
 
 
-def stick(params: DrawFigures, asked: Asked) -> Figure:
-    rng = np.random.default_rng((params.seed, STICK, asked.figure_idx))
-    seen, kind = view(params, asked, rng)
+def sticks(params: DrawFigures, asked: Sequence[Asked]) -> list[Figure]:
+    rngs = [np.random.default_rng((params.seed, STICK, one.figure_idx)) for one in asked]
+    views = seen_poses(params, asked, rngs)
+    return [stick(params, *figure) for figure in zip(asked, views, rngs, strict=True)]
+
+
+def stick(params: DrawFigures, asked: Asked, view: tuple[Array, str], rng: np.random.Generator) -> Figure:
+    seen, kind = view
     about = about_of(params, asked, seen, kind)
     if asked.pose is not None:
         seen = vary_flat(seen, spread(params, asked.pose, rng), rng)
-    style = sample_style(styles_for(about["split"], tuple(STYLES), params.held_out_styles), rng)
+    style = sample_style(styles_for(about["split"], tuple(STYLES), tuple(params.held_out_styles)), rng)
     head = style.head * float(reference_length(seen, "bbox"))
     low, high = (edge(np.vstack([seen, seen[J["head"]] + reach]), axis=0) for edge, reach in ((np.min, -head), (np.max, head)))
     placement = place(low, high, params.sticks.fill, rng)
@@ -177,16 +184,20 @@ def stick(params: DrawFigures, asked: Asked) -> Figure:
     return {**about, "pose": to_vector(pose).tolist(), "style": style.name, "visible": drawn(pose, style)}, [picture]
 
 
-def view(params: DrawFigures, asked: Asked, rng: np.random.Generator) -> tuple[Array, str]:
-    """The pose (11, 2) as a camera sees it, anywhere and of any size, and its kind."""
-    if asked.pose is not None and asked.pose.joints.shape[-1] == 2:
-        return asked.pose.joints, asked.pose.kind
-    if asked.pose is not None:
-        joints, kind = asked.pose.joints, asked.pose.kind
-    else:
-        body, kind = sample_body(float(rng.uniform(*params.sticks.head_ratio)), rng)
-        joints = body.joints()
-    return look(sample_camera(rng), joints, joints.mean(axis=0)).xy, kind
+def seen_poses(params: DrawFigures, asked: Sequence[Asked], rngs: Sequence[np.random.Generator]) -> list[tuple[Array, str]]:
+    """Each pose (11, 2) as a camera sees it, anywhere and of any size, and its kind."""
+    invented = [rng for one, rng in zip(asked, rngs, strict=True) if one.pose is None]
+    bodies, kinds = sample_bodies([float(rng.uniform(*params.sticks.head_ratio)) for rng in invented], invented)
+    within_limits = zip(bodies.joints(), kinds, strict=True)
+    taken = [next(within_limits) if one.pose is None else (one.pose.joints, one.pose.kind) for one in asked]
+    return [
+        (joints if joints.shape[-1] == 2 else look(sample_camera(rng), joints, joints.mean(axis=0)).xy, kind)
+        for (joints, kind), rng in zip(taken, rngs, strict=True)
+    ]
+
+
+def mannequins(params: DrawFigures, asked: Sequence[Asked]) -> list[Figure]:
+    return [mannequin(params, one) for one in asked]
 
 
 def mannequin(params: DrawFigures, asked: Asked) -> Figure:
@@ -202,7 +213,7 @@ def mannequin(params: DrawFigures, asked: Asked) -> Figure:
             camera = Camera.of(around.rotation() @ camera.rotation(), around.distance)
     joints = body.joints()
     about = about_of(params, asked, look(camera, joints, joints.mean(axis=0)).xy, kind)
-    figure = sample_mannequin(settings, styles_for(about["split"], LOOKS, params.held_out_styles), rng, (body, camera, kind))
+    figure = sample_mannequin(settings, styles_for(about["split"], LOOKS, tuple(params.held_out_styles)), rng, (body, camera, kind))
     buffers = render(figure, settings.size)
     about |= {"pose": to_vector(figure.pose).tolist(), "style": figure.look, "visible": visible(figure, buffers)}
     return about, [projection(figure, buffers, settings.threshold, settings.blur_sigma), line_art(figure, settings.line_art, buffers)]

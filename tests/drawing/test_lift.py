@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from drawing.lift import HIGH, LOW, MAX_ERROR, MAX_STRETCH, Bodies, begin, bodies_of, carried, gallery, lift, look_at, seen
-from drawing.poses import ANGLES, Camera, collides, look, sample_body, sample_camera
+from drawing.poses import ANGLES, Camera, collides, look, sample_bodies, sample_camera
 from genga.skeleton import J, mirror, normalise
 
 RATIO = (5.0, 7.0)
@@ -18,7 +18,7 @@ def drawn(count: int, seed: int = 0) -> np.ndarray:
     poses = []
     for number in range(count):
         rng = np.random.default_rng((seed, number))
-        joints = sample_body(6.0, rng)[0].joints()
+        joints = sample_bodies([6.0], [rng])[0].joints()[0]
         poses.append(look(sample_camera(rng), joints, joints.mean(axis=0)).xy)
     return np.array(poses)
 
@@ -88,7 +88,7 @@ def test_a_pose_that_no_body_can_take_is_not_good() -> None:
 def test_joints_in_space_are_met_in_space() -> None:
     joints, targets = [], drawn(0)
     for number in range(16):
-        body = sample_body(6.0, np.random.default_rng((7, number)))[0].joints()
+        body = sample_bodies([6.0], [np.random.default_rng((7, number))])[0].joints()[0]
         joints.append(body @ Camera(40.0 * (number % 3 - 1), 0, 0, 3).rotation().T)
     targets = np.array(joints)
     found = lift(targets, RATIO)

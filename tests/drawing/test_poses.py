@@ -19,7 +19,6 @@ from drawing.poses import (
     Angles,
     Build,
     Camera,
-    as_vector,
     collides,
     look,
     move,
@@ -27,7 +26,7 @@ from drawing.poses import (
     rotation,
     rotations,
     sample_angles,
-    sample_body,
+    sample_bodies,
     sample_build,
     sample_camera,
 )
@@ -66,12 +65,11 @@ def test_at_rest_the_body_is_as_tall_as_its_head_ratio_says() -> None:
 
 
 def test_limbs_keep_their_lengths_in_every_pose() -> None:
-    for seed in range(30):
-        body, _ = sample_body(6.0, np.random.default_rng(seed))
-        p, build = body.points, body.build
-        for side in "lr":
-            for a, b, length in (("shoulder", "elbow", build.upper_arm), ("elbow", "wrist", build.forearm), ("socket", "knee", build.thigh)):
-                assert np.linalg.norm(p[f"{side}_{a}"] - p[f"{side}_{b}"]) == pytest.approx(length)
+    bodies, _ = sample_bodies([6.0] * 30, [np.random.default_rng(seed) for seed in range(30)])
+    p, build = bodies.points, bodies.build
+    for side in "lr":
+        for a, b, length in (("shoulder", "elbow", build.upper_arm), ("elbow", "wrist", build.forearm), ("socket", "knee", build.thigh)):
+            np.testing.assert_allclose(np.linalg.norm(p[f"{side}_{a}"] - p[f"{side}_{b}"], axis=1, keepdims=True), length)
 
 
 def test_an_arm_swung_forward_points_at_the_viewer_and_a_raised_one_to_its_side() -> None:
@@ -127,15 +125,16 @@ def test_every_kind_stays_in_its_ranges_and_can_be_taken() -> None:
         assert {name.removeprefix("l_").removeprefix("r_") for name in own} <= LIMITS.keys(), kind
         rng = np.random.default_rng(5)
         draws = [sample_angles(kind, rng) for _ in range(60)]
-        for name in WHOLE:
+        for angle, name in enumerate(WHOLE):
             low, high = own.get(name, EASE[name])
-            assert all(low <= draw[name] <= high for draw in draws), (kind, name)
+            assert all(low <= draw[angle] <= high for draw in draws), (kind, name)
         assert any(not collides(move(BUILD, draw)) for draw in draws), kind
 
 
 def test_one_sided_kinds_take_either_side() -> None:
     rng = np.random.default_rng(2)
-    lifted = [draw["l_lift"] > draw["r_lift"] for draw in (sample_angles("kick", rng) for _ in range(40))]
+    left, right = ANGLES.index("l_lift"), ANGLES.index("r_lift")
+    lifted = [draw[left] > draw[right] for draw in (sample_angles("kick", rng) for _ in range(40))]
     assert 5 < sum(lifted) < 35
 
 
@@ -144,7 +143,7 @@ def test_a_stack_of_bodies_is_moved_as_each_one_alone() -> None:
     builds = [sample_build(6.0, rng) for _ in range(40)]
     angles = [sample_angles("free", rng) for _ in builds]
     stack = Build(**{field.name: np.array([[getattr(build, field.name)] for build in builds]) for field in fields(Build)})
-    bodies = move(stack, np.stack([as_vector(each) for each in angles]))
+    bodies = move(stack, np.stack(angles))
     collide = collides(bodies)
     assert 0 < collide.sum() < 40
     for row, (build, each) in enumerate(zip(builds, angles, strict=True)):
@@ -173,10 +172,16 @@ def test_a_hand_in_the_chest_collides() -> None:
     assert collides(move(BUILD, straight(l_raise=15, r_raise=-60, r_swing=30, r_elbow=60, r_arm_twist=90, l_spread=5, r_spread=5)))
 
 
-def test_the_same_seed_gives_the_same_body() -> None:
-    (one, kind), (two, again) = (sample_body(6.0, np.random.default_rng(9)) for _ in range(2))
-    assert kind == again
-    assert (one.joints() == two.joints()).all()
+def test_a_body_is_the_same_alone_and_among_others_and_can_take_its_pose() -> None:
+    ratios = np.linspace(4.5, 7.5, 40).tolist()
+    bodies, kinds = sample_bodies(ratios, [np.random.default_rng(seed) for seed in range(40)])
+    assert not collides(bodies).any()
+    assert len(set(kinds)) > 10
+    for row, ratio in enumerate(ratios):
+        alone, kind = sample_bodies([ratio], [np.random.default_rng(row)])
+        assert kind == [kinds[row]]
+        assert (alone.joints()[0] == bodies.joints()[row]).all()
+    assert sample_bodies([], [])[0].joints().shape == (0, 11, 3)
 
 
 def test_a_placed_box_lies_in_the_picture_and_fills_what_was_asked() -> None:
@@ -195,7 +200,7 @@ def test_sampled_poses_lie_as_near_to_real_ones_as_other_real_ones_do(shared: Ca
     drawn = []
     for seed in range(1000):
         rng = np.random.default_rng(seed)
-        joints = sample_body(float(rng.uniform(5, 7.5)), rng)[0].joints()
+        joints = sample_bodies([float(rng.uniform(5, 7.5))], [rng])[0].joints()[0]
         drawn.append(look(sample_camera(rng), joints, joints.mean(axis=0)).xy)
     ours = normalise(np.array(drawn))
 

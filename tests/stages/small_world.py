@@ -19,7 +19,8 @@ from models.export import save_model
 from models.networks import build
 from models.networks.sketcher import Sketcher
 from models.targets import names, value_names
-from stages.draw_figures import mannequin, stick
+from stages.draw_figures import mannequins as draw_mannequins
+from stages.draw_figures import sticks as draw_sticks
 from stages.index_figures import index_figures
 from stages.judge import Data
 from stages.tag_faces import tag_faces
@@ -99,10 +100,10 @@ def write_faces(store_dir: Path, seed: int, source: str, count: int = 60) -> Non
 def write_figures(figures_dir: Path, params: Params, count: int = 8) -> None:
     """As stages/draw_figures.py draws them, in this process."""
     sticks, mannequins = params.draw_figures.sticks, params.draw_figures.mannequins
-    for name, sizes, draw in (("sticks", (sticks.size,), stick), ("mannequins", (mannequins.size, mannequins.line_art), mannequin)):
+    for name, sizes, draw in (("sticks", (sticks.size,), draw_sticks), ("mannequins", (mannequins.size, mannequins.line_art), draw_mannequins)):
         with StoreWriter(figures_dir / name, {str(size): (size, size) for size in sizes}) as writer:
-            for figure_idx in range(count):
-                about, pictures = draw(params.draw_figures, Asked(figure_idx, None, None))
+            asked = [Asked(figure_idx, None, None) for figure_idx in range(count)]
+            for figure_idx, (about, pictures) in enumerate(draw(params.draw_figures, asked)):
                 row = about | {"id": picture_id(pictures[0]), "split": "test" if figure_idx % 2 else "train"}
                 writer.append([row], **{str(size): picture[None] for size, picture in zip(sizes, pictures, strict=True)})
 

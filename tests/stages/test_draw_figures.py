@@ -20,7 +20,7 @@ from genga.pictures import Limits, decode, encode_png
 from genga.skeleton import JOINTS, from_vector, mirror, normalise
 from genga.splits import split_of
 from genga.store import Store, picture_id
-from stages.draw_figures import draw_figures, mannequin, stick, styles_for
+from stages.draw_figures import draw_figures, mannequin, sticks, styles_for
 from stages.own_figures import WAITS
 from stages.threads import num_cores
 from stages.train_pose import drawings_of
@@ -105,9 +105,9 @@ def test_no_style_of_the_held_out_ones_is_seen_in_training(figures: Path) -> Non
 
 
 def test_without_held_out_styles_every_split_may_have_all() -> None:
-    assert styles_for("test", LOOKS, []) == styles_for("train", LOOKS, ["brush"]) == list(LOOKS)
-    assert styles_for("val", tuple(STYLES), ["brush"]) == ["brush"]
-    assert set(styles_for("train", tuple(STYLES), ["b*"])) == {name for name in STYLES if not name.startswith("b")}
+    assert styles_for("test", LOOKS, ()) == styles_for("train", LOOKS, ("brush",)) == LOOKS
+    assert styles_for("val", tuple(STYLES), ("brush",)) == ("brush",)
+    assert set(styles_for("train", tuple(STYLES), ("b*",))) == {name for name in STYLES if not name.startswith("b")}
 
 
 @pytest.mark.parametrize(("names", "said"), [(["brusch"], "held-out style 'brusch' is none, expected names or patterns of"), (["*"], "is held out")])
@@ -163,10 +163,9 @@ def test_any_number_of_processes_gives_the_same_bytes(figures: Path, empty: Path
 
 def test_a_figure_depends_on_its_number_and_the_seed_alone(figures: Path) -> None:
     stored = Store(figures / "sticks").column("id")
-    for figure_idx in (0, 41):
-        _, (same,) = stick(PARAMS, Asked(figure_idx, None, None))
-        _, (other,) = stick(params_with(seed=5), Asked(figure_idx, None, None))
-        assert picture_id(same) == stored[figure_idx]
+    asked = [Asked(figure_idx, None, None) for figure_idx in (0, 41)]
+    for one, (_, (same,)), (_, (other,)) in zip(asked, sticks(PARAMS, asked), sticks(params_with(seed=5), asked), strict=True):
+        assert picture_id(same) == stored[one.figure_idx]
         assert picture_id(other) not in stored
 
 
