@@ -1,6 +1,6 @@
 """The way out of every command: a GengaError, a full disk or a file that is not ours becomes one sentence on stderr and exit code 2.
 
-A stage that DVC runs also makes sure that DVC records the values that it went by.
+A stage that DVC runs also makes sure that DVC records the values, code and data that it went by.
 """
 
 import errno
@@ -22,11 +22,14 @@ def run(main: Callable[[], None]) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that `with` blocks clean up
     try:
-        main()
         if "DVC_STAGE" in os.environ:
-            from genga.params import check_unchanged  # here: other commands answer sooner without it
+            from genga.params import begin_stage, check_unchanged  # here: other commands answer sooner without it
 
+            begin_stage()
+            main()
             check_unchanged()
+        else:
+            main()
     except GengaError as error:
         _refuse(str(error))
     except KeyboardInterrupt:

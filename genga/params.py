@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
+from pathspec import PathSpec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from genga.errors import ParamsError
@@ -27,6 +28,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 PowerOfTwo = Literal[16, 32, 64, 128, 256, 512, 1024]
 Side = Literal[16, 32, 64, 96, 128, 256, 512, 1024]
 INCEPTION_FEATURES = 2048
+SHORT = 1_000_000  # bytes of a file that is compared by its content
 
 
 # --- data
@@ -814,6 +816,7 @@ def read_params(path: Path) -> str:
 
 
 _first_read: dict[Path, Any] = {}
+_deps_at_start: dict[str, Any] = {}
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
@@ -834,24 +837,54 @@ def parse_yaml(text: str, name: str) -> Any:
         raise ParamsError(f"{name} is not valid YAML ({' '.join(str(error).split())}); correct it there and run again") from error
 
 
+def begin_stage() -> None:
+    """What the stage that DVC runs here depends on, as it is now, for `check_unchanged`."""
+    _deps_at_start.update({path: _state(Path(path)) for path in _declared(os.environ["DVC_STAGE"], "deps")})
+
+
 def check_unchanged(path: Path = Path("params.yaml")) -> None:
-    """ParamsError where DVC, which reads them once a stage has ended, would record other values than those that the stage it runs here went by."""
+    """ParamsError where DVC, which reads them once a stage has ended, would record other values, code or data than the stage it runs here went by."""
     stage = os.environ.get("DVC_STAGE")
     if stage is None or path.absolute() not in _first_read:
         return
     before, now = _first_read[path.absolute()], _read_document(path)
-    if changed := [key for key in _recorded(stage) if _value_of(key, before) != _value_of(key, now)]:
+    keys = [key for key in _declared(stage, "params") if _value_of(key, before) != _value_of(key, now)]
+    changed = [f"{', '.join(keys)} in {path}"] * bool(keys) + [dep for dep, state in _deps_at_start.items() if _state(Path(dep)) != state]
+    if changed:
         raise ParamsError(
-            f"{', '.join(changed)} in {path} changed while {stage} ran, so what it made was not recorded; run `genga repro` again for the new ones, "
-            "or put the old ones back first: a training then ends with what it has"
+            f"{', '.join(changed)} changed while {stage} ran, so what it made was not recorded; run `genga repro` again for what is there now, "
+            "or put back what was there first: a training then ends with what it has"
         )
 
 
-def _recorded(stage: str) -> list[str]:
-    """The keys that DVC records, such as train_face.dcgan32, for train_face@dcgan32."""
+def _declared(stage: str, what: str) -> list[str]:
+    """The `deps` or `params` that dvc.yaml names, such as train_face.dcgan32 for train_face@dcgan32."""
     name, _, item = stage.partition("@")
     block = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"][name]
-    return [re.sub(r"\$\{(item|key)\}", item, key) for key in block.get("do", block).get("params", [])]
+    values = _read_document(Path("params.yaml"))
+
+    def told(reference: re.Match[str]) -> str:
+        key = reference[1]
+        if key in ("item", "key"):
+            return item
+        return str(_value_of(re.sub(r"^item\.", f"{name}.{item}.", key), values))
+
+    return [re.sub(r"\$\{([\w.]+)\}", told, each) for each in block.get("do", block).get(what, [])]
+
+
+def _state(path: Path) -> Any:
+    """What tells a changed file or folder: content where it is short, else size and time. What DVC does not see does not count."""
+    if path.is_dir():
+        unseen = PathSpec.from_lines("gitignore", Path(".dvcignore").read_text(encoding="utf-8").splitlines())
+        return {file: _stamp(file.stat()) for file in path.rglob("*") if file.is_file() and not unseen.match_file(file)}
+    if not path.exists():
+        return None
+    stamp = _stamp(path.stat())
+    return path.read_bytes() if stamp[0] <= SHORT else stamp
+
+
+def _stamp(stat: os.stat_result) -> tuple[int, int]:
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _value_of(key: str, document: Any) -> Any:

@@ -118,8 +118,8 @@ def fit(
 
 
 def finish(run_dir: Path) -> None:
-    """The stage has written its weights and told the tracker of them: the next run starts afresh. Not where params have changed meanwhile: put back,
-    it goes on from here. A training that was left unfinished for this one stays kept."""
+    """The stage has written its weights and told the tracker of them: the next run starts afresh. Not where what it went by has changed meanwhile:
+    put back, it goes on from here. A training that was left unfinished for this one stays kept."""
     check_unchanged()
     shutil.rmtree(run_dir / "checkpoints", ignore_errors=True)
     (run_dir / "mlflow_run").unlink(missing_ok=True)

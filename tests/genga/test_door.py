@@ -72,13 +72,19 @@ from genga.params import load_params
 def main():
     Path("out").write_text(str(load_params().evaluate.seed))
     Path("params.yaml").write_text(Path("params.yaml").read_text().replace("  samples: 1000", "  samples: 99") + "# a remark")
+    if not Path("pictures/2.png").exists():
+        Path("pictures/2.png").write_bytes(b"added in mid-run")
 run(main)
 """
 
 
-def test_dvc_records_no_result_of_values_that_changed_while_a_stage_ran(tmp_path: Path) -> None:
+def test_dvc_records_no_result_of_values_or_data_that_changed_while_a_stage_ran(tmp_path: Path) -> None:
     (tmp_path / "stage.py").write_text(STAGE)
-    (tmp_path / "dvc.yaml").write_text(f"stages:\n  evaluate:\n    cmd: {sys.executable} stage.py\n    params: [evaluate]\n    outs: [out]\n")
+    (tmp_path / "dvc.yaml").write_text(
+        f"stages:\n  evaluate:\n    cmd: {sys.executable} stage.py\n    deps: [pictures]\n    params: [evaluate]\n    outs: [out]\n"
+    )
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures/1.png").write_bytes(b"there from the start")
     (tmp_path / "params.yaml").write_bytes((REPO / "params.yaml").read_bytes())
 
     def dvc(*words: str) -> subprocess.CompletedProcess[str]:
@@ -87,7 +93,8 @@ def test_dvc_records_no_result_of_values_that_changed_while_a_stage_ran(tmp_path
 
     dvc("init", "-q", "--no-scm")
     stopped = dvc("repro")
-    assert stopped.returncode and "error: evaluate in params.yaml changed while evaluate ran" in stopped.stderr and "Traceback" not in stopped.stderr
+    assert stopped.returncode and "Traceback" not in stopped.stderr
+    assert "error: evaluate in params.yaml, pictures changed while evaluate ran" in stopped.stderr
     assert not (tmp_path / "dvc.lock").exists()
     assert dvc("repro").returncode == 0
     assert "samples: 99" in (tmp_path / "dvc.lock").read_text()

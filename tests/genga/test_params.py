@@ -8,7 +8,7 @@ import yaml
 from bench.real_poses import with_profiles
 from genga.errors import ParamsError
 from genga.families import ALWAYS, GALLERY
-from genga.params import Section, check_unchanged, load_params, parse_params
+from genga.params import Section, begin_stage, check_unchanged, load_params, parse_params
 from genga.registry import PROMOTIONS
 
 
@@ -200,4 +200,43 @@ def test_a_stage_whose_values_change_while_it_runs_is_told_so_and_no_other(
         check_unchanged()
     else:
         with pytest.raises(ParamsError, match=f"^{recorded} in params.yaml changed while {stage} ran.* run `genga repro` again"):
+            check_unchanged()
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "told"),
+    [
+        ("code.py", "changed", "code.py"),
+        ("code.py", "the same", None),
+        ("large.bin", "the same", "large.bin"),
+        ("faces/prepared/a.png", "another", "faces/prepared"),
+        ("faces/prepared/in/b.png", "one more", "faces/prepared"),
+        ("faces/prepared/__pycache__/c.pyc", "DVC does not look at it", None),
+        ("faces/tagged/a.png", "of another family", None),
+    ],
+)
+def test_a_stage_whose_code_or_data_change_while_it_runs_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, content: str, told: str | None
+) -> None:
+    changed(tmp_path, "train_face", {"one": {"faces": "prepared"}})
+    shutil.copy(".dvcignore", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_STAGE", "train_face@one")
+    monkeypatch.setattr("genga.params._deps_at_start", {})
+    (tmp_path / "dvc.yaml").write_text(
+        "stages:\n  train_face:\n    foreach: ${train_face}\n    do:\n      deps: [code.py, large.bin, 'faces/${item.faces}', absent]\n"
+    )
+    for folder in ("faces/prepared/in", "faces/prepared/__pycache__", "faces/tagged"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name in ("code.py", "faces/prepared/a.png", "faces/tagged/a.png"):
+        (tmp_path / name).write_text("the same")
+    (tmp_path / "large.bin").write_bytes(bytes(1_000_001))
+    monkeypatch.setattr("genga.params._first_read", {tmp_path / "params.yaml": yaml.safe_load((tmp_path / "params.yaml").read_text())})
+    begin_stage()
+    check_unchanged()
+    (tmp_path / file).write_text(content)
+    if told is None:
+        check_unchanged()
+    else:
+        with pytest.raises(ParamsError, match=f"^{told} changed while train_face@one ran"):
             check_unchanged()
