@@ -20,6 +20,7 @@ REPO = Path(__file__).parents[2]
 def browser() -> Iterator[Browser]:
     """The one that `make test` made sure of; never skipped."""
     chromium = find_browser()
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         try:
             started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
@@ -77,7 +78,7 @@ def page(browser: Browser) -> Iterator[Page]:
 def genga(page: Page, watch: Watch, page_server: str) -> Iterator[Page]:
     """The page, opened; afterwards it has written nothing to the console and asked no other host."""
     page.goto(page_server)
-    expect(page.locator("#character-picture")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("#character-picture")).to_be_visible()
     yield page
     assert watch.said == []
     assert watch.strangers == []
@@ -86,5 +87,5 @@ def genga(page: Page, watch: Watch, page_server: str) -> Iterator[Page]:
 @pytest.fixture
 def posing(genga: Page) -> Page:
     genga.get_by_role("tab", name="Pose").click()
-    expect(genga.locator("#sketches img")).to_have_count(6, timeout=PATIENCE_MS)
+    expect(genga.locator("#sketches img")).to_have_count(6)
     return genga

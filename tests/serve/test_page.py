@@ -9,7 +9,7 @@ import cv2
 import httpx
 import numpy as np
 import pytest
-from browsing import PATIENCE_MS, Watch, expect_other, expect_picture, png, slider, source, until, upload
+from browsing import Watch, expect_other, expect_picture, png, slider, source, until, upload
 from playwright.sync_api import Locator, Page, Request, Route, expect
 from tiny_release import make_release
 
@@ -126,7 +126,7 @@ def test_history_brings_every_setting_and_the_picture_back_even_after_a_reload(g
     genga.locator("#psi").fill("0.55")
     slider(genga, "glasses").fill("0.44")
     genga.get_by_role("radio", name="blue").check(force=True)
-    expect(first).to_have_attribute("title", re.compile(r"Seed 5, hair colour blue \+1\.00, glasses \+0\.44"), timeout=PATIENCE_MS)
+    expect(first).to_have_attribute("title", re.compile(r"Seed 5, hair colour blue \+1\.00, glasses \+0\.44"))
     kept = source(picture)
     genga.get_by_role("button", name="Reset", exact=True).click()
     genga.get_by_label("Seed", exact=True).fill("6")
@@ -215,14 +215,14 @@ def test_two_tabs_have_one_history(genga: Page, page_server: str) -> None:
 def test_a_variant_brings_its_seed(genga: Page) -> None:
     genga.get_by_label("Seed", exact=True).fill("100")
     variant = genga.get_by_role("button", name="Take seed 103", exact=True)
-    variant.click(timeout=PATIENCE_MS)
+    variant.click()
     assert genga.locator("#seed").input_value() == "103"
 
 
 def test_a_face_chosen_by_keys_keeps_the_focus(genga: Page, watch: Watch) -> None:
     genga.get_by_label("Seed", exact=True).fill("100")
     chosen = genga.get_by_role("button", name="Take seed 103", exact=True)
-    expect(chosen).to_be_visible(timeout=PATIENCE_MS)
+    expect(chosen).to_be_visible()
     watch.quiet()
     chosen.focus()
     genga.keyboard.press("Enter")
@@ -256,8 +256,8 @@ def test_what_an_older_page_left_in_the_browser_does_no_harm(page: Page, watch: 
         """localStorage.setItem("genga.history", '[{"settings": {"seed": -3}}]'); localStorage.setItem("genga.character", "{broken");"""
     )
     page.goto(page_server)
-    expect(page.locator("#character-picture")).to_be_visible(timeout=PATIENCE_MS)
-    expect(page.locator("#history button").first).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("#character-picture")).to_be_visible()
+    expect(page.locator("#history button").first).to_be_visible()
     assert watch.said == []
 
 
@@ -296,7 +296,7 @@ def test_sliders_of_real_faces_that_were_learned_from_drawn_ones_say_so(page: Pa
 def test_an_uploaded_picture_comes_back_four_times_as_wide_and_high(genga: Page) -> None:
     genga.get_by_role("tab", name="Enlarge").click()
     upload(genga, "#enlarge-file", "small.png", png(24, 40, 4))
-    expect(genga.locator("#compare")).to_be_visible(timeout=PATIENCE_MS)
+    expect(genga.locator("#compare")).to_be_visible()
     assert genga.locator("#after").evaluate("img => [img.naturalWidth, img.naturalHeight]") == [160, 96]
     expect(genga.locator("#enlarge-made")).to_contain_text("40 × 24 → 160 × 96 pixels")
     with genga.expect_download() as download:
@@ -308,7 +308,7 @@ def test_an_uploaded_picture_comes_back_four_times_as_wide_and_high(genga: Page)
 
 def test_before_and_after_are_compared_by_keys(genga: Page) -> None:
     genga.get_by_role("button", name="Enlarge 4×").click()
-    expect(genga.locator("#compare")).to_be_visible(timeout=PATIENCE_MS)
+    expect(genga.locator("#compare")).to_be_visible()
     cut = genga.get_by_role("slider", name="How much of the picture before is shown")
     cut.focus()
     genga.keyboard.press("ArrowRight")
@@ -320,10 +320,10 @@ def test_what_is_no_picture_is_refused_in_one_sentence(page: Page, watch: Watch,
     expect(page.locator("#enlarge-limits")).to_contain_text("million pixels")
     upload(page, "#enlarge-file", "notes.png", b"no picture at all")
     message = page.locator("#enlarge-message")
-    expect(message).not_to_be_empty(timeout=PATIENCE_MS)
+    expect(message).not_to_be_empty()
     assert "\n" not in message.inner_text()
     upload(page, "#enlarge-file", "small.png", png(8, 8))
-    expect(page.locator("#compare")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("#compare")).to_be_visible()
     expect(message).to_be_empty()
     assert [line for line in watch.said if REFUSED not in line] == []
 
@@ -341,7 +341,7 @@ def test_the_picture_chosen_last_is_the_one_enlarged(genga: Page) -> None:
     )
     upload(genga, "#enlarge-file", "slow.png", png(10, 12))
     upload(genga, "#enlarge-file", "quick.png", png(8, 9))
-    expect(genga.locator("#enlarge-made")).to_contain_text("9 × 8 → 36 × 32 pixels", timeout=PATIENCE_MS)
+    expect(genga.locator("#enlarge-made")).to_contain_text("9 × 8 → 36 × 32 pixels")
     genga.wait_for_timeout(1000)
     expect(genga.locator("#enlarge-made")).to_contain_text("9 × 8")
 
@@ -370,7 +370,7 @@ def test_a_picture_dropped_or_pasted_anywhere_goes_to_the_tool_that_is_open(geng
     assert was_taken
     where, words = happens
     expect(genga.locator(where)).to_be_visible()
-    expect(genga.locator(where)).to_contain_text(words, timeout=PATIENCE_MS)
+    expect(genga.locator(where)).to_contain_text(words)
 
 
 def test_a_picture_over_the_limit_is_refused_before_it_is_sent(genga: Page, watch: Watch) -> None:
@@ -548,5 +548,5 @@ def test_a_server_that_does_not_answer_is_said_and_found_again(page: Page, page_
     page.goto(page_server)
     expect(page.locator("#banner")).to_have_text("The server does not answer; is it still running?")
     page.unroute("**/api/release")
-    expect(page.locator("#character-picture")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("#character-picture")).to_be_visible()
     expect(page.locator("#banner")).to_be_hidden()
