@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from drawing.mannequin_body import BOTTOM, HAIR, INK, PAPER, PARTS, SHOES, SKIN, TONES, TOP, TRIM, WHITE, P, face, head
@@ -197,28 +198,33 @@ def render(mannequin: Mannequin, size: int) -> Buffers:
 
 def lines(depth: Array, kind: Array, height: float) -> NDArray[np.uint8]:
     """OUTLINE and INNER at pixels of the nearer surface where it ends; `height` of the body in pixels. The edges of the arrays are paper."""
-    width = depth.shape[1]
-    flat, kind, found = depth.ravel(), kind.ravel(), np.zeros(depth.size, np.uint8)
-    for to_next in (1, width):
-        step = flat[to_next:] - flat[:-to_next]
-        at = np.flatnonzero((kind[to_next:] != kind[:-to_next]) | (np.abs(step) > STEP_MIN * height))
-        step = step.take(at)
-        farther = step > 0
-        nearer, farther = at + to_next * ~farther, at + to_next * farther
-        # a slope goes on behind the step; a surface that ends does not
-        on = flat.take(2 * farther - nearer, mode="clip") - flat.take(farther)
-        pair = kind.take(nearer) * np.intp(KINDS) + kind.take(farther)
-        inner = nearer[np.abs(step) - 2 * np.maximum(on, 0) > STEP.take(pair) * height]
-        found[inner] |= INNER
-        found[nearer[kind.take(farther) == KIND_OF_PAPER]] = OUTLINE
+    picture = np.zeros(depth.shape, np.uint8)
+    mark_ends(depth.ravel(), kind.ravel(), depth.shape[1], STEP * height, STEP_MIN * height, KIND_OF_PAPER, picture.ravel())
     # strokes too short to be one
-    picture = found.reshape(depth.shape)
     _, strokes, about, _ = cv2.connectedComponentsWithStats(picture, connectivity=8, ltype=cv2.CV_16U)
     if about[:, cv2.CC_STAT_AREA].min() < CRUMB * height:
         column, row = cv2.findNonZero(picture)[:, 0].T
         short = (about[:, cv2.CC_STAT_AREA] < CRUMB * height).take(strokes[row, column])
         picture[row[short], column[short]] = 0
     return picture
+
+
+@njit(cache=True)
+def mark_ends(depth: Array, kind: Array, width: int, steps: Array, least: float, paper: int, found: Array) -> None:
+    """`found`: OUTLINE and INNER where of two neighbouring pixels the nearer one's surface ends. A step in depth that makes a line: `steps` between
+    any two kinds, `least` of all. What the compiled code goes by and other files say is told here: its cache sees changes of this file alone."""
+    for to_next in (1, width):
+        for at in range(len(depth) - to_next):
+            step = depth[at + to_next] - depth[at]
+            if kind[at] == kind[at + to_next] and abs(step) <= least:
+                continue
+            nearer, farther = (at, at + to_next) if step > 0 else (at + to_next, at)
+            # a slope goes on behind the step; a surface that ends does not
+            beyond = min(max(2 * farther - nearer, 0), len(depth) - 1)
+            if abs(step) - 2 * max(depth[beyond] - depth[farther], 0) > steps[kind[nearer] * KINDS + kind[farther]]:
+                found[nearer] |= INNER
+            if kind[farther] == paper:
+                found[nearer] = OUTLINE
 
 
 def visible(mannequin: Mannequin, buffers: Buffers) -> list[bool]:

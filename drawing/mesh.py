@@ -1,22 +1,23 @@
-"""Grids of points around tubes, and which of their triangles is in front at every pixel: a z-buffer in numpy.
+"""Grids of points around tubes, and which of their triangles is in front at every pixel: a z-buffer.
 
-Picture space: x, y and depth in the unit of the picture; depth grows away from the viewer. All triangles of a picture are filled at once:
-each is cut into rows, each row into pixels, and per pixel the smallest depth wins.
+Picture space: x, y and depth in the unit of the picture; depth grows away from the viewer. Each face is cut into rows, each row into pixels, and
+per pixel the smallest depth wins: loops that Numba compiles.
 """
 
+import math
 from collections.abc import Iterable
 from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-TINY = 1e-6  # square pixels: a triangle seen from its edge
+TINY = np.float32(1e-6)  # square pixels: a triangle seen from its edge
 HALF = np.float32(0.5)
 FAR = np.float32(2**15)  # in pixels
-CHUNK = 480
 YZX, ZXY = np.array([1, 2, 0]), np.array([2, 0, 1])
 
 
@@ -139,14 +140,8 @@ def fill(points: Array, shade: Array, faces: Array, shell: Array, shape: tuple[i
     """Points (V, 3) in pixels with a shade each (V,), faces (F, 4); one whose back is turned counts only where it is of a shell (F,)."""
     front = Front(np.full(shape, FAR, np.float32), np.zeros(shape, np.int32), np.zeros(shape, np.float32))
     corners = np.column_stack([points, shade]).astype(np.float32)
-    below = np.clip(np.ceil(corners[:, 1] - HALF), 0, shape[0]).astype(np.intp)  # the first row whose centre is not above a corner
     polygons, face = turned_to_us(corners[:, :2], faces, shell)
-    # from the highest corner down the left side, and up the right one
-    highest = corners[:, 1].take(polygons).argmin(axis=1)
-    polygons = polygons.take((highest[:, None] + np.arange(4)) % 4 + 4 * np.arange(len(face))[:, None])
-    with np.errstate(divide="ignore"):  # level edges, which no row meets
-        for start in range(0, len(face), CHUNK):
-            fill_some(corners, below, polygons[start : start + CHUNK], face[start : start + CHUNK] + 1, front)
+    fill_polygons(corners, polygons, face + 1, *front)
     return front
 
 
@@ -174,55 +169,37 @@ def area(ax: Array, ay: Array, bx: Array, by: Array, cx: Array, cy: Array) -> Ar
     return twice
 
 
-def fill_some(corners: Array, below: Array, polygons: Array, face: Array, front: Front) -> None:
-    """Few enough at a time for the processor's cache.
+@njit(cache=True, error_model="numpy")
+def fill_polygons(corners: Array, polygons: Array, face: Array, depth: Array, faces: Array, shades: Array) -> None:
+    """Corners (V, 4): x, y, depth and shade; polygons (N, 4) of them, convex in the picture.
 
-    A polygon has the pixels whose centre lies in it. Polygons that share an edge compute it from the same end, so no pixel between them is lost.
+    A polygon has the pixels whose centre lies in it. An edge is computed from its upper end whichever polygon it is of, so that no pixel between
+    two polygons is lost.
     """
-    width = front.depth.shape[1]
-    edge, row, edges = sides(corners, below, np.concatenate([polygons, polygons[:, (0, 3, 2, 1)]]))
-    # each row's left and right end
-    x, y, z, s, x_way, per_row, z_way, s_way = edges.take(edge, axis=0).T
-    share = np.minimum(np.maximum((row.astype(np.float32) + HALF - y) * per_row, 0), 1)
-    (x, x_end), (z, z_end), (s, s_end) = ((value + share * way).reshape(2, -1) for value, way in ((x, x_way), (z, z_way), (s, s_way)))
-    begin, end = (np.minimum(np.maximum(np.ceil(at - HALF), 0), width) for at in (x, x_end))
-    per_pixel = 1 / np.maximum(x_end - x, np.float32(TINY))
-    z_step, s_step = (z_end - z) * per_pixel, (s_end - s) * per_pixel
-    inward = begin + HALF - x
-    z, s = z + inward * z_step, s + inward * s_step
-    # its pixels
-    edge, row = edge[: len(x)], row[: len(x)]
-    first = row * width + begin.astype(np.intp)
-    in_row, pixel = runs(first, np.maximum(end - begin, 0).astype(np.intp))
-    step = (pixel - first.take(in_row)).astype(np.float32)
-    depth = z_step.take(in_row)
-    depth *= step
-    depth += z.take(in_row)
-    np.minimum.at(front.depth.ravel(), pixel, depth)
-    nearest = np.flatnonzero(depth == front.depth.take(pixel))
-    in_row, pixel = in_row.take(nearest), pixel.take(nearest)
-    front.face.ravel()[pixel] = face.take(edge // 3).take(in_row)
-    front.shade.ravel()[pixel] = s.take(in_row) + s_step.take(in_row) * step.take(nearest)
-
-
-def sides(corners: Array, below: Array, polygons: Array) -> tuple[NDArray[np.intp], NDArray[np.intp], Array]:
-    """Down polygons' first corners: the edge that is met in each row, the row, and the edges (3 N, 8): x, y, depth and shade at an edge's start,
-    and how far it goes, 1 / how far for y."""
-    rows = below.take(polygons)
-    for corner in (1, 2, 3):  # beyond the lowest corner, where it goes up again, no rows
-        np.maximum(rows[:, corner - 1], rows[:, corner], out=rows[:, corner])
-    at_corners = corners.take(polygons, axis=0)
-    edges = np.empty((len(polygons), 3, 8), np.float32)
-    edges[..., :4] = at_corners[:, :3]
-    np.subtract(at_corners[:, 1:], at_corners[:, :3], out=edges[..., 4:])
-    np.divide(1, edges[..., 5], out=edges[..., 5])
-    edge, row = runs(rows[:, :3].ravel(), (rows[:, 1:] - rows[:, :3]).ravel())
-    return edge, row, edges.reshape(-1, 8)
-
-
-def runs(begin: NDArray[np.intp], lengths: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """begin[0], begin[0] + 1, ... one run after the other: which run each number is of, and the numbers."""
-    of = np.repeat(np.arange(len(lengths)), lengths)
-    numbers: NDArray[np.intp] = (begin - np.cumsum(lengths) + lengths).take(of)
-    numbers += np.arange(len(of))
-    return of, numbers
+    height, width = depth.shape
+    x, z, s = np.empty((3, 2), np.float32)  # at the two edges that a row meets
+    for polygon in range(len(polygons)):
+        a, b, c, d = polygons[polygon]
+        top = min(corners[a, 1], corners[b, 1], corners[c, 1], corners[d, 1])
+        bottom = max(corners[a, 1], corners[b, 1], corners[c, 1], corners[d, 1])
+        for row in range(max(0, math.ceil(top - HALF)), min(height, math.ceil(bottom - HALF))):
+            middle, met = np.float32(row) + HALF, 0
+            for one, other in ((a, b), (b, c), (c, d), (d, a)):
+                upper, lower = (one, other) if corners[one, 1] <= corners[other, 1] else (other, one)
+                if corners[upper, 1] <= middle < corners[lower, 1]:
+                    share = (middle - corners[upper, 1]) / (corners[lower, 1] - corners[upper, 1])
+                    x[met] = corners[upper, 0] + share * (corners[lower, 0] - corners[upper, 0])
+                    z[met] = corners[upper, 2] + share * (corners[lower, 2] - corners[upper, 2])
+                    s[met] = corners[upper, 3] + share * (corners[lower, 3] - corners[upper, 3])
+                    met += 1
+            left = 0 if x[0] <= x[1] else 1
+            begin, end = max(0, math.ceil(x[left] - HALF)), min(width, math.ceil(x[1 - left] - HALF))
+            wide = max(x[1 - left] - x[left], TINY)
+            z_step, s_step = (z[1 - left] - z[left]) / wide, (s[1 - left] - s[left]) / wide
+            for column in range(begin, end):
+                inward = np.float32(column) + HALF - x[left]
+                here = z[left] + inward * z_step
+                if here <= depth[row, column]:
+                    depth[row, column] = here
+                    faces[row, column] = face[polygon]
+                    shades[row, column] = s[left] + inward * s_step
