@@ -16,7 +16,7 @@ from ruamel.yaml.scalarstring import PlainScalarString as Plain
 from genga.errors import ParamsError
 from genga.params import parse_params, parse_yaml, read_params
 from genga.whole import write_whole
-from stages.archives import DAMAGES
+from stages.archives import DAMAGES, utf8_name
 
 PARAMS = Path("params.yaml")
 PROFILES = Path("profiles")
@@ -133,20 +133,31 @@ def source_of(faces: str) -> dict[str, Any]:
         there = False
     if not there:
         raise ParamsError(f"nothing at {faces}, expected a folder or an archive of pictures; give its path, `sample`, or kaggle:OWNER/NAME@VERSION")
-    if path.is_dir() and not _holds_a_file(path):
-        raise ParamsError(f"no file that we may read lies in {faces}, expected pictures; put some there or give another, params.yaml stays as it was")
+    if path.is_dir():
+        _check_folder(path, faces)
     if not path.is_dir() and not _is_archive(path):
         raise ParamsError(f"{faces} is neither a zip nor a tar archive, expected one, or a folder of pictures; params.yaml stays as it was")
-    return {"kind": "folder" if path.is_dir() else "archive", "path": Quoted(faces.rstrip("/") or "/")}
+    return {"kind": "folder" if path.is_dir() else "archive", "path": Quoted(faces.rstrip("/"))}
 
 
-def _holds_a_file(folder: Path) -> bool:
-    """What is hidden is none, and no link to a folder is followed, as in the import."""
-    for _, folders, names in os.walk(folder):
-        if any(not name.startswith(".") for name in names):
-            return True
-        folders[:] = [name for name in folders if not name.startswith(".")]
-    return False
+def _check_folder(folder: Path, faces: str) -> None:
+    """That DVC, which reads every file to tell whether one has changed, and then the import can read it. No link to a folder is followed."""
+    unchanged = "params.yaml stays as it was"
+    made, place = Path("data").resolve(), folder.resolve()
+    if made.is_relative_to(place) or place.is_relative_to(made):
+        raise ParamsError(f"{faces!r} holds what the graph makes, or is of that, expected a folder of pictures alone; give one, {unchanged}")
+    shown = 0
+    for parent, folders, names in os.walk(folder):
+        for name in (*folders, *names):
+            path = Path(parent, name)
+            if (readable := utf8_name(str(path))) != str(path):
+                raise ParamsError(f"{readable} is a name that is not in UTF-8, expected one that is; rename it, or pack a tar or zip, {unchanged}")
+            if name in names and not path.is_file():
+                raise ParamsError(f"{path} is a broken link or no plain file, expected pictures; take it out, {unchanged}")
+        hidden = any(part.startswith(".") for part in Path(parent).relative_to(folder).parts)
+        shown += not hidden and any(not name.startswith(".") for name in names)
+    if not shown:
+        raise ParamsError(f"no file that we may read lies in {faces}, expected pictures; put some there or give another, {unchanged}")
 
 
 def _is_archive(path: Path) -> bool:

@@ -1,7 +1,7 @@
 """The tags: read once from tags.yaml, the same list for labels, taggers, sliders and the page.
 
 A label set is a plain dict {group or flag: value}: {"hair_color": "blue", "glasses": True}. What is not in it is unknown.
-A column is one output of the tagger, named `hair_color=blue` or `glasses`; `COLUMNS` fixes their order.
+A column is one output of the tagger, named `hair_color=blue` or `glasses`; `columns()` has them in order.
 """
 
 from collections.abc import Mapping, Sequence

@@ -50,7 +50,8 @@ class ArchiveLimits:
 
 
 def list_folder(folder: Path) -> list[Member]:
-    """Every file under it, by name. Links to files are followed, links to folders are not: each is a member that cannot be read."""
+    """Every file under it, by name. Links to files are followed, links to folders are not: each is a member that cannot be read.
+    Where DVC comes first, it stops at broken links, pipes and names that are not in UTF-8; `genga import` refuses such folders."""
     if not folder.is_dir():
         raise DataError(f"no folder at {folder}; correct import_faces.source.path in params.yaml")
     paths = []
@@ -141,6 +142,7 @@ def _list_zip(path: Path, limits: ArchiveLimits) -> list[Member]:
     archive = zipfile.ZipFile(cast(IO[bytes], mapped))
     infos = archive.infolist()
     for info in infos:
+        info.filename = info.filename.replace("\\", "/")  # as old tools of Windows write it
         _check_name(path, info.filename)
         kind = stat.S_IFMT(info.external_attr >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
@@ -151,15 +153,16 @@ def _list_zip(path: Path, limits: ArchiveLimits) -> list[Member]:
 
 def _read_zipped(archive: zipfile.ZipFile, mapped: Mapped, info: zipfile.ZipInfo) -> bytes:
     try:
-        if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & ENCRYPTED:
+        if info.flag_bits & ENCRYPTED:
+            raise PictureError("encrypted", f"{info.filename} wants a password; pack it again without one")
+        if info.compress_type == zipfile.ZIP_STORED:
             return _stored(mapped, info)
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others unpack more than they are asked for
             raise PictureError("packed in another way", f"{info.filename} is packed by another method than deflate; pack it again")
         with archive.open(info) as file:
             return file.read(info.file_size)
     except DAMAGES as error:
-        reason = "encrypted" if info.flag_bits & ENCRYPTED else "damaged"
-        raise PictureError(reason, f"{info.filename} does not unpack: {error}") from error
+        raise PictureError("damaged", f"{info.filename} does not unpack: {error}") from error
 
 
 def _stored(mapped: Mapped, info: zipfile.ZipInfo) -> bytes:

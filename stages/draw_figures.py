@@ -43,7 +43,7 @@ from genga.splits import split_of
 from genga.store import StoreWriter, picture_id
 from stages.own_figures import Own, labeled_poses, on_paper, read_bad, read_own, read_placed, write_rejected
 from stages.processes import in_order
-from stages.threads import CHUNK
+from stages.threads import in_chunks
 
 log = logging.getLogger(__name__)
 
@@ -84,13 +84,12 @@ def draw_figures(
 def write(
     params: DrawFigures, store_dir: Path, draw: Draw, asked: Sequence[Asked], own: Sequence[Own], sizes: Sequence[int], *, coloured: bool = False
 ) -> None:
-    chunks = [asked[start : start + CHUNK] for start in range(0, len(asked), CHUNK)]
-    own_chunks = ([own_figure(params, one, sizes, coloured) for one in own[start : start + CHUNK]] for start in range(0, len(own), CHUNK))
+    own_chunks = ([own_figure(params, one, sizes, coloured) for one in chunk] for chunk in in_chunks(own))
     with (
         StoreWriter(store_dir, {str(size): (size, size, 3) if coloured else (size, size) for size in sizes}) as writer,
         progress(what=f"draw {store_dir.name}", total=len(asked) + len(own), unit="figures") as bar,
     ):
-        for chunk in chain(chain.from_iterable(in_order(partial(draw, params), chunks, chunk_size=1)), own_chunks):
+        for chunk in chain(chain.from_iterable(in_order(partial(draw, params), in_chunks(asked), chunk_size=1)), own_chunks):
             abouts, drawings = zip(*chunk, strict=True)
             rows = [{"id": picture_id(pictures[0]), **about} for about, pictures in zip(abouts, drawings, strict=True)]
             writer.append(rows, **{str(size): np.stack(pictures) for size, pictures in zip(sizes, zip(*drawings, strict=True), strict=True)})

@@ -5,6 +5,7 @@ stays in the user's cache (XDG_CACHE_HOME, by default ~/.cache/genga).
 """
 
 import hashlib
+import http.client
 import os
 import tempfile
 import threading
@@ -97,7 +98,7 @@ def _fetch(address: str) -> bytes:
         with urllib.request.urlopen(address, timeout=TIMEOUT_S) as reply:
             content: bytes = reply.read(MAX_CASCADE_BYTES)
             return content
-    except OSError as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:  # the latter two: an address that is none
         raise DataError(f"{address} cannot be fetched ({error}); try again, or fetch it by hand and give its path") from error
 
 

@@ -70,11 +70,12 @@ def import_faces(params: ImportFaces, source_path: Path, out_dir: Path) -> None:
     tables = [member for member in members if _suffix(member.name) in TABLE_SUFFIXES]
     pictures = [member for member in members if _suffix(member.name) not in TABLE_SUFFIXES]
     take = partial(_take, limits=Limits(params.max_picture_bytes, params.max_picture_pixels, params.min_side))
-    largest = max((member.size for member in pictures), default=0) or params.max_picture_bytes
-    with in_order_forked(take, pictures, max(MOST_AHEAD // (CHUNK * largest), 2 * num_cores())) as chunks, StoreWriter(out_dir, {}) as writer:
+    chunks = by_bytes(pictures, MOST_AHEAD // (2 * num_cores()))
+    largest = max((sum(member.size for member in chunk) for chunk in chunks), default=0) or 1
+    with in_order_forked(take, chunks, max(MOST_AHEAD // largest, 2 * num_cores())) as taken, StoreWriter(out_dir, {}) as writer:
         # while the first pictures are being taken
         labels = _labels_of(sample) if sample else _read_tables(tables, [member.name for member in pictures], params.max_archive_bytes, rejected)
-        outcomes = progress(chain.from_iterable(chunks), what="import", total=len(pictures))
+        outcomes = progress(chain.from_iterable(taken), what="import", total=len(pictures))
         num_taken = _write_pictures(writer, params, outcomes, labels, rejected)
         _check_outcome(num_taken, rejected, params.max_rejected, source_path)
         _write_rejected(writer.beside("rejected.csv"), rejected)
@@ -87,7 +88,20 @@ def _of_sample(sample: Store) -> list[Member]:
     def read(picture_idx: int) -> bytes:
         return encode_png(images[picture_idx])
 
-    return [Member(name, 0, partial(read, picture_idx)) for picture_idx, name in enumerate(sample.column("name"))]
+    return [Member(name, images[0].nbytes, partial(read, picture_idx)) for picture_idx, name in enumerate(sample.column("name"))]
+
+
+def by_bytes(members: Sequence[Member], most: int) -> list[list[Member]]:
+    """In their order, at most CHUNK together, and of no more bytes than `most` together but where one alone has more."""
+    chunks: list[list[Member]] = []
+    room = 0
+    for member in members:
+        if not chunks or member.size > room or len(chunks[-1]) == CHUNK:
+            chunks.append([])
+            room = most
+        chunks[-1].append(member)
+        room -= member.size
+    return chunks
 
 
 def _labels_of(sample: Store) -> dict[str, Told]:
@@ -214,7 +228,11 @@ def _read_table(table: Member, index: NameIndex, max_bytes: int) -> dict[str, To
     if table.size > max_bytes:
         raise TooLargeError("too many bytes", f"{table.name} has {table.size} bytes")
     try:
-        text = table.read().decode("utf-8-sig")
+        text = table.read().decode("utf-8-sig").lstrip("\r\n")
+        if text[:4].lower() == "sep=":  # Excel's
+            text = text.partition("\n")[2]
+        if not text.strip():
+            raise PictureError("an empty table", f"{table.name} holds nothing")
         header, *lines = csv.reader(StringIO(text, newline=""), delimiter=max(",;\t", key=text.partition("\n")[0].count))
     except (ValueError, csv.Error) as error:
         raise PictureError("not a table in UTF-8", f"{table.name}: {error}") from error

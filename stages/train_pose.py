@@ -33,7 +33,7 @@ from models.metrics.calibration import calibration_error
 from models.metrics.poses import NEAR, calibration_for, near, pose_metrics, read_poses, reliability_plot
 from models.recipes.pose import Batch, PoseRecipe
 from stages.processes import in_order_forked
-from stages.threads import num_cores
+from stages.threads import in_chunks, num_cores
 
 Kind = Literal["stick", "figure"]
 STORES: dict[Kind, str] = {"stick": "sticks", "figure": "mannequins"}
@@ -103,7 +103,7 @@ def drawings_of(figures: Store, rows: NDArray[np.int64], side: int) -> Drawings:
     poses = from_vector(figures.column("pose"))
     drawn = [(images, row) for images in map(figures.images, figures.sizes) for row in rows]
     pictures, placed = np.empty((len(drawn), side, side), np.uint8), np.empty((len(drawn), len(JOINTS), 2), np.float32)
-    with in_order_forked(lambda drawing: as_read(drawing[0][drawing[1]], poses[drawing[1]], side), drawn, 2 * num_cores()) as chunks:
+    with in_order_forked(lambda drawing: as_read(drawing[0][drawing[1]], poses[drawing[1]], side), in_chunks(drawn), 2 * num_cores()) as chunks:
         read = progress(chain.from_iterable(chunks), what=f"read {figures.dir.name}", total=len(drawn))
         for at, (picture, pose) in enumerate(read):
             pictures[at], placed[at] = picture, pose

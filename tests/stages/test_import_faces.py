@@ -17,6 +17,7 @@ import tracemalloc
 import unicodedata
 import zipfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,10 @@ from genga.errors import DataError, PictureError
 from genga.params import ArchiveSource, FolderSource, ImportFaces, SampleSource
 from genga.pictures import Limits, decode, encode_png
 from genga.store import Store, StoreWriter, picture_id
-from stages.archives import ArchiveLimits, list_archive, list_folder
-from stages.import_faces import import_faces
+from stages.archives import ArchiveLimits, Member, list_archive, list_folder
+from stages.import_faces import by_bytes, import_faces
 
+REPO = Path(__file__).parents[2]
 LIMITS = Limits(10**7, 10**7, 1)
 
 
@@ -389,11 +391,73 @@ def test_a_size_that_is_stated_too_low_unpacks_no_further(tmp_path: Path, method
     tracemalloc.stop()
 
 
-def test_an_encrypted_member_is_rejected_as_such(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, 99])
+def test_an_encrypted_member_is_rejected_as_such(tmp_path: Path, method: int) -> None:
+    """99: by AES, as WinZip and 7-Zip do."""
     data = bytearray(zip_of(tmp_path / "a.zip", {"good.jpg": jpeg(1), "secret.jpg": jpeg(2)}).read_bytes())
-    data[data.rindex(b"PK\x01\x02") + 8] |= 1  # the flag in the central directory's last entry
+    entry = data.rindex(b"PK\x01\x02")  # the central directory's last
+    data[entry + 8] |= 1
+    data[entry + 10] = method
     (tmp_path / "a.zip").write_bytes(data)
     assert rejected(imported(tmp_path, tmp_path / "a.zip")) == {"secret.jpg": "encrypted"}
+
+
+def test_a_zip_with_the_folders_of_old_windows_tools_keeps_its_labels(tmp_path: Path) -> None:
+    table = b"file,hair\r\n0.png,blue\r\nfaces\\1.png,red\r\n"
+    files = {"faces_0.png": jpeg(0), "faces_1.png": jpeg(1), "faces_Thumbs.db": b"x", "labels.csv": table, "faces_": b""}
+    archive = zip_of(tmp_path / "a.zip", files)
+    archive.write_bytes(archive.read_bytes().replace(b"faces_", b"faces\\"))
+    store = imported(tmp_path, archive)
+    assert dict(zip(store.column("name"), map(json.loads, store.column("labels")), strict=True)) == {
+        "faces/0.png": {"hair_color": "blue"},
+        "faces/1.png": {"hair_color": "red"},
+    }
+    assert rejected(store) == {}
+
+
+def test_few_large_pictures_are_ahead_where_many_small_ones_are() -> None:
+    def sizes(*sizes: int) -> list[list[int]]:
+        return [[member.size for member in chunk] for chunk in by_bytes([Member("", size, bytes) for size in sizes], 100)]
+
+    assert sizes(40, 40, 40, 300, 10, 0) == [[40, 40], [40], [300], [10, 0]]
+    assert [len(chunk) for chunk in sizes(*[1] * 130)] == [64, 64, 2]
+    assert sizes(0, 0) == [[0, 0]] and sizes() == []
+
+
+WORKERS = """
+import os, signal, sys, time
+from genga.door import run
+from stages.processes import in_order_forked
+def work(number):
+    if number == 6 and sys.argv[1] == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return bytes(30_000_000)
+def main():
+    with in_order_forked(work, [[number] for number in range(60)], 4) as results:
+        print("begun", flush=True)
+        for _ in results:
+            time.sleep(0.02)
+run(main)
+"""
+
+
+@pytest.mark.parametrize(("how", "status"), [("killed", 2), (signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_workers_that_are_ended_or_told_to_stop_never_leave_their_parent_waiting(how: str | int, status: int) -> None:
+    """As a terminal and systemd do, the signal is sent to all; one answer is larger than a pipe holds."""
+    command = [sys.executable, "-c", WORKERS, str(how)]
+    with subprocess.Popen(command, cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "begun\n"
+        time.sleep(0.3)
+        if how != "killed":
+            os.killpg(process.pid, int(how))
+        try:
+            _, said = process.communicate(timeout=60)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == status, said
+    if how == "killed":
+        assert said == "error: a process of this command was ended from outside, mostly for want of memory; free some and run it again\n"
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar.gz", "tar.xz"])
@@ -465,6 +529,8 @@ def test_labels_of_faces96_come_along(tmp_path: Path) -> None:
         ("\ufeffpath,hair\r\n./x/1.jpg,red\r\n", {"hair_color": "red"}),
         ("image,hair\nx\\1.jpg,red\n", {"hair_color": "red"}),
         ("file;hair;eyes\n1.jpg;blue;red\n", {"hair_color": "blue", "eye_color": "red"}),
+        ("\ufeffsep=;\r\nfile;hair;eyes\r\n1.jpg;blue;red\r\n", {"hair_color": "blue", "eye_color": "red"}),
+        ("\n\nfile;hair;eyes\n1.jpg;blue;red\n", {"hair_color": "blue", "eye_color": "red"}),
         ("file\thair\teyes\n1.jpg\tblue\tred\n", {"hair_color": "blue", "eye_color": "red"}),
         ("image_path,hair_color,eyes\n1.JPG,blond,red\n", {"hair_color": "blonde", "eye_color": "red"}),
         ("file_path,glasses\n1,yes\n", {"glasses": True}),
@@ -508,7 +574,8 @@ def test_a_name_that_fits_two_pictures_labels_neither_but_its_own_folder_goes_fi
         (b"x,y\n1,2\n", "no column that names pictures, or none of tags that we know"),
         (b"file,hair\nother.jpg,blue\n", "no row names a picture here and a tag that we know"),
         (b"file,hair\n\xff\xfe,blue\n", "not a table in UTF-8"),
-        (b"", "not a table in UTF-8"),
+        (b"", "an empty table"),
+        (b"\r\n\n", "an empty table"),
     ],
 )
 def test_a_table_that_tells_nothing_is_listed_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture, table: bytes, reason: str) -> None:
