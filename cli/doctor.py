@@ -6,15 +6,20 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from genga.errors import GengaError
-from genga.params import load_params
+from genga.errors import GengaError, ParamsError
 
-LOCK = Path("requirements.lock")
+if TYPE_CHECKING:
+    from genga.params import Params  # what a check needs is imported late: it may be what is missing
+
+LOCK, FIGURES = Path("requirements.lock"), Path("data/figures")
+SETUP = "run `make setup` in the project's folder"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 MIN_DISK_GB, MIN_MEMORY_GB = 5, 4
+TRAINING_GB = 2  # of memory: a training without its drawings, DVC and the system
 
 
 def find_browser() -> str | None:
@@ -24,8 +29,10 @@ def find_browser() -> str | None:
     for name in BROWSERS:
         if path := shutil.which(name):
             return path
-    from playwright.sync_api import sync_playwright
-
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError as error:
+        raise GengaError(f"no Chromium found, and no playwright that could have brought one ({error}); {SETUP}") from error
     with sync_playwright() as playwright:
         path = playwright.chromium.executable_path
     return path if Path(path).is_file() else None
@@ -63,19 +70,55 @@ def _python() -> str | None:
     return None if sys.version_info[:2] == (3, 11) else f"Python {sys.version.split()[0]} found, expected 3.11; run `make setup PYTHON=python3.11`"
 
 
+def _load() -> "Params":
+    from genga.params import load_params
+
+    return load_params()
+
+
 def _params() -> str | None:
-    load_params()
+    _load()
     return None
+
+
+def figures_gb(params: "Params") -> float:
+    """What draw_figures writes."""
+    sticks, mannequins = params.draw_figures.sticks, params.draw_figures.mannequins
+    stick, mannequin = sticks.size**2 * (3 if sticks.palette else 1), mannequins.size**2 + mannequins.line_art**2
+    return (sticks.count * stick + mannequins.count * mannequin) / 1e9
+
+
+def disk_gb(params: "Params", drawn_gb: float = 0) -> float:
+    """The figures lie in data/ and once more in DVC's cache. `drawn_gb`: so much of them is there already."""
+    return MIN_DISK_GB + 2 * max(0, figures_gb(params) - drawn_gb)
+
+
+def memory_gb(params: "Params") -> float:
+    """A training of a pose network holds every drawing; each mannequin is drawn in two ways."""
+    drawings = {"stick": params.draw_figures.sticks.count, "figure": 2 * params.draw_figures.mannequins.count}
+    held = max(drawings[kind] * network.model.resolution**2 for kind, network in params.train_pose.items())
+    return max(MIN_MEMORY_GB, TRAINING_GB + held / 1e9)
 
 
 def _disk() -> str | None:
     free = shutil.disk_usage(".").free / 1e9
-    return None if free > MIN_DISK_GB else f"{free:.1f} GB free, expected {MIN_DISK_GB}; make room or remove old data with `dvc gc --workspace`"
+    needed = disk_gb(_load(), sum(path.stat().st_size for path in FIGURES.rglob("*.npy")) / 1e9)
+    if free > needed:
+        return None
+    return (
+        f"{free:.1f} GB free, expected {needed:.1f}, {needed - MIN_DISK_GB:.1f} of them for figures; "
+        "make room, remove old data with `dvc gc --workspace`, or lower draw_figures.mannequins.count in params.yaml"
+    )
 
 
 def _memory() -> str | None:
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    return None if total > MIN_MEMORY_GB else f"{total:.1f} GB of memory, expected {MIN_MEMORY_GB}; lower the batch sizes in params.yaml"
+    total, needed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, memory_gb(_load())
+    if total > needed:
+        return None
+    return (
+        f"{total:.1f} GB of memory, expected {needed:.1f}; "
+        "lower the batch sizes, draw_figures.mannequins.count or train_pose.figure.model.resolution in params.yaml"
+    )
 
 
 def _git() -> str | None:
@@ -95,6 +138,11 @@ def _port() -> str | None:
 
 def _release() -> str | None:
     return None if Path("release/release.json").is_file() else "no release yet; make one with `genga repro`"
+
+
+def _torch() -> str | None:
+    import_module("torch")
+    return None
 
 
 def _speed() -> str:
@@ -117,19 +165,26 @@ CHECKS: dict[str, Callable[[], str | None]] = {
     "browser": _browser,
     "port 8000": _port,
     "release": _release,
+    "torch": _torch,
 }
 MAY_FAIL = {"git", "browser", "port 8000", "release"}  # advice, not a fault
 
 
 def doctor() -> None:
-    faults = 0
+    failed = []
     for name, check in CHECKS.items():
         try:
             advice = check()
-        except (GengaError, metadata.PackageNotFoundError, FileNotFoundError) as error:
-            advice = f"{error}; run `make setup` in the project's folder" if not isinstance(error, GengaError) else str(error)
-        faults += advice is not None and name not in MAY_FAIL
+        except ParamsError as error:
+            advice = str(error) if name == "params.yaml" else "what is needed follows from params.yaml; mend that first"
+        except GengaError as error:
+            advice = str(error)
+        except (ImportError, FileNotFoundError) as error:
+            advice = f"{error}; {SETUP}"
+        if advice is not None and name not in MAY_FAIL:
+            failed.append(name)
         print(f"{'ok  ' if advice is None else 'note' if name in MAY_FAIL else 'FAIL'} {name}{': ' + advice if advice else ''}")
-    print(f"     {_speed()}")
-    if faults:
-        raise GengaError(f"{faults} of {len(CHECKS)} checks failed; do what the lines marked FAIL say and run `genga doctor` again")
+    if "torch" not in failed:
+        print(f"     {_speed()}")
+    if failed:
+        raise GengaError(f"{len(failed)} of {len(CHECKS)} checks failed; do what the lines marked FAIL say and run `genga doctor` again")

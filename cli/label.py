@@ -6,6 +6,7 @@ import sys
 import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,8 @@ def add_label_commands(commands: Any) -> None:
         help="take what people saved into annotations/, as a new label revision",
         description="Asks Label Studio for what was made, changed or deleted since the last pull and writes it into annotations/; with it the "
         "corrections made on the page of `genga serve`. Incomplete or impossible poses are listed with a link to each and kept out of the "
-        "labels. Where something is new, that is a new label revision; then `genga repro` trains again what depends on it.",
+        "labels. Where something is new, that is a new label revision; then `genga repro` trains again what depends on it. A graph that runs is "
+        "waited for.",
     )
     action.add_argument("--offline", action="store_true", help="only corrections made on the page; asks no Label Studio")
     action.set_defaults(do=pull)
@@ -198,12 +200,14 @@ def _push(args: argparse.Namespace, choose: Any, *, queue: bool, guess: bool) ->
 
 
 def pull(args: argparse.Namespace) -> None:
+    from flows.turns import our_turn
     from genga.params import load_params
     from labeling.account import HOME, Home
     from labeling.pull import pull
 
     load_params()  # outside the project this stops here, before a folder is made
-    pulled = pull(ANNOTATIONS, Home(HOME), offline=args.offline)
+    with our_turn(partial(print, flush=True)):
+        pulled = pull(ANNOTATIONS, Home(HOME), offline=args.offline)
     for problem in pulled.problems:
         print(f"kept out: {problem.task}  {problem.reason}")
     print(f"{pulled.added} tasks new, {pulled.changed} changed, {pulled.removed} no longer labeled; {len(pulled.problems)} answers kept out")

@@ -1,13 +1,15 @@
 """`genga repro`: DVC decides what is stale and runs it; this says which stage of how many is under way.
 
-Each stage draws its own progress line with the time that it still needs.
+Each stage draws its own progress line with the time that it still needs. Flows, and others who run this here, are waited for.
 """
 
 import re
 import subprocess
 import sys
 import time
+from functools import partial
 
+from flows.turns import our_turn
 from genga.door import ending_with_us
 from genga.errors import GengaError
 from genga.params import load_params
@@ -39,6 +41,11 @@ def stage_descriptions() -> dict[str, str]:
 def repro(stages: list[str]) -> None:
     check_column(load_params().transfer_tag.tag, "transfer_tag.tag")  # a wrong value stops here, before anything runs
     what = stage_descriptions()
+    with our_turn(partial(print, flush=True)):
+        _run(stages, what)
+
+
+def _run(stages: list[str], what: dict[str, str]) -> None:
     started, num_settled, num_ran = time.monotonic(), 0, 0
     command = [sys.executable, "-m", "dvc", "repro", *stages]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, bufsize=1) as process, ending_with_us(process.pid):

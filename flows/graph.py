@@ -1,11 +1,12 @@
 """Prefect decides when, DVC what: each DVC stage is one task, in the order that DVC's own graph gives.
 
-    python -m flows.graph                    the whole graph now, no server needed
+    python -m flows.graph [STAGE]            the whole graph now, or only up to a stage, no server needed
     prefect.yaml                             nightly run, weekly import, hourly label pull
 
 Only what talks to a network is retried: a Kaggle import and the label pull.
 """
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -13,15 +14,15 @@ from pathlib import Path
 from prefect import flow, get_run_logger, task
 from prefect.exceptions import TerminationSignal
 
+from flows.turns import our_turn
 from genga.door import ending_with_us, run
 from genga.errors import GengaError
 from genga.params import load_params
-from genga.release import locked
 from labeling.account import HOME, Home, is_known
 from labeling.pull import pull
 from labeling.review import REVIEW
 
-ANNOTATIONS, LOCK = Path("annotations"), Path(".dvc/tmp/genga-graph.lock")
+ANNOTATIONS = Path("annotations")
 NETWORK_RETRIES, NETWORK_DELAY_S = 3, 30
 
 
@@ -62,15 +63,15 @@ def run_stage(stage: str) -> None:
 @task(name="pull", retries=NETWORK_RETRIES, retry_delay_seconds=NETWORK_DELAY_S)
 def pull_annotations() -> int:
     """How many snapshots changed. No stage reads labels meanwhile."""
-    with locked(LOCK):
+    with our_turn(get_run_logger().info):
         return len(pull(ANNOTATIONS, Home(HOME)).files)
 
 
 @flow(name="run-graph")
 def run_graph(target: str | None = None) -> None:
-    """Everything that is stale, up to `target` where one is named. Flows wait for each other: DVC fails where two touch the same files."""
+    """Everything that is stale, up to `target` where one is named. Flows and `genga repro` wait for each other."""
     uses_network = load_params().import_faces.source.kind == "kaggle"
-    with locked(LOCK):
+    with our_turn(get_run_logger().info):
         for stage in stages_up_to(target):
             if stage == "import_faces" and uses_network:
                 run_stage.with_options(retries=NETWORK_RETRIES, retry_delay_seconds=NETWORK_DELAY_S)(stage)
@@ -86,13 +87,28 @@ def import_faces() -> None:
 
 @flow(name="pull-labels")
 def pull_and_merge() -> None:
-    """New labels from Label Studio -> annotations/ -> the labels stage; the nightly run trains on them."""
+    """New labels from Label Studio -> annotations/ -> the labels stage; the nightly run trains on them.
+
+    Where Label Studio does not answer, corrections made on the page are in annotations/ all the same and go on to the labels; then the flow
+    fails, so that whoever watches it sees that people's labels stay away.
+    """
     if not is_known(Home(HOME)) and not (ANNOTATIONS / REVIEW).is_file():
         get_run_logger().info("LABEL_STUDIO_URL is not set, no Label Studio was started here and nobody corrected on the page: nothing to pull")
         return
-    pull_annotations()
+    try:
+        pull_annotations()
+    except GengaError:
+        run_graph("labels")
+        raise
     run_graph("labels")
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("target", metavar="STAGE", nargs="?", help="only up to this stage, as `dvc stage list` names it (default: everything)")
+    args = parser.parse_args()
+    run_graph(args.target)
+
+
 if __name__ == "__main__":
-    run(run_graph)
+    run(main)

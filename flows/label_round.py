@@ -25,12 +25,12 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.exceptions import ParameterTypeError
 from pydantic import Field
 
-from flows.graph import ANNOTATIONS, LOCK, NETWORK_DELAY_S, NETWORK_RETRIES, run_graph, stages_up_to
+from flows.graph import ANNOTATIONS, NETWORK_DELAY_S, NETWORK_RETRIES, run_graph, stages_up_to
+from flows.turns import our_turn
 from genga.door import run
 from genga.errors import GengaError
 from genga.params import load_params
 from genga.registry import Registry
-from genga.release import locked
 from genga.whole import write_whole
 from labeling.account import HOME, Home, LabelStudioError
 from labeling.agreement import compare
@@ -121,7 +121,7 @@ def look(queues: Queues) -> Progress:
 @task(retries=NETWORK_RETRIES, retry_delay_seconds=NETWORK_DELAY_S)
 def take(annotations_dir: Path) -> int:
     """The label revision. No stage reads labels meanwhile."""
-    with locked(LOCK):
+    with our_turn(get_run_logger().info):
         pulled = pull(annotations_dir, Home(HOME))
     for problem in pulled.problems:
         get_run_logger().warning("kept out: %s  %s", problem.task, problem.reason)

@@ -1,4 +1,6 @@
+import copy
 import gzip
+import json
 import os
 import re
 import signal
@@ -9,6 +11,7 @@ import tarfile
 import time
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,12 +19,14 @@ import pytest
 import yaml
 
 from cli import edit
+from cli.doctor import CHECKS, disk_gb, doctor, ensure_browser, memory_gb
 from cli.gamma import SHOWN
 from cli.main import build_parser
 from cli.repro import repro, stage_descriptions
+from flows.turns import our_turn
 from genga.errors import GengaError, ParamsError
 from genga.families import ALWAYS
-from genga.params import TrainFace, WatchCollapse, load_params
+from genga.params import TrainFace, WatchCollapse, load_params, parse_params
 from genga.registry import Registry
 from models.metrics.scores import Score
 
@@ -101,6 +106,33 @@ def test_profiles_that_name_their_own_sizes_and_rules_go_together_in_either_orde
         for pair in (names, names[::-1]):
             edit.apply_profiles(["laptop", *pair], dry_run=False)
             assert load_params().gate.keys() == {*ALWAYS, *load_params().train_face}
+
+
+def test_no_profile_s_numbers_go_to_a_network_of_another_arch() -> None:
+    """Of each two, one after the other: such values are refused. A resolution is that of the pictures, whatever draws them."""
+    profiles = {path.stem: yaml.safe_load(path.read_text()) for path in (REPO / "profiles").glob("*.yaml")}
+
+    def networks(values: Any, name: str = "") -> dict[str, Any]:
+        if not isinstance(values, dict):
+            return {}
+        own = {name: values["model"]} if isinstance(values.get("model"), dict) else {}
+        return own | {key: model for part, below in values.items() for key, model in networks(below, f"{name}.{part}").items()}
+
+    def merged(*names: str) -> dict[str, Any]:
+        document = json.loads(shipped)
+        for name in names:
+            edit.merge(copy.deepcopy(profiles[name]), document)
+        return document
+
+    shipped = json.dumps(yaml.safe_load((REPO / "params.yaml").read_text()))
+    for after in profiles:
+        meant = networks(merged(after))
+        sized = [name for name, model in networks(profiles[after]).items() if model.keys() - {"resolution"}]
+        for before in profiles.keys() - {after}:
+            found = networks(document := merged(before, after))
+            if any(found[name].get("arch") != meant[name]["arch"] for name in sized):
+                with pytest.raises(ParamsError):
+                    parse_params(document, f"{before}, then {after}")
 
 
 def test_the_character_generator_grows_from_4_px_by_doubling_with_the_paper_s_discriminator(here: Path) -> None:
@@ -195,10 +227,37 @@ def test_params_that_cannot_be_read_or_written_are_one_sentence(here: Path, monk
         load_params()
 
 
-def test_the_folder_we_stand_in_can_be_imported_and_has_its_name_as_origin(here: Path) -> None:
-    for faces in (".", "./", str(here)):
+def test_a_folder_has_its_name_as_origin_however_it_is_written(here: Path) -> None:
+    (here / "pics").mkdir()
+    (here / "pics/a.png").touch()
+    for faces in ("pics", "pics/", "./pics", str(here / "pics")):
         edit.choose_faces(faces, "unknown", None)
-        assert load_params().import_faces.origin == here.name
+        assert load_params().import_faces.origin == "pics"
+
+
+@pytest.mark.parametrize(
+    ("faces", "said"),
+    [
+        ("", "holds what the graph makes"),
+        (".", "holds what the graph makes"),
+        ("..", "holds what the graph makes"),
+        ("data/faces", "is of that, expected a folder of pictures alone"),
+        ("links", r"links/gone\.png is a broken link or no plain file"),
+        ("pipes", r"pipes/in/\.pipe is a broken link or no plain file"),
+        ("old", r"old/\\udc83e\.png is a name that is not in UTF-8, .*rename it, or pack a tar or zip"),
+    ],
+)
+def test_a_folder_that_dvc_could_not_read_or_that_it_writes_is_refused(here: Path, faces: str, said: str) -> None:
+    for folder in ("data/faces", "links", "pipes/in", "old"):
+        (here / folder).mkdir(parents=True)
+        (here / folder / "a.png").touch()
+    (here / "links/gone.png").symlink_to("nowhere.png")
+    os.mkfifo(here / "pipes/in/.pipe")
+    Path(os.fsdecode(os.fsencode(here / "old") + b"/\x83\x65.png")).touch()
+    before = (here / "params.yaml").read_text()
+    with pytest.raises(ParamsError, match=said):
+        edit.choose_faces(faces, "unknown", None)
+    assert (here / "params.yaml").read_text() == before
 
 
 def test_import_chooses_a_folder_an_archive_kaggle_and_the_sample_again(here: Path) -> None:
@@ -363,6 +422,90 @@ def test_a_graph_that_is_told_to_stop_takes_its_stage_with_it_and_shows_no_trace
     assert process.returncode == code and 'File "' not in said
     with pytest.raises(ProcessLookupError):
         os.kill(stage, 0)
+
+
+def test_a_graph_that_waits_for_another_says_so_and_ends_by_ctrl_c(here: Path) -> None:
+    (here / "dvc.yaml").write_text("stages: {one: {cmd: touch ran}}")
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q", "--no-scm"], cwd=here, check=True)
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "cli.main", "repro"]
+    with (
+        our_turn(pytest.fail),
+        subprocess.Popen(
+            command, cwd=here, env=os.environ | {"PYTHONPATH": str(REPO)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process,
+    ):
+        assert process.stdout is not None
+        assert process.stdout.readline() == "waiting for another command or flow that runs the graph or pulls labels in this folder\n"
+        process.send_signal(signal.SIGINT)
+        told, said = process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGINT and told == "" and said.count("\n") == 2 and "stopped by Ctrl-C" in said
+    assert not (here / "ran").exists()
+
+
+def test_the_graph_by_hand_takes_turns_without_prefect() -> None:
+    done = subprocess.run([sys.executable, "-c", "import sys, cli.repro; print('prefect' in sys.modules)"], cwd=REPO, capture_output=True, text=True)
+    assert done.stdout == "False\n"
+
+
+@pytest.fixture
+def nothing_installed(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor any browser to be found."""
+    monkeypatch.delenv("GENGA_CHROMIUM", raising=False)
+    monkeypatch.setenv("PATH", "")
+
+
+@pytest.mark.parametrize(
+    ("package", "line"),
+    [
+        ("torch", "FAIL torch: "),
+        ("playwright.sync_api", "note browser: no Chromium found, and no playwright that could have brought one"),
+        ("genga.params", "FAIL params.yaml: "),
+    ],
+)
+@pytest.mark.usefixtures("nothing_installed")
+def test_the_doctor_names_a_package_that_is_missing_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], package: str, line: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(GengaError, match="checks failed; do what the lines marked FAIL say"):
+        doctor()
+    (said,) = (each for each in capsys.readouterr().out.splitlines() if each.startswith(line))
+    assert package in said and said.endswith("; run `make setup` in the project's folder")
+
+
+@pytest.mark.usefixtures("nothing_installed")
+def test_without_playwright_a_browser_for_the_tests_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "playwright.sync_api", None)
+    with pytest.raises(GengaError, match=r"no playwright that could have brought one .*; run `make setup`"):
+        ensure_browser()
+
+
+def test_the_doctor_asks_for_the_disk_that_the_figures_of_params_take(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = SimpleNamespace(free=30e9)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: free)
+    assert CHECKS["disk"]() is None
+    edit.apply_profiles(["evening"], dry_run=False)
+    assert (said := CHECKS["disk"]()) and said.startswith("30.0 GB free, expected 37.1, 32.1 of them for figures; make room")
+    (here / "data/figures/mannequins").mkdir(parents=True)
+    with (here / "data/figures/mannequins/images-600.npy").open("wb") as drawn:
+        drawn.truncate(14_400_000_000)
+    assert CHECKS["disk"]() is None
+
+
+def test_the_doctor_asks_for_the_memory_that_the_drawings_of_params_take(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sysconf", lambda name: 1 if name == "SC_PAGE_SIZE" else 6e9)
+    assert CHECKS["memory"]() is None
+    edit.apply_profiles(["evening"], dry_run=False)
+    assert (said := CHECKS["memory"]()) and said.startswith("6.0 GB of memory, expected 7.2; lower ")
+
+
+@pytest.mark.parametrize("profile", ["evening", "gpu"])
+def test_a_profile_of_many_figures_says_what_the_doctor_asks_for(here: Path, profile: str) -> None:
+    edit.apply_profiles([profile], dry_run=False)
+    header = Path(f"profiles/{profile}.yaml").read_text().partition("\n")[0]
+    for what, needed in (("memory", memory_gb(load_params())), ("disk", disk_gb(load_params()))):
+        said = re.search(rf"(\d+) GB of {what}", header)
+        assert said and needed < int(said[1]) < 1.2 * needed
 
 
 def test_a_typo_in_params_yaml_is_one_sentence_and_exit_code_2(here: Path) -> None:

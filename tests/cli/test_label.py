@@ -1,6 +1,7 @@
 """`genga label`: what a newcomer is told, and what is said when a piece is missing."""
 
 import argparse
+import fcntl
 import json
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from cli.guessing import guesses_for, open_engine
 from cli.label import add_label_commands
 from cli.queueing import order, placed_poses
 from drawing.mannequin import LOOKS, line_art, sample_mannequin
+from flows.turns import LOCK
 from genga import tags
 from genga.door import run
 from genga.errors import DataError, GengaError
@@ -36,6 +38,7 @@ from labeling.formats import Labeled, from_coco, to_coco, to_label_studio
 from labeling.ordering import NEAR_POSE
 from labeling.pictures import Entry
 from labeling.projects import KINDS, Project
+from labeling.pull import Pulled
 from labeling.push import Present, Pushed
 
 
@@ -122,6 +125,16 @@ def test_answers_are_compared_exported_and_pulled_without_a_server(tmp_path: Pat
     assert "label revision 1" in capsys.readouterr().out
     label("pull", "--offline")
     assert "nothing new since label revision 1" in capsys.readouterr().out
+
+
+def test_a_pull_takes_turns_with_the_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pull(*_: Any, offline: bool) -> Pulled:
+        with LOCK.open() as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return Pulled(3, False, {}, 0, 0, 0, [])
+
+    monkeypatch.setattr("labeling.pull.pull", pull)
+    label("pull", "--offline")
 
 
 def test_a_tag_that_is_gone_stops_neither_a_pull_nor_the_agreement(

@@ -22,11 +22,11 @@ from prefect.exceptions import ParameterTypeError
 from prefect.logging import disable_run_logger
 
 from flows import graph, label_round
+from flows.turns import our_turn
 from genga.errors import GengaError
 from genga.params import LabelStudioParams
-from genga.release import locked
 from labeling import progress
-from labeling.account import Home
+from labeling.account import Home, LabelStudioError
 from labeling.formats import Labeled, to_label_studio
 from labeling.progress import Progress
 from labeling.projects import KINDS, Project
@@ -160,15 +160,18 @@ def test_deployments_are_scheduled_and_one_runs_to_its_end(finished: Path, shell
     assert status == {}
 
 
-def test_flows_on_one_working_tree_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flows_on_one_working_tree_wait_for_each_other_and_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy("params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
-    begun = threading.Event()
+    begun, said = threading.Event(), list[str]()
+    monkeypatch.setattr(graph, "get_run_logger", lambda: SimpleNamespace(info=said.append))
     monkeypatch.setattr(graph, "stages_up_to", lambda _: begun.set() or [])
     second = threading.Thread(target=graph.run_graph.fn)
-    with locked(graph.LOCK):
+    with our_turn(said.append):
+        assert said == []
         second.start()
         assert not begun.wait(0.5)
+        assert said == ["waiting for another command or flow that runs the graph or pulls labels in this folder"]
     assert begun.wait(10)
     second.join()
 
@@ -178,8 +181,9 @@ def test_labels_are_not_pulled_while_the_graph_runs(tmp_path: Path, monkeypatch:
     pulled: list[str] = []
     for flow in (graph, label_round):
         monkeypatch.setattr(flow, "pull", lambda *_, name=flow.__name__: pulled.append(name) or SimpleNamespace(files={}, problems=[], revision=3))
+        monkeypatch.setattr(flow, "get_run_logger", lambda: SimpleNamespace(info=print))
     threads = [threading.Thread(target=graph.pull_annotations.fn), threading.Thread(target=label_round.take.fn, args=(Path("annotations"),))]
-    with locked(graph.LOCK):
+    with our_turn(print):
         for thread in threads:
             thread.start()
         time.sleep(0.3)
@@ -187,6 +191,44 @@ def test_labels_are_not_pulled_while_the_graph_runs(tmp_path: Path, monkeypatch:
     for thread in threads:
         thread.join(10)
     assert sorted(pulled) == ["flows.graph", "flows.label_round"]
+
+
+def test_corrections_reach_the_labels_where_label_studio_does_not_answer_and_then_the_flow_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def pull() -> None:
+        raise LabelStudioError("Label Studio does not answer")
+
+    merged: list[str] = []
+    monkeypatch.setattr(graph, "is_known", lambda _: True)
+    monkeypatch.setattr(graph, "pull_annotations", pull)
+    monkeypatch.setattr(graph, "run_graph", merged.append)
+    with pytest.raises(LabelStudioError, match="does not answer"):
+        graph.pull_and_merge.fn()
+    assert merged == ["labels"]
+    monkeypatch.setattr(graph, "pull_annotations", lambda: 0)
+    graph.pull_and_merge.fn()
+    assert merged == ["labels"] * 2
+
+
+def test_the_graph_by_hand_has_help_and_takes_the_stage_up_to_which_it_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str | None] = []
+    monkeypatch.setattr(graph, "run_graph", asked.append)
+    for words in ([], ["labels"]):
+        monkeypatch.setattr(sys, "argv", ["graph", *words])
+        graph.main()
+    monkeypatch.setattr(sys, "argv", ["graph", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        graph.main()
+    assert ended.value.code == 0 and "only up to this stage" in capsys.readouterr().out
+    assert asked == [None, "labels"]
+
+
+def test_prefect_yaml_says_in_order_what_an_operator_does_with_it() -> None:
+    header = Path("prefect.yaml").read_text().partition("name:")[0]
+    commands = ("prefect config set", "prefect work-pool create genga --type process", "prefect deploy --all", "prefect worker start --pool genga")
+    places = [header.find(command) for command in commands]
+    assert -1 not in places and places == sorted(places)
 
 
 def test_a_flow_that_is_told_to_stop_takes_its_stage_with_it(
