@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from genga.errors import CheckpointError, DataError, RegistryError
+from genga.errors import CheckpointError, DataError, GengaError, RegistryError
 from genga.params import Evaluate, load_params
 from genga.protocols import difference
 from genga.registry import Registry, Version
@@ -20,6 +20,8 @@ UNLIKE = "≠"  # in place of a number that was not measured like the others
 def compare(family: str | None, *, again: bool) -> None:
     """`again`: every version is scored anew by the tagger and the data of today, so that all numbers can be compared."""
     params, registry = load_params().evaluate, Registry()  # outside the project this stops here, before a store is made
+    if again and not family:
+        raise GengaError("--again was given without a family, expected the one to score anew; run `genga compare FAMILY --again`")
     families = registry.families()
     if not families or (family and family not in families):
         raise RegistryError(
@@ -35,7 +37,9 @@ def compare(family: str | None, *, again: bool) -> None:
 
 def _compare_versions(registry: Registry, params: Evaluate, family: str, again: bool) -> None:
     versions, champion = registry.versions(family), registry.champion(family)
-    if again:
+    if again and not any("card.json" in version.files for version in versions):
+        print(f"{family} holds no network, so its versions are never scored")
+    elif again:
         versions = _scored_again(registry, params, versions)
     measured = [version for version in versions if version.metrics] or versions
     base = next((version for version in measured if champion and version.number == champion.number), measured[-1])
@@ -45,7 +49,7 @@ def _compare_versions(registry: Registry, params: Evaluate, family: str, again: 
         for reason in sorted(set(reasons.values())):
             metrics = ", ".join(metric for metric, why in reasons.items() if why == reason)
             print(f"version {number}: {metrics} cannot be held against those of version {base.number}: {reason}")
-    if any(unlike.values()):
+    if any(unlike.values()) and not again:
         print(f"`genga compare {family} --again` scores every version by one protocol")
     for entry in registry.history(family):
         print(f"{entry.when[:19]}  {entry.kind} {entry.was or '-'} -> {entry.to} by {entry.who}: {entry.why}")

@@ -77,7 +77,9 @@ def _load() -> "Params":
 
 
 def _params() -> str | None:
-    _load()
+    from genga.params import check_rules
+
+    check_rules(_load())
     return None
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from flows.turns import our_turn
 from genga.door import ending_with_us
 from genga.errors import GengaError
-from genga.params import load_params
+from genga.params import check_rules, load_params
 from genga.tags import check_column
 
 RUNNING = re.compile(r"^Running stage '(?P<stage>[^']+)':")
@@ -39,7 +39,9 @@ def stage_descriptions() -> dict[str, str]:
 
 
 def repro(stages: list[str]) -> None:
-    check_column(load_params().transfer_tag.tag, "transfer_tag.tag")  # a wrong value stops here, before anything runs
+    params = load_params()  # a wrong value stops here, before anything runs
+    check_column(params.transfer_tag.tag, "transfer_tag.tag")
+    check_rules(params)
     what = stage_descriptions()
     with our_turn(partial(print, flush=True)):
         _run(stages, what)

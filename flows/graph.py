@@ -17,7 +17,7 @@ from prefect.exceptions import TerminationSignal
 from flows.turns import our_turn
 from genga.door import ending_with_us, run
 from genga.errors import GengaError
-from genga.params import load_params
+from genga.params import check_rules, load_params
 from labeling.account import HOME, Home, is_known
 from labeling.pull import pull
 from labeling.review import REVIEW
@@ -70,7 +70,9 @@ def pull_annotations() -> int:
 @flow(name="run-graph")
 def run_graph(target: str | None = None) -> None:
     """Everything that is stale, up to `target` where one is named. Flows and `genga repro` wait for each other."""
-    uses_network = load_params().import_faces.source.kind == "kaggle"
+    params = load_params()
+    check_rules(params)
+    uses_network = params.import_faces.source.kind == "kaggle"
     with our_turn(get_run_logger().info):
         for stage in stages_up_to(target):
             if stage == "import_faces" and uses_network:

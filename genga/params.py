@@ -696,6 +696,15 @@ def judged_by(family: str, *, inception: bool) -> dict[str, Better]:
     return faces | own
 
 
+def named(family: str, metrics: Iterable[str]) -> list[str]:
+    """This family's metrics with each tag's or joint's name in place of `*`."""
+    from genga.skeleton import JOINTS  # here: for its params alone no stage depends on these
+    from genga.tags import flags, groups
+
+    names = [*groups(), *flags()] if family == "tagger" else JOINTS
+    return list(dict.fromkeys(metric.replace("*", name) for metric in metrics for name in names))
+
+
 class Deploy(Section):
     keep_releases: int = Field(ge=1, description="older model folders kept for requests under way and rollback")
 
@@ -769,6 +778,8 @@ class Params(Section):
         families = {*JUDGED_BY, *self.train_face}
         if unruled := sorted(families - self.gate.keys()):
             raise ValueError(f"gate has no rule for {_listed(unruled)}, expected one for each family; add it there")
+        if unscored := sorted(self.gate.keys() - families):
+            raise ValueError(f"gate has a rule for {_listed(unscored)}, expected only ones for {_listed(sorted(families))}; take it out there")
         for family, rule in self.gate.items():
             known = judged_by(family, inception=self.evaluate.inception is not None)
             found = [better for metric, better in known.items() if fnmatchcase(rule.metric, metric)]
@@ -777,6 +788,14 @@ class Params(Section):
             if rule.better not in found:
                 raise ValueError(f"gate.{family}.better is {rule.better}, expected {found[0]}: that is how {rule.metric} is better")
         return self
+
+
+def check_rules(params: Params) -> None:
+    """ParamsError where a rule of the gate asks for the number of a tag or a joint that there is none of."""
+    for family, rule in params.gate.items():
+        known = named(family, judged_by(family, inception=params.evaluate.inception is not None))
+        if rule.metric not in known:
+            raise ParamsError(f"gate.{family}.metric is {rule.metric}, expected one of {_listed(known)}; correct it in params.yaml")
 
 
 def _listed(values: Iterable[object]) -> str:

@@ -9,6 +9,7 @@ promoting at once end in one order. The record decides who is champion; the alia
 
 import getpass
 import hashlib
+import http.client
 import json
 import logging
 import os
@@ -509,7 +510,7 @@ class Registry:
     def vetoed(self, family: str) -> dict[str, Promotion]:
         """Versions that people turned down, with the line that says so: vetoed, rolled back from, or left for an older one.
 
-        A promotion lifts that; a rollback to the version does too, but for a veto.
+        A person's promotion lifts that; a rollback to the version does too, but for a veto. The gate lifts nothing.
         """
         turned_down: dict[str, Promotion] = {}
         for entry in self.history(family):
@@ -517,7 +518,7 @@ class Registry:
                 turned_down[entry.to] = entry
                 continue
             line = turned_down.get(entry.to)
-            if line and (entry.kind == "promote" or line.kind != "veto"):
+            if line and entry.who != GATE and (entry.kind == "promote" or line.kind != "veto"):
                 del turned_down[entry.to]
             if entry.was and (entry.kind == "rollback" or (entry.who != GATE and int(entry.to) < int(entry.was))):
                 turned_down[entry.was] = entry
@@ -595,7 +596,7 @@ def _answers(uri: str) -> None:
         urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10).close()
     except urllib.error.HTTPError:  # it answers; what it minds, its client will say
         return
-    except OSError as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:  # the latter two: an address that is none
         raise RegistryError(f"no MLflow server answers at {uri} ({error}); start it, or unset MLFLOW_TRACKING_URI to use the local store") from error
 
 

@@ -5,8 +5,8 @@ writes  data/registry/gate.json   {family: {"champion", "challenger", "promoted"
 
 Faces are compared by the features of this run's tagger, whoever made them; of numbers that were not measured alike, such as those of pictures of
 another size, none decides, and the champion stays. A version that people rolled back from, vetoed, or left for an older one is not
-promoted here again. A face generator or a tagger that learned from other sources than its challenger does not stay for its numbers:
-it knows other people's pictures.
+promoted here again. A face generator or a tagger that learned from other pictures, of other sources, than its challenger does not stay for its
+numbers: it knows other people's pictures.
 """
 
 import argparse
@@ -46,11 +46,20 @@ def gate(rules: dict[str, GateRule], params: Evaluate, registered_path: Path, da
     contest = Contest(rules, params, data, challengers, registry)
     decisions = {}
     for family in progress(sorted(challengers), what="gate", unit="families"):
-        decision = contest.decide(family)
+        decision = settled(contest, family, registry)
         if decision.promoted:
             registry.promote(family, decision.challenger, GATE, decision.why)
         decisions[family] = asdict(decision)
     write_json(gate_path, decisions)
+
+
+def settled(contest: "Contest", family: str, registry: Registry) -> Decision:
+    """Scoring takes a while: where people promoted or vetoed meanwhile, decided once more."""
+    while True:
+        record = registry.history(family)
+        decision = contest.decide(family)
+        if registry.history(family) == record:
+            return decision
 
 
 class Contest:
@@ -117,9 +126,10 @@ def beyond_compare(champion: Card, challenger: Card) -> str:
     """Why numbers do not decide between these two; empty where they do."""
     if kind_of(champion) != kind_of(challenger) or champion.get("tag") != challenger.get("tag"):
         return f"is for something else: {champion.get('tag', kind_of(champion))}"
-    theirs, ours = (set(card["data"]["sources"]) for card in (champion, challenger))
-    if kind_of(champion) in BOUND_TO_PICTURES and not theirs & ours:
-        return f"learned from other pictures: {', '.join(sorted(theirs))}"
+    theirs, ours = champion["data"], challenger["data"]
+    others = theirs["id"] != ours["id"] and not set(theirs["sources"]) & set(ours["sources"])  # a source that is only called otherwise is the same
+    if kind_of(champion) in BOUND_TO_PICTURES and others:
+        return f"learned from other pictures: {', '.join(sorted(theirs['sources']))}"
     return ""
 
 

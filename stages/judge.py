@@ -146,7 +146,8 @@ class Judge:
         rows, split = held_out(figures)
         pictures, truth = drawings_of(figures, rows, module.resolution)
         score = score_pose(module, pictures, truth, limbs_may_swap=kind == "stick")
-        return noted(score, data=figures.data_id, split=split, truth_sha256=sha256_of(truth))
+        poses = from_vector(figures.column("pose"))[rows]  # as the store has them: where they lie in what is read depends on the network's resolution
+        return noted(score, data=figures.data_id, split=split, truth_sha256=sha256_of(poses))
 
     def _score_upscaler(self, module: Any, card: Card) -> Score:
         rows, split = held_out(self._faces)

@@ -102,18 +102,22 @@ def score_pose(net: nn.Module, pictures: Pictures, truth: Array, *, limbs_may_sw
 def score_upscaler(upscaler: nn.Module, truth: Pictures, sampling: Sampling) -> Score:
     """PSNR, SSIM, sharpness and how far that is from the truth's, beside those of bicubic enlarging. Small pictures are means of 4 x 4 pixels."""
     module = channels_last(upscaler).eval()
-    small, bicubic, found = [], [], []
+    plain, ours = np.empty_like(truth), np.empty_like(truth)
     for part in sampling.parts(len(truth)):
-        images = shrink(to_signed(torch.from_numpy(truth[part]).to(device())))
-        small.append(to_uint8(F.interpolate(images, scale_factor=4.0)))
-        bicubic.append(to_uint8(enlarge_bicubic(images)))
+        images = _shrunk(truth[part])
+        plain[part] = to_uint8(enlarge_bicubic(images))
         with autocast("auto"):
-            found.append(to_uint8(module(images)))
-    pixels, plain, ours = (np.concatenate(pictures) for pictures in (small, bicubic, found))
+            ours[part] = to_uint8(module(images))
     measures = {"psnr": psnr, "ssim": ssim, "sharpness": sharpness, "sharpness_error": sharpness_error}
     metrics = {f"{name}{of}": measure(pictures, truth) for of, pictures in (("", ours), ("_bicubic", plain)) for name, measure in measures.items()}
-    sheet = grid(np.stack([pixels, plain, ours, truth], axis=1)[: SHOWN // 2].reshape(-1, *truth.shape[1:]), columns=8)
+    shown = slice(SHOWN // 2)
+    pixels = to_uint8(F.interpolate(_shrunk(truth[shown]), scale_factor=4.0))
+    sheet = grid(np.stack([pixels, plain[shown], ours[shown], truth[shown]], axis=1).reshape(-1, *truth.shape[1:]), columns=8)
     return Score(metrics, {"pictures": len(truth), "side": truth.shape[1], "data_range": 255, "shrunk_by": "means of 4 x 4 pixels"}, sheet)
+
+
+def _shrunk(truth: Pictures) -> Tensor:
+    return shrink(to_signed(torch.from_numpy(truth).to(device())))
 
 
 def score_sketcher(sketcher: Any, reader: Any, poses: Array, truth: Pictures, sampling: Sampling) -> Score:

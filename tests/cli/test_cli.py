@@ -367,10 +367,17 @@ def test_profiles_that_do_not_go_together_say_where_to_begin(here: Path) -> None
     edit.apply_profiles(["laptop", "stylegan2-128"], dry_run=False)
 
 
-def test_a_tag_that_is_none_stops_the_graph_before_anything_runs(here: Path) -> None:
+@pytest.mark.parametrize(
+    ("found", "wrong", "said"),
+    [
+        (r"(transfer_tag:\n(?:  .*\n)*?  tag: )\S+", r"\1nosuch", "transfer_tag.tag is 'nosuch', expected one of hair_color=blonde"),
+        (r"(figure-pose: {metric: )[^,]+", r"\1pck_0.1/ellbow", "gate.figure-pose.metric is pck_0.1/ellbow, expected .*, pck_0.1/l_elbow,"),
+    ],
+)
+def test_a_name_that_is_none_stops_the_graph_before_anything_runs(here: Path, found: str, wrong: str, said: str) -> None:
     path = Path("params.yaml")
-    path.write_text(re.sub(r"(transfer_tag:\n(?:  .*\n)*?  tag: )\S+", r"\1nosuch", path.read_text()))
-    with pytest.raises(ParamsError, match=r"transfer_tag.tag is 'nosuch', expected one of hair_color=blonde"):
+    path.write_text(re.sub(found, wrong, path.read_text()))
+    with pytest.raises(ParamsError, match=said):
         repro([])
 
 

@@ -6,11 +6,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
+import numpy as np
 import pytest
 import yaml
 from safetensors.numpy import save_file
 
 from cli.compare import compare
+from cli.main import main
 from genga.errors import RegistryError
 from genga.registry import Registry
 
@@ -130,6 +132,38 @@ def test_names_of_numbers_stay_whole_however_many_there_are(registry: Registry, 
     compare("upscaler", again=False)
     said = capsys.readouterr().out
     assert all(f" {name} " in said for name in names) and "…" not in said
+
+
+def test_scored_again_what_still_differs_is_said_and_no_third_time_is_proposed(
+    registry: Registry, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in range(2):
+        register(registry, seed, 0.125, {})
+    sides = iter((32, 64))
+    judge = SimpleNamespace(score=lambda family, folder: SimpleNamespace(metrics={"kid": 0.375}, protocol=PROTOCOL | {"side": next(sides)}))
+    monkeypatch.setattr("cli.judging.judge_of_today", lambda params: judge)
+    compare("dcgan32", again=True)
+    said = capsys.readouterr().out
+    assert "version 1: kid cannot be held against those of version 2: side 64 against 32" in said and "--again" not in said
+
+
+def test_a_gallery_is_never_scored_and_that_is_said(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path("made/gallery")
+    folder.mkdir(parents=True)
+    np.save(folder / "images-64.npy", np.zeros((1, 64, 64, 3), np.uint8))
+    registry.register("gallery", folder, {}, {})
+    compare("gallery", again=True)
+    said = capsys.readouterr().out
+    assert "gallery holds no network, so its versions are never scored" in said and "cannot be" not in said
+
+
+def test_all_families_are_not_scored_again_at_once(registry: Registry, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    register(registry, 0, 0.125, PROTOCOL)
+    monkeypatch.setattr("sys.argv", ["genga", "compare", "--again"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    assert "error: --again was given without a family, expected the one to score anew; run `genga compare FAMILY --again`" in capsys.readouterr().err
 
 
 def test_an_unknown_family_names_those_that_there_are(registry: Registry) -> None:

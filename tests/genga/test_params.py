@@ -1,3 +1,4 @@
+import re
 import shutil
 from datetime import date
 from pathlib import Path
@@ -8,7 +9,7 @@ import yaml
 from bench.real_poses import with_profiles
 from genga.errors import ParamsError
 from genga.families import ALWAYS, GALLERY
-from genga.params import Section, begin_stage, check_unchanged, load_params, parse_params
+from genga.params import Section, begin_stage, check_rules, check_unchanged, load_params, parse_params
 from genga.registry import PROMOTIONS
 
 
@@ -67,6 +68,16 @@ def test_the_shipped_params_are_valid() -> None:
         ("gate.dcgan32.metric", "inception/fid", r"gate\.dcgan32\.metric is inception/fid, expected one of kid"),
         ("gate.upscaler.metric", "psnr_bicubic", r"gate\.upscaler\.metric is psnr_bicubic, expected one of psnr"),
         ("gate.dcgan32.better", "higher", r"gate\.dcgan32\.better is higher, expected lower: that is how kid is better"),
+        (
+            "gate.gallery",
+            {"metric": "kid", "better": "lower", "min_gain": 0.0},
+            "gate has a rule for gallery, expected only ones for dcgan32, .*; take it",
+        ),
+        (
+            "gate.dcgan64",
+            {"metric": "kid", "better": "lower", "min_gain": 0.0},
+            "gate has a rule for dcgan64, expected only ones for dcgan32, .*; take",
+        ),
     ],
 )
 def test_a_wrong_key_or_value_stops_and_is_named(tmp_path: Path, keys: str, value: object, said: str) -> None:
@@ -119,7 +130,24 @@ def test_inception_s_numbers_decide_where_its_weights_are_named() -> None:
 def test_a_rule_may_ask_for_each_number_of_its_family(family: str, metric: str, better: str) -> None:
     document = with_profiles()
     document["gate"][family] = {"metric": metric, "better": better, "min_gain": 0.0}
-    parse_params(document, "params.yaml")
+    check_rules(parse_params(document, "params.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("family", "metric", "known"),
+    [
+        ("tagger", "glases/accuracy", "macro_f1, ece, hair_color/accuracy, .*glasses/ece"),
+        ("tagger", "*/accuracy", "macro_f1"),
+        ("tagger", "l_elbow/accuracy", "macro_f1"),
+        ("figure-pose", "pck_0.1/elbow", "pck_0.1, .*pck_0.1/l_elbow"),
+        ("stick-pose", "pck_0.1/visible", "pck_0.1, .*pck_0.1/l_elbow"),
+    ],
+)
+def test_a_rule_for_a_tag_or_a_joint_that_there_is_none_of_is_refused_with_those_there_are(family: str, metric: str, known: str) -> None:
+    document = with_profiles()
+    document["gate"][family] = {"metric": metric, "better": "higher", "min_gain": 0.0}
+    with pytest.raises(ParamsError, match=rf"gate\.{family}\.metric is {re.escape(metric)}, expected one of {known}.*; correct it in params\.yaml"):
+        check_rules(parse_params(document, "params.yaml"))
 
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:
@@ -170,7 +198,7 @@ def test_sections_are_frozen() -> None:
     ("stage", "keys", "recorded"),
     [
         ("train_face@dcgan32", "train_face.dcgan32.g_lr", "train_face.dcgan32"),
-        ("train_face@dcgan32", "watch_collapse.spread", "watch_collapse"),
+        ("train_face@dcgan32", "watch_collapse.spread", "watch_collapse.spread"),
         ("train_face@dcgan32", "train_face.stylegan2.g_lr", None),
         ("train_pose@stick", "train_pose.stick.lr", "train_pose.stick"),
         ("train_pose@stick", "train_pose.figure.lr", None),

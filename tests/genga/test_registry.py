@@ -255,6 +255,13 @@ def test_what_people_turned_down_is_remembered_until_a_person_promotes_it(regist
     assert list(registry.vetoed("dcgan32")) == ["2"]
 
 
+def test_the_gate_lifts_no_veto_of_a_person(registry: Registry, tmp_path: Path) -> None:
+    with_versions(registry, tmp_path, 2)
+    registry.veto("dcgan32", "2", "bob", "licence")
+    registry.promote("dcgan32", "2", "gate", "better")
+    assert {number: line.who for number, line in registry.vetoed("dcgan32").items()} == {"2": "bob"}
+
+
 def test_a_rollback_to_a_version_lifts_that_it_was_turned_down_but_no_veto(registry: Registry, tmp_path: Path) -> None:
     with_versions(registry, tmp_path, 3)
     registry.promote("dcgan32", "1", "gate", "the first")
@@ -419,6 +426,12 @@ def test_a_server_that_is_not_there_is_said_at_once() -> None:
     with pytest.raises(RegistryError, match="unset MLFLOW_TRACKING_URI"):
         Registry(f"http://127.0.0.1:{port}").families()
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("uri", ["http://localhost:abc", "http://exa mple", "http://[::bad"])
+def test_an_address_that_is_none_is_one_sentence(uri: str) -> None:
+    with pytest.raises(RegistryError, match=r"no MLflow server answers at .*unset MLFLOW_TRACKING_URI"):
+        Registry(uri).families()
 
 
 @pytest.fixture

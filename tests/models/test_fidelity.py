@@ -1,3 +1,6 @@
+import tracemalloc
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import pytest
@@ -5,6 +8,10 @@ import torch
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from models.metrics.fidelity import psnr, sharpness, sharpness_error, ssim
+from models.metrics.sampling import Sampling
+from models.metrics.scores import score_upscaler
+
+Measure = Callable[[np.ndarray, np.ndarray], float]
 
 
 @pytest.fixture
@@ -62,3 +69,37 @@ def test_more_noise_is_worse(pair: tuple[np.ndarray, np.ndarray]) -> None:
     worse = (found // 2 + 60).astype(np.uint8)
     assert psnr(worse, truth) < psnr(found, truth)
     assert ssim(worse, truth) < ssim(found, truth)
+
+
+def peak_of(measure: Callable[[], object]) -> int:
+    """Bytes that NumPy takes at most."""
+    tracemalloc.start()
+    try:
+        measure()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("measure", [psnr, ssim, sharpness, sharpness_error])
+def test_many_pictures_take_the_memory_of_a_few_and_have_the_mean_of_their_numbers(measure: Measure, pair: tuple[np.ndarray, np.ndarray]) -> None:
+    few, many = pair, [pictures.repeat(100, axis=0) for pictures in pair]
+    assert measure(*many) == pytest.approx(measure(*few), rel=1e-12)
+    assert peak_of(lambda: measure(*many)) < 2 * peak_of(lambda: measure(*few))
+
+
+class Enlarging(torch.nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.interpolate(images, scale_factor=4.0)
+
+
+def test_an_upscaler_is_scored_in_the_memory_of_what_it_draws_and_bicubic_beside_it() -> None:
+    truth = np.random.default_rng(0).integers(0, 256, (200, 16, 16, 3), dtype=np.uint8)
+    assert peak_of(lambda: score_upscaler(Enlarging(), truth, Sampling(10, 0, 16))) < 3 * truth.nbytes
+
+
+def test_the_upscaler_s_sheet_shows_a_dozen_as_pixels_bicubic_ours_and_truth() -> None:
+    truth = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 3), dtype=np.uint8)
+    sheet = score_upscaler(Enlarging(), truth, Sampling(10, 0, 16)).sheet
+    shown = sheet.reshape(6, 16, 2, 4, 16, 3).transpose(0, 2, 3, 1, 4, 5).reshape(12, 4, 16, 16, 3)
+    assert (shown[:, 0] == shown[:, 2]).all() and (shown[:, 3] == truth[:12]).all() and (shown[:, 1] != shown[:, 2]).any()

@@ -16,7 +16,9 @@ from genga.params import GateRule, parse_params
 from genga.registry import Registry
 from models.export import load_model, save_model
 from models.metrics import fidelity
+from models.metrics.scores import Score
 from stages.gate import beyond_compare, gate, verdict
+from stages.judge import Judge
 
 Decide = Callable[..., dict[str, Any]]
 
@@ -49,6 +51,24 @@ def good_upscaler(world: World) -> None:
         for weight in upscaler.parameters():
             weight.zero_()
     save_model(world.weights_dir / "upscaler", upscaler, card)
+
+
+def write_one_of_other_pictures(world: World, family: str) -> None:
+    path = write_model(world.weights_dir, family, seed=0, sources=("drawn by Genga",)) / "card.json"
+    card = json.loads(path.read_text())
+    path.write_text(json.dumps(card | {"data": card["data"] | {"id": "d1"}}))
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, say: Callable[[], Any]) -> None:
+    """A person says something when the gate has begun to score."""
+    score, to_say = Judge.score, [say]
+
+    def scoring(self: Judge, family: str, model_dir: Path) -> Score:
+        if to_say:
+            to_say.pop()()
+        return score(self, family, model_dir)
+
+    monkeypatch.setattr(Judge, "score", scoring)
 
 
 def test_the_first_versions_become_champions_without_being_scored(decide: Decide, registry: Registry) -> None:
@@ -117,6 +137,28 @@ def test_a_person_who_names_an_older_version_is_not_overruled(decide: Decide, re
     assert champions(registry)["upscaler"] == "1"
 
 
+@pytest.mark.usefixtures("begun")
+def test_a_veto_that_is_said_while_the_gate_scores_holds(decide: Decide, registry: Registry, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    good_upscaler(world)
+    meanwhile(monkeypatch, lambda: registry.veto("upscaler", "2", "bob", "licence"))
+    decision = decide()["upscaler"]
+    assert not decision["promoted"] and decision["champion"] == "1" and decision["why"] == "turned down by bob: licence"
+    assert champions(registry)["upscaler"] == "1" and list(registry.vetoed("upscaler")) == ["2"]
+
+
+@pytest.mark.usefixtures("begun")
+def test_whom_a_person_promotes_while_the_gate_scores_is_the_one_to_beat(
+    decide: Decide, registry: Registry, registered: Callable[[], Path], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good_upscaler(world)
+    registered()
+    write_model(world.weights_dir, "upscaler", seed=9)
+    meanwhile(monkeypatch, lambda: registry.promote("upscaler", "2", "ann", "sharper"))
+    decision = decide(upscaler=GateRule(metric="psnr", better="higher", min_gain=-1.0))["upscaler"]
+    assert not decision["promoted"] and decision["champion"] == "2" and decision["why"].endswith("version 2")
+    assert champions(registry)["upscaler"] == "2"
+
+
 def test_a_vetoed_first_version_leaves_the_family_without_a_champion(decide: Decide, registered: Callable[[], Path], registry: Registry) -> None:
     registered()
     registry.veto("upscaler", "1", "bob", "licence")
@@ -134,8 +176,8 @@ def test_a_champion_that_cannot_be_scored_any_more_makes_way_and_the_reason_is_k
 
 
 def test_a_generator_of_other_peoples_pictures_makes_way_whatever_its_numbers(decide: Decide, world: World) -> None:
-    write_model(world.weights_dir, "dcgan32", seed=0, sources=("drawn by Genga",))
-    write_model(world.weights_dir, "upscaler", seed=0, sources=("drawn by Genga",))
+    write_one_of_other_pictures(world, "dcgan32")
+    write_one_of_other_pictures(world, "upscaler")
     decide()
     write_model(world.weights_dir, "dcgan32", seed=1)
     write_model(world.weights_dir, "upscaler", seed=1)
@@ -144,9 +186,17 @@ def test_a_generator_of_other_peoples_pictures_makes_way_whatever_its_numbers(de
     assert decisions["upscaler"]["scores"].keys() == {"challenger", "champion"}
 
 
+def test_another_word_for_the_source_of_the_same_pictures_is_no_way_past_the_numbers(decide: Decide, registry: Registry, world: World) -> None:
+    decide()
+    write_model(world.weights_dir, "dcgan32", seed=1, sources=("mine",))
+    decision = decide(dcgan32=GateRule(metric="kid", better="lower", min_gain=1e9))["dcgan32"]
+    assert not decision["promoted"] and decision["scores"].keys() == {"challenger", "champion"}
+    assert champions(registry)["dcgan32"] == "1"
+
+
 def test_what_is_made_for_another_tag_or_purpose_is_not_compared_by_numbers() -> None:
     cards = [
-        {"model": {"arch": arch}, "tag": tag, "data": {"sources": ["x"]}}
+        {"model": {"arch": arch}, "tag": tag, "data": {"id": "d0", "sources": ["x"]}}
         for arch, tag in (("dcgan", "glasses"), ("dcgan", "smile"), ("pose", "smile"))
     ]
     assert beyond_compare(cards[0], cards[0]) == ""
@@ -156,7 +206,8 @@ def test_what_is_made_for_another_tag_or_purpose_is_not_compared_by_numbers() ->
 
 def test_a_tagger_of_other_pictures_makes_way_and_an_upscaler_is_compared() -> None:
     drawn, real = (
-        {arch: {"model": {"arch": arch}, "data": {"sources": [source]}} for arch in ("tagger", "upscaler")} for source in ("drawn", "real")
+        {arch: {"model": {"arch": arch}, "data": {"id": source, "sources": [source]}} for arch in ("tagger", "upscaler")}
+        for source in ("drawn", "real")
     )
     assert "learned from other pictures: drawn" in beyond_compare(drawn["tagger"], real["tagger"])
     assert beyond_compare(drawn["tagger"], drawn["tagger"]) == ""
