@@ -12,7 +12,6 @@ are described by what a tagger sees that learned from labels by rule and from dr
 that file they are left out. Scores are of held-out pictures, the mean over tags; means of the seeds, with their spread.
 """
 
-import argparse
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -28,7 +27,9 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
+from bench.arguments import Parser, at_least
 from bench.real_faces import REAL, no_labels, params_for, real_faces, take_in
+from genga.door import run
 from genga.params import TrainTagger
 from genga.progress import progress
 from genga.store import Store
@@ -180,7 +181,6 @@ def measure(task: Task, seeds: int, curves_dir: Path) -> None:
             f"active_learning: {task.what}, macro-F1 {mean:.3f} of {count:.0f} random labels is reached with {need:.2f} of them "
             f"(seeds {min(each):.2f} to {max(each):.2f}; whole pictures {whole:.2f}), promised <= {PROMISED}"
         )
-    curves_dir.mkdir(parents=True, exist_ok=True)
     draw(task.what, sizes, scores, curves_dir / f"active-learning-{task.what}.png")
 
 
@@ -210,11 +210,12 @@ def task_of(what: str, root: Path) -> Task:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("what", nargs="?", choices=sorted(ROUNDS))
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=at_least(1), default=5)
     parser.add_argument("--curves", type=Path, default=Path("bench-out"), help="where the curves go, as PNG (default: bench-out)")
     args = parser.parse_args()
+    args.curves.mkdir(parents=True, exist_ok=True)
     for what in [args.what] if args.what else list(ROUNDS):
         if what == "real" and not REAL.is_file():
             print(f"active_learning: real faces skipped, there is no {REAL}")
@@ -226,4 +227,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

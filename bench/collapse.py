@@ -3,12 +3,12 @@
     python -m bench.collapse [--family stylegan2 ...] [--out FOLDER]       default: all, bench-out/collapse
 
 Faces are those of ../shared/data/faces64.zip at SIDE px: SOUND of them with the family's own settings, or FEW with those of DRIVEN, which take away
-what restrains the discriminator. (FastGAN does not keep it: it narrows as shipped and widens when driven; see docs/collapse.md.) Nothing is judged
-by eye: what is printed are the last look and the alarm of models/recipes/watched.py. FOLDER gets the curves of both trainings and, side by side,
-their last faces, for each family.
+what restrains the discriminator. The contest lasts KIMG in both; the warm-up that some families ship with comes before, and DRIVEN has none.
+(FastGAN does not keep the promise: it narrows as shipped and widens when driven; see docs/collapse.md.) Nothing is judged by eye: what is printed
+are the last look and the alarm of models/recipes/watched.py, and for each family whether EXPECTED was seen. FOLDER gets the curves of both trainings
+and, side by side, their last faces, for each family.
 """
 
-import argparse
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench.arguments import Parser
 from bench.face_quality import read_pictures
 from bench.real_faces import REAL
 from bench.real_poses import with_profiles
+from genga.door import run
 from genga.params import TrainFace, WatchCollapse
 from genga.pictures import encode_png
 from models.batches import Sampler
@@ -42,14 +44,16 @@ DRIVEN = {
 KIMG = {"dcgan32": 48.0, "stylegan2": 24.0, "began64": 32.0, "fastgan64": 24.0}
 PROFILES = {"began64": ["began"], "fastgan64": ["fastgan"]}  # of families that the default does not train
 LOOKS = 24
+EXPECTED = {"as shipped": False, "driven": True}  # an alarm
 
 
 def at_side(family: str, kimg: float, changes: dict[str, Any]) -> TrainFace:
-    params: dict[str, Any] = with_profiles(*PROFILES.get(family, []))["train_face"][family]
+    params: dict[str, Any] = with_profiles(*PROFILES.get(family, []))["train_face"][family] | changes
     params["model"]["resolution"] = SIDE
     params["growth"] = []
-    params["training"] |= {"total_kimg": kimg, "log_kimg": kimg / LOOKS, "sample_kimg": kimg, "checkpoint_kimg": kimg}
-    return TrainFace.model_validate(params | changes)
+    total_kimg = kimg + (params["warm_up"]["kimg"] if params["warm_up"] else 0)
+    params["training"] |= {"total_kimg": total_kimg, "log_kimg": kimg / LOOKS, "sample_kimg": total_kimg, "checkpoint_kimg": total_kimg}
+    return TrainFace.model_validate(params)
 
 
 def train(family: str, params: TrainFace, rule: WatchCollapse, pictures: Pictures, run_dir: Path) -> Watched:
@@ -65,8 +69,14 @@ def said(what: str, curve: Curve, alarm: str) -> None:
     print(f"collapse: {what}, {last['kimg']:g} kimg: {seen}; {f'alarm {alarm}' if alarm else 'no alarm'}", flush=True)
 
 
+def verdict(family: str, alarms: dict[str, bool]) -> None:
+    words = {False: "no alarm", True: "an alarm"}
+    seen = "; ".join(f"{what}, {words[EXPECTED[what]]} was expected, {words[alarm]} was seen" for what, alarm in alarms.items())
+    print(f"collapse: {family}: {seen}: {'kept' if alarms == EXPECTED else 'not kept'}", flush=True)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--family", nargs="+", choices=DRIVEN, default=[*DRIVEN])
     parser.add_argument("--out", type=Path, default=Path("bench-out/collapse"))
     args = parser.parse_args()
@@ -76,7 +86,7 @@ def main() -> None:
     real = np.stack([cv2.resize(face, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for face in read_pictures(FACES)[:SOUND]]).astype(np.uint8)
     args.out.mkdir(parents=True, exist_ok=True)
     for family in args.family:
-        kimg, curves, sheets = KIMG[family], {}, []
+        kimg, curves, sheets, alarms = KIMG[family], {}, [], {}
         for what, count, changes in (("as shipped", SOUND, {}), ("driven", FEW, DRIVEN[family])):
             params = at_side(family, kimg, changes)
             rule = WatchCollapse.model_validate(with_profiles()["watch_collapse"] | {"every_kimg": kimg / LOOKS, "from_kimg": kimg / 4})
@@ -85,9 +95,11 @@ def main() -> None:
                 curves[what] = read_curve(Path(scratch))
             said(f"{family} {what}, {count} pictures", curves[what], watched.alarm)
             sheets.append(watched.sample())
+            alarms[what] = bool(watched.alarm)
+        verdict(family, alarms)
         for name, picture in (("curves", drawn(curves)), ("faces", np.hstack(sheets))):
             (args.out / f"{family}-{name}.png").write_bytes(encode_png(picture))
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

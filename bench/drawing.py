@@ -19,8 +19,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arguments import Parser
 from drawing.mannequin import LOOKS, Mannequin, line_art, projection, render, sample_mannequin, visible
 from drawing.pool import Asked
+from genga.door import run
 from genga.params import load_params
 from stages.draw_figures import sticks
 from stages.threads import CHUNK
@@ -139,6 +141,7 @@ def per_second(work: Callable[[], Any], count: int) -> float:
 
 
 def main() -> None:
+    Parser(__doc__).parse_args()
     cv2.setNumThreads(1)
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     surfaces = [figure(number) for number in range(SURFACES)]
@@ -177,4 +180,4 @@ def both_pictures(mannequin: Mannequin) -> tuple[Gray, Gray, list[bool]]:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -12,7 +12,6 @@ extractors, of pictures brought to 64 px: a classifier of hair and eyes, trained
 pictures stand. Every training has the same wall-clock time; ours is planned from its measured speed and then stopped by the clock as well.
 """
 
-import argparse
 import hashlib
 import io
 import math
@@ -33,6 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench import peers
+from bench.arguments import Parser, minutes
 from bench.peers import SIDE, TRAINED, Training
 from bench.real_faces import REAL, real_faces
 from bench.real_poses import with_profiles
@@ -218,7 +218,7 @@ def decode(data: bytes) -> Pictures:
 
 
 def train(training: Training, real: Pictures, minutes: float, *, signed: bool) -> float:
-    """Thousands of pictures seen in the time, mirrored at random, as every one of these trainings wants them."""
+    """Thousands of pictures seen in the time, mirrored at random for each of the trainings."""
     rng, seen, until = np.random.default_rng(0), 0, time.perf_counter() + 60 * minutes
     while time.perf_counter() < until:
         batch = torch.from_numpy(real[rng.integers(0, len(real), training.batch_size)])
@@ -269,6 +269,7 @@ def measure(peers_dir: Path | None, only: list[str] | None, side: int, minutes: 
     names = [f"ours {DEFAULT}", *known[len(ours) :]] if only is None else only
     if unknown := [name for name in names if name not in known]:
         raise ParamsError(f"--only: no {unknown[0]!r} at {side} px, expected some of {', '.join(known)}")
+    sheet_path.parent.mkdir(parents=True, exist_ok=True)
     pictures = at_side(np.random.default_rng(0).permutation(read_pictures(faces_path)), side)
     held_out, real = np.split(pictures, [SIDES[side][1]])
     data_id, peers_path = ids_sha256(real), Path(peers.__file__)
@@ -290,7 +291,6 @@ def measure(peers_dir: Path | None, only: list[str] | None, side: int, minutes: 
         scores[name], kimg[name] = judge.score(made.pictures), made.kimg
         shown.append(made.pictures[:SHOWN])
         print_scores(f"{name}, {made.kimg:.1f} kimg ({1000 * made.kimg / (60 * minutes):.1f}/s)", scores[name])
-    sheet_path.parent.mkdir(parents=True, exist_ok=True)
     sheet_path.write_bytes(encode_png(grid(np.concatenate(shown), columns=SHOWN)))
     learned_from = {"file": faces_path.name, "count": len(real), "sha256": data_id}
     report = {"minutes": minutes, "learned_from": learned_from, "protocol": judge.protocol(), "kimg": kimg, "scores": scores}
@@ -311,10 +311,10 @@ def print_scores(what: str, found: Scores) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--peers", type=Path)
     parser.add_argument("--side", type=int, choices=SIDES, default=SIDE, help="of the pictures that are drawn (default: 64)")
-    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--minutes", type=minutes, default=20.0)
     parser.add_argument("--only", nargs="+")
     parser.add_argument("--sheet", type=Path, default=Path("bench-out/face-quality.png"), help="samples of all (default: bench-out/face-quality.png)")
     parser.add_argument("--keep", type=Path, help="a later call with as many minutes goes on from what lies there")

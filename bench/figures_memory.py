@@ -7,12 +7,13 @@ Counted twice a second is Pss of /proc/PID/smaps_rollup, of this process and tho
 
 import multiprocessing
 import os
-import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
+from bench.arguments import Parser, at_least
+from bench.peak import Peak
+from genga.door import run
 from genga.params import load_params
 from stages.draw_figures import draw_figures
 
@@ -20,17 +21,9 @@ COUNT, PROMISED_GB = 100_000, 1.0
 EVERY = 0.5  # seconds
 
 
-class Watch(threading.Thread):
-    """`peak`: the most bytes that all processes held together."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.peak, self.ended = 0, threading.Event()
-
-    def run(self) -> None:
-        while not self.ended.wait(EVERY):
-            pids = [os.getpid(), *(child.pid for child in multiprocessing.active_children())]
-            self.peak = max(self.peak, sum(map(held, pids)))
+def held_together() -> int:
+    """Bytes of all processes."""
+    return sum(map(held, [os.getpid(), *(child.pid for child in multiprocessing.active_children())]))
 
 
 def held(pid: int | None) -> int:
@@ -42,23 +35,22 @@ def held(pid: int | None) -> int:
 
 
 def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else COUNT
+    parser = Parser(__doc__)
+    parser.add_argument("count", nargs="?", type=at_least(1), default=COUNT)
+    count = parser.parse_args().count
     params = load_params().draw_figures
     sticks, mannequins = params.sticks.model_copy(update={"count": count}), params.mannequins.model_copy(update={"count": 1})
     with tempfile.TemporaryDirectory() as scratch:
         for name in ("poses", "own"):
             (Path(scratch) / name).mkdir()
-        watch, start = Watch(), time.perf_counter()
-        watch.start()
-        many = params.model_copy(update={"sticks": sticks, "mannequins": mannequins})
-        draw_figures(many, Path(scratch) / "poses", Path(scratch) / "own", Path(scratch) / "figures")
+        many, start = params.model_copy(update={"sticks": sticks, "mannequins": mannequins}), time.perf_counter()
+        with Peak(held_together, EVERY) as peak:
+            draw_figures(many, Path(scratch) / "poses", Path(scratch) / "own", Path(scratch) / "figures")
         seconds = time.perf_counter() - start
-    watch.ended.set()
-    watch.join()
-    peak = watch.peak / 1e9
+    most = peak.most / 1e9
     print(f"figures_memory: {count:,} figures of {params.sticks.size} px in {seconds:.0f} s ({count / seconds:.0f}/s)")
-    print(f"figures_memory: all processes together held {peak:.2f} GB at most, promised < {PROMISED_GB:g} ({peak / PROMISED_GB:.2f} of it)")
+    print(f"figures_memory: all processes together held {most:.2f} GB at most, promised < {PROMISED_GB:g} ({most / PROMISED_GB:.2f} of it)")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -10,7 +10,6 @@ largest sides, cuDNN's search for algorithms); its CUDA kernels are compiled whe
 Pictures are noise in a store. A round is TURNS times the 16 steps after which everything comes again; numbers are medians over alternating rounds.
 """
 
-import argparse
 import copy
 import sys
 import tempfile
@@ -28,6 +27,7 @@ import torch
 from torch import Tensor
 from torch.utils import cpp_extension
 
+from bench.arguments import Parser, at_least
 from bench.loop_speed import PROMISED
 from bench.noise import write_noise
 from bench.peers import averaged, checkout, imported
@@ -161,10 +161,10 @@ def measure(side: int, peers_dir: Path | None, rounds: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--peers", type=Path)
     parser.add_argument("--side", type=int, nargs="+", choices=BATCHES, default=[*BATCHES])
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=at_least(1), default=3)
     args = parser.parse_args()
     if not torch.cuda.is_available():
         print("gpu_speed: skipped, PyTorch finds no GPU here")

@@ -5,7 +5,6 @@ python -m bench.import [archive]      default: faces96.zip of ../shared/data (or
 
 import logging
 import os
-import sys
 import tempfile
 import time
 import zipfile
@@ -18,6 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arguments import Parser
+from genga.door import run
+from genga.errors import DataError
 from genga.params import ArchiveSource, ImportFaces
 from genga.store import Store
 from stages.import_faces import import_faces
@@ -68,9 +70,14 @@ def our_import(archive: Path, out_dir: Path) -> float:
 
 
 def main() -> None:
+    parser = Parser(__doc__)
+    parser.add_argument("archive", nargs="?", type=Path)
+    named = parser.parse_args().archive
+    if named and not named.is_file():
+        raise DataError(f"no file {named} was found, expected a zip or tar archive of pictures; name one, or none for the default")
     logging.disable(logging.INFO)
     with tempfile.TemporaryDirectory() as scratch:
-        archive = Path(sys.argv[1] if len(sys.argv) > 1 else os.environ.get("GENGA_SHARED", "../shared/data") + "/faces96.zip")
+        archive = named or Path(os.environ.get("GENGA_SHARED", "../shared/data")) / "faces96.zip"
         if not archive.is_file():
             archive = draw_archive(Path(scratch) / "drawn.zip", 4000)
         out_dir = Path(scratch) / "imported"
@@ -86,4 +93,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -1,4 +1,4 @@
-"""How long 1,000 tasks with a guess take into a real Label Studio, and a pull that finds nothing new, against their promises.
+"""Promise: 1,000 tasks with a guess are pushed into a real Label Studio in a minute. Measured beside it: a pull that finds nothing new.
 
 python -m bench.label_studio        installs Label Studio beside the checkout on first use
 """
@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.arguments import Parser
 from genga import tags
+from genga.door import run
 from genga.params import LabelStudioParams
 from genga.store import picture_id
 from labeling.account import Home, account_at, connect
@@ -33,6 +35,7 @@ def free_port() -> int:
 
 
 def main() -> None:
+    Parser(__doc__).parse_args()
     subprocess.run(["make", "-s", "label-studio-ready"], check=True)
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 256, (64, 64, 3), dtype=np.uint8) for _ in range(COUNT)]
@@ -54,8 +57,9 @@ def main() -> None:
             started = time.perf_counter()
             pull(annotations, home)
             pulled = time.perf_counter() - started
-    print(f"push of {COUNT} tasks: {pushed:.1f} s, {pushed / PUSH_S:.2f} of the {PUSH_S:.0f} s promised; a pull without news: {pulled:.1f} s")
+    print(f"label_studio: push of {COUNT} tasks: {pushed:.1f} s, promised <= {PUSH_S:.0f} ({pushed / PUSH_S:.2f} of it)")
+    print(f"label_studio: a pull without news: {pulled:.1f} s, nothing promised")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -4,7 +4,8 @@
 
 Queries one after the other, alone, with mirroring, with confidences (most joints sure, one in five not, as a network says it), with both,
 and with confidences of any size. 10,000, some of each, are asked again by brute force.
-Where faiss is installed (pip install faiss-cpu==1.15.1; Genga does not need it) its exact index is timed beside ours.
+Where faiss is installed (pip install faiss-cpu==1.15.1; Genga does not need it) its exact index answers in turn with ours, with all threads and
+with one each; it takes one for a query that comes alone.
 Last, what the definition of the distance is worth: how often a figure is found again when one joint was read wrong.
 """
 
@@ -18,12 +19,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_info, threadpool_limits
 
+from bench.arguments import Parser
+from genga.door import run
 from genga.gallery import EVEN, Gallery, Nearest, fit
 from genga.skeleton import MIRRORED, J, mirror, normalise
 from genga.store import StoreWriter
 
 Array = NDArray[Any]
+Answers = dict[str, Callable[[int], object]]  # to the query of that number, by whose they are
+
 COUNT, NEAREST, QUERIES, ASKED_AGAIN, BATCH = 100_000, 6, 500, 10_000, 100
 CHUNK = 10_000  # figures written at once
 PROMISED_MS = 1.0
@@ -87,13 +93,15 @@ def ask(gallery: Gallery, queries: Array, confidences: Sequence[Array | None], m
     return gallery.nearest(queries[idx], NEAREST, mirroring=mirroring, confidence=confidences[idx])
 
 
-def milliseconds(answer: Callable[[int], object], count: int) -> list[float]:
-    times = []
+def milliseconds(answers: Answers, count: int) -> dict[str, list[float]]:
+    """For each query, each answers in turn."""
+    times: dict[str, list[float]] = {name: [] for name in answers}
     for idx in range(count + 10):
-        start = time.perf_counter()
-        answer(idx % count)
-        times.append(1000 * (time.perf_counter() - start))
-    return times[10:]
+        for name, answer in answers.items():
+            start = time.perf_counter()
+            answer(idx % count)
+            times[name].append(1000 * (time.perf_counter() - start))
+    return {name: each[10:] for name, each in times.items()}
 
 
 def vectors(poses: Array, weights: Array) -> Array:
@@ -125,18 +133,20 @@ def num_equal(gallery: Gallery, queries: Array, confidences: Array | None, mirro
     return equal
 
 
-def faiss_times(poses: Array, queries: Array) -> str:
+def by_faiss(poses: Array, queries: Array) -> Answers:
+    """Its exact index, where it is installed."""
     try:
         import faiss  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
-        return "faiss is not installed"
+        return {}
     index = faiss.IndexFlatIP(22)
     index.add(vectors(poses, EVEN).astype(np.float32))
     asked = [vectors(query[None], EVEN).astype(np.float32) for query in queries]
-    return f"faiss {faiss.__version__} IndexFlatIP {median(milliseconds(lambda idx: index.search(asked[idx], NEAREST), len(asked))):.2f} ms (float32)"
+    return {f"faiss {faiss.__version__} IndexFlatIP (float32)": lambda idx: index.search(asked[idx], NEAREST)}
 
 
 def main() -> None:
+    Parser(__doc__).parse_args()
     rng = np.random.default_rng(0)
     drawn, fresh = draw_poses(COUNT, rng), draw_poses(ASKED_AGAIN // 2, rng)
     queries = np.concatenate([moved(drawn[rng.integers(0, COUNT, ASKED_AGAIN // 2)], 0.03, rng), moved(fresh, 0, rng)])
@@ -146,7 +156,7 @@ def main() -> None:
         gallery = write_gallery(Path(scratch) / "gallery", moved(drawn, 0, rng))
         for mode, (mirroring, which) in MODES.items():
             said = list(confidences[which]) if which else [None] * QUERIES
-            times = milliseconds(partial(ask, gallery, queries, said, mirroring), QUERIES)
+            times = milliseconds({mode: partial(ask, gallery, queries, said, mirroring)}, QUERIES)[mode]
             print(
                 f"nearest: {mode}: {mean(times):.2f} ms a query of {COUNT:,} poses "
                 f"(median {median(times):.2f}, slowest {max(times):.2f} of {QUERIES}; "
@@ -160,8 +170,12 @@ def main() -> None:
         for size in (10_000, COUNT, 10 * COUNT):
             more = moved(np.resize(drawn, (size, 11, 2)), 0.02, rng)
             resized = write_gallery(Path(scratch) / f"gallery-{size}", more)
-            ours = median(milliseconds(partial(ask, resized, queries, [None] * 50, False), 50))
-            print(f"nearest: of {size:,} poses ours {ours:.2f} ms (float64), {faiss_times(more, queries[:50])}; medians of 50")
+            answers = {"ours (float64)": partial(ask, resized, queries, [None] * 50, False)} | by_faiss(more, queries[:50])
+            for threads in (max(pool["num_threads"] for pool in threadpool_info()), 1):
+                with threadpool_limits(threads):
+                    medians = {name: median(each) for name, each in milliseconds(answers, 50).items()}
+                found = ", ".join(f"{name} {each:.2f} ms" for name, each in medians.items())
+                print(f"nearest: of {size:,} poses, threads {threads}: {found}{'' if len(answers) > 1 else ', no faiss here'}; medians of 50 in turn")
     found_again(normalise(fresh), rng)
 
 
@@ -181,4 +195,4 @@ def found_again(poses: Array, rng: np.random.Generator) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

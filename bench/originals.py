@@ -9,7 +9,6 @@ of turns learns from faces64.zip without its held-out pictures, the one of tags 
 those of pictures brought to 64 px, held-out ones by way of the family's side too.
 """
 
-import argparse
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from bench.arguments import Parser, minutes
 from bench.face_quality import (
     HELD_OUT,
     SHOWN,
@@ -92,8 +92,8 @@ def compared(family: str, minutes: float, judged: dict[str, torch.nn.Module], ro
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=5.0)
+    parser = Parser(__doc__)
+    parser.add_argument("--minutes", type=minutes, default=5.0)
     parser.add_argument("--only", nargs="+", choices=SETTINGS, default=[*SETTINGS])
     parser.add_argument("--sheet", type=Path, default=Path("bench-out/originals.png"))
     parser.add_argument("--keep", type=Path, help="a later call with as many minutes goes on from what lies there")
@@ -101,6 +101,7 @@ def main() -> None:
     if not REAL.is_file():
         print(f"originals: skipped, there is no {REAL} to learn from")
         return
+    args.sheet.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         if args.keep:
@@ -108,7 +109,6 @@ def main() -> None:
             root.mkdir(parents=True, exist_ok=True)
         judged = {"tags": learn_tags(JUDGING, root), "turns": learn_turns(split(SIDE)[1], JUDGING, root)}
         found = {family: compared(family, args.minutes, judged, root) for family in args.only}
-    args.sheet.parent.mkdir(parents=True, exist_ok=True)
     args.sheet.write_bytes(encode_png(grid(np.concatenate([rows for rows, _ in found.values()]), columns=SHOWN)))
     reports = {family: report for family, (_, report) in found.items()}
     write_json(args.sheet.with_suffix(".json"), {"minutes": args.minutes, "families": reports})

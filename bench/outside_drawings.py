@@ -9,7 +9,6 @@ Nothing here uses drawing/: strokes, papers, light and lenses are made by other 
 Pictures are RGB (H, W, 3); joints are x, y in [0, 1] of the picture.
 """
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +18,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench.arguments import Parser
+from genga.door import run
 from genga.pictures import encode_png
 from genga.release import Release
 from genga.skeleton import STICKS, normalise, pck
@@ -355,7 +356,11 @@ def network_in(folder: Path) -> Any:
 
 @torch.no_grad()
 def main() -> None:
-    folder, sheet = (Path(given) for given in (sys.argv[1:] + ["weights", "bench-out/outside-drawings.png"][len(sys.argv) - 1 :])[:2])
+    parser = Parser(__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("weights"))
+    parser.add_argument("sheet", nargs="?", type=Path, default=Path("bench-out/outside-drawings.png"))
+    args = parser.parse_args()
+    folder, sheet = args.folder, args.sheet
     if not ((folder / "release.json").is_file() or (folder / "stick-pose").is_dir()):
         print(f"outside drawings: skipped, there is no stick-pose network in {folder}; run `genga repro`")
         return
@@ -375,4 +380,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

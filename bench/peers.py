@@ -1,8 +1,8 @@
 """Other people's networks, imported from their checkouts in the folder that --peers names; nothing of them stands here.
 
 Two of them name their packages alike, so each is imported with its own checkout in front, and its modules are then forgotten.
-TRAINED gives each a training of its own: batches, losses, optimizer and augmentation as its repository has them for 64 px and one machine,
-widths that a CPU can train. All of them compute in float32, as their code does without a GPU.
+TRAINED gives each a training of its own, with widths that a CPU can train: losses, rates and penalties as its repository has them for 64 px; each
+class says what else it leaves out. All of them compute in float32, as their code does without a GPU.
 N batch, Z latent dim. Images are NCHW float32 in [-1, 1].
 """
 
@@ -85,12 +85,14 @@ def standing_in(modules: dict[str, Any]) -> Iterator[None]:
             del sys.modules[name]
 
 
-def stylegan2_ada(peers_dir: Path | None, resolution: int, z_dim: int, channel_base: int, channel_max: int) -> tuple[Any, Any]:
+def stylegan2_ada(peers_dir: Path | None, resolution: int, z_dim: int, channel_base: int, channel_max: int, mapping_layers: int) -> tuple[Any, Any]:
     """NVlabs' generator and discriminator in float32; on a CPU their operations run by their own plain formulas."""
     widths = {"channel_base": channel_base, "channel_max": channel_max}
     size = {"c_dim": 0, "img_resolution": resolution, "img_channels": 3}
     with imported(checkout(peers_dir, "stylegan2"), "training.networks") as networks:
-        return networks.Generator(z_dim=z_dim, w_dim=z_dim, synthesis_kwargs=widths, **size), networks.Discriminator(**size, **widths)
+        mapping = {"num_layers": mapping_layers}
+        G = networks.Generator(z_dim=z_dim, w_dim=z_dim, mapping_kwargs=mapping, synthesis_kwargs=widths, **size)
+        return G, networks.Discriminator(**size, **widths)
 
 
 def averaged(mean: nn.Module, net: nn.Module, keep: float) -> None:
@@ -133,12 +135,17 @@ class Dcgan:
 
 
 class StyleGan2:
-    """NVlabs' networks at our evening widths: logistic loss, lazy R1, gamma and learning rate by their `auto` rule."""
+    """NVlabs' networks at our evening widths: mapping of two layers, logistic loss, lazy R1, gamma and learning rate by their `auto` rule.
+
+    Their train.py with `auto` also has path lengths in every fourth step, mixed styles and batches of 32. All three cost time: without them theirs
+    takes more, shorter steps in its minutes, which favours it. It has adaptive augmentation too, whose strength begins at 0 and rises by at most 1 in
+    500 kimg: in the 20 that a CPU gets through it would do little, and it would cost time as well.
+    """
 
     batch_size = 16
 
     def __init__(self, peers_dir: Path | None) -> None:
-        self._G, self._D = stylegan2_ada(peers_dir, SIDE, 256, 2048, 256)
+        self._G, self._D = stylegan2_ada(peers_dir, SIDE, 256, 2048, 256, mapping_layers=2)
         self._mean = copy.deepcopy(self._G).eval()
         self._gamma, self._count, self._interval = 0.0002 * SIDE**2 / self.batch_size, 0, 16
         ratio = self._interval / (self._interval + 1)
@@ -202,7 +209,11 @@ class R3Gan:
 
 
 class Lightweight:
-    """lucidrains' networks, losses and augmentation as its command has them by default, in batches of 10."""
+    """lucidrains' networks, losses and augmentation as its command has them by default, in batches of 10.
+
+    Its command gathers the slopes of four such batches (gradient_accumulate_every) for each step of its optimizers. Here every batch is a step, so
+    that the same pictures make four times as many, if noisier, steps: where minutes are few, that favours it.
+    """
 
     batch_size = 10
 

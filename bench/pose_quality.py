@@ -9,7 +9,6 @@ Drawings are learned from, and read, as the page reads them (models/ink.py). PCK
 on the held-out poses, drawn in the held-out styles: once over all joints, once over those that the drawing shows.
 """
 
-import argparse
 import shutil
 import tempfile
 import time
@@ -20,7 +19,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench.arguments import Parser, minutes
 from bench.real_poses import CALIBRATED_ON, HELD_OUT, REAL, pose_folders, with_profiles
+from genga.door import run
 from genga.params import Params, TrainPose, parse_params
 from genga.skeleton import JOINTS, J
 from genga.store import Store
@@ -110,11 +111,13 @@ def report(kind: Kind, scratch: Path, figures: Store) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("kind", nargs="?", choices=sorted(STORES))
-    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--minutes", type=minutes, default=10.0)
     parser.add_argument("--keep", type=Path, help="where the weights stay; KEEP/figure-pose is what bench.sketch_quality --reader takes")
     args = parser.parse_args()
+    if args.keep:
+        args.keep.mkdir(parents=True, exist_ok=True)
     if not REAL.is_file():
         print(f"pose_quality: skipped, there is no {REAL} with real poses to draw")
         return
@@ -126,4 +129,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -2,11 +2,10 @@
 
     python -m bench.sample_speed [--peers FOLDER]
 
-One picture at a time from z, with truncation, to float32 pixels, in the number format of training and in float32; medians of ROUNDS.
+One picture at a time from z, with truncation, to float32 pixels, in bf16, where the processor computes in it, and in float32; medians of ROUNDS.
 With a checkout of NVlabs/stylegan2-ada-pytorch in FOLDER their generator, of equal widths, answers in turn with ours.
 """
 
-import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bench.arguments import Parser
 from bench.peers import stylegan2_ada
-from bench.train_speed import CHANNEL_BASE, MODEL, RESOLUTION, WIDTH, millions
+from bench.train_speed import CHANNEL_BASE, LAYERS, MODEL, RESOLUTION, WIDTH, formats, millions
 from genga.door import run
 from models.networks import build
 from models.precision import Precision, autocast, channels_last
@@ -40,7 +40,7 @@ def times(makers: dict[str, Callable[[Tensor], Tensor]], count: int) -> dict[str
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--peers", type=Path)
     args = parser.parse_args()
     torch.manual_seed(0)
@@ -54,16 +54,17 @@ def main() -> None:
 
         return make
 
-    makers = {"bf16": ours("auto"), "float32": ours("fp32")}
+    precisions = formats("sample_speed")
+    makers = {name: ours(precision) for name, precision in precisions.items()}
     if args.peers:
-        theirs, _ = stylegan2_ada(args.peers, RESOLUTION, WIDTH, CHANNEL_BASE, WIDTH)
+        theirs, _ = stylegan2_ada(args.peers, RESOLUTION, WIDTH, CHANNEL_BASE, WIDTH, LAYERS)
         theirs.eval()
         makers["theirs"] = lambda z: theirs(z, None, truncation_psi=PSI)
     for count in (1, BATCH):
         found = {name: 1000 * seconds / count for name, seconds in times(makers, count).items()}
         print(f"sample_speed: {count} of {RESOLUTION} px: " + ", ".join(f"{name} {each:.1f} ms a picture" for name, each in found.items()))
         if count == 1:
-            best = min(found["bf16"], found["float32"])
+            best = min(found[name] for name in precisions)
             print(f"sample_speed: one picture of {millions(G)} weights in {best:.1f} ms, promised <= {PROMISED_MS} ({best / PROMISED_MS:.2f} of it)")
 
 

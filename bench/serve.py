@@ -6,6 +6,7 @@ after a change, six sketches, in less than 1 s; a stroke is read before, once th
 Asks a server of its own, over HTTP, as the page does; medians, and the slowest of each.
 """
 
+import logging
 import subprocess
 import sys
 import time
@@ -16,6 +17,8 @@ import cv2
 import httpx
 import numpy as np
 
+from bench.arguments import Parser
+from genga.door import run
 from genga.pictures import encode_png
 from genga.skeleton import STICKS
 
@@ -66,22 +69,25 @@ def asks(client: httpx.Client) -> dict[str, tuple[int, Callable[[int], httpx.Res
 
 
 def main() -> None:
-    release = sys.argv[1] if len(sys.argv) > 1 else "release"
+    parser = Parser(__doc__)
+    parser.add_argument("release", nargs="?", default="release")
+    release = parser.parse_args().release
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request otherwise
     server = subprocess.Popen([sys.executable, "-m", "serve", "--release", release, "--port", "0"], stdout=subprocess.PIPE, text=True)
-    assert server.stdout is not None
-    line = server.stdout.readline()
-    if not line:
+    try:
+        assert server.stdout is not None
+        if not (line := server.stdout.readline()):
+            print(f"serve: skipped, {release} cannot be served; run `genga repro`")
+            return
+        with httpx.Client(base_url=line.split()[-1], timeout=300) as client:
+            for name, (rounds, ask) in asks(client).items():
+                ask(0).raise_for_status()
+                times = [timed(ask, n) for n in range(1, rounds + 1)]
+                promise = f", promised < {1000 * PROMISED[name]:.0f}: {median(times) / PROMISED[name]:.2f} of it" if name in PROMISED else ""
+                print(f"serve: {name} {1000 * median(times):.0f} ms (slowest {1000 * max(times):.0f} of {rounds}{promise})")
+    finally:
+        server.terminate()
         server.wait()
-        print(f"serve: skipped, {release} cannot be served; run `genga repro`")
-        return
-    with httpx.Client(base_url=line.split()[-1], timeout=300) as client:
-        for name, (rounds, ask) in asks(client).items():
-            ask(0).raise_for_status()
-            times = [timed(ask, n) for n in range(1, rounds + 1)]
-            promise = f", promised < {1000 * PROMISED[name]:.0f}: {median(times) / PROMISED[name]:.2f} of it" if name in PROMISED else ""
-            print(f"serve: {name} {1000 * median(times):.0f} ms (slowest {1000 * max(times):.0f} of {rounds}{promise})")
-    server.terminate()
-    server.wait()
 
 
 def timed(ask: Callable[[int], httpx.Response], n: int) -> float:
@@ -91,4 +97,4 @@ def timed(ask: Callable[[int], httpx.Response], n: int) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

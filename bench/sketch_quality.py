@@ -8,7 +8,6 @@ with --invented: poses from the limits of drawing/poses.py, as many of them held
 Figures are drawn here unless --figures names some, and the network that reads joints is trained here unless --reader names one.
 """
 
-import argparse
 import tempfile
 import time
 from pathlib import Path
@@ -19,9 +18,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench.arguments import Parser, minutes
 from bench.real_poses import CALIBRATED_ON, HELD_OUT, REAL, pose_folders, with_profiles
 from drawing.lift import lift
 from drawing.mannequin import LOOKS, line_art, sample_mannequin
+from genga.door import run
 from genga.params import DrawFigures, TrainSketcher, parse_params
 from genga.pictures import encode_png
 from genga.skeleton import from_vector, normalise
@@ -54,18 +55,23 @@ def only_mannequins(params: DrawFigures, share: float) -> DrawFigures:
     return params.model_copy(update=changed)
 
 
-def lasting(params: TrainSketcher, minutes: float) -> TrainSketcher:
-    """So many pictures that the training takes this long here. Its parts may be of different speeds, so each is timed."""
+def lasting(params: TrainSketcher, minutes: float, num_figures: int) -> TrainSketcher:
+    """So many pictures that the training takes this long here. Its parts may be of different speeds, so each is timed, with as many drawings in
+    memory as it will remember of `num_figures`."""
 
     def of_length(kimg: float) -> TrainSketcher:
         rare = {"total_kimg": kimg, "log_kimg": kimg / 20, "sample_kimg": kimg, "checkpoint_kimg": kimg}
         return params.model_copy(update={"training": params.training.model_copy(update=rare)})
 
     side, size = params.model.resolution, params.training.batch_size
-    pictures = np.full((size, side, side), 255, np.uint8)
-    pictures[:, side // 4 : -side // 4, side // 2] = 0
-    batch = Batch(torch.from_numpy(pictures), torch.rand(size, 11, 2))
-    recipe = recipe_for(of_length(1000.0), batch, batch)
+
+    def drawings(count: int) -> Batch:
+        pictures = np.full((count, side, side), 255, np.uint8)
+        pictures[:, side // 4 : -side // 4, side // 2] = 0
+        return Batch(torch.from_numpy(pictures), torch.rand(count, 11, 2))
+
+    batch = drawings(size)
+    recipe = recipe_for(of_length(1000.0), drawings(min(params.remembered or size, num_figures)), batch)
     times = []
     for probe in range(PROBES):
         cur_nimg = round((probe + 0.5) / PROBES * 1e6)
@@ -171,7 +177,7 @@ def measure(minutes: float, invented: bool, figures_dir: Path | None, reader_dir
 
     scores, drawn = {}, {}
     for name, params in ((NEW, evening.train_sketcher), (OLD, first.train_sketcher)):
-        params = lasting(params, minutes)
+        params = lasting(params, minutes, len(figures.indices("train")))
         start = time.perf_counter()
         train_sketcher(params, figures_dir, scratch / f"run-{name}", scratch / f"weights-{name}")
         took = (time.perf_counter() - start) / 60
@@ -193,12 +199,18 @@ def measure(minutes: float, invented: bool, figures_dir: Path | None, reader_dir
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=15.0)
+    parser = Parser(__doc__)
+    parser.add_argument("--minutes", type=minutes, default=15.0)
     parser.add_argument("--invented", action="store_true", help="poses within the limits of a body in place of the real ones")
     for name in ("--figures", "--reader", "--sheet"):
         parser.add_argument(name, type=Path)
     args = parser.parse_args()
+    if args.figures:  # what is wrong with these is found before hours are spent
+        Store(args.figures / "mannequins")
+    if args.reader:
+        load_model(args.reader)
+    if args.sheet:
+        args.sheet.parent.mkdir(parents=True, exist_ok=True)
     if not (args.invented or REAL.is_file()):
         print(f"sketch_quality: skipped, there is no {REAL} with real poses to draw")
         return
@@ -207,4 +219,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -14,6 +14,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arguments import Parser
+from genga.door import run
 from genga.store import Store, StoreWriter
 from models.batches import Pictures
 
@@ -38,6 +40,7 @@ def faces_per_second(read: Callable[[Indices], Any], batches: list[Indices]) -> 
 
 
 def main() -> None:
+    Parser(__doc__).parse_args()
     rng = np.random.default_rng(0)
     pictures = rng.integers(0, 256, (COUNT, SIZE, SIZE, 3), dtype=np.uint8)
     batches = [rng.integers(0, COUNT, BATCH) for _ in range(BATCHES)]
@@ -70,4 +73,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -12,7 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from bench.arguments import Parser
 from bench.noise import write_noise
+from genga.door import run
 from genga.params import load_params
 from genga.tags import columns, flags
 from models.export import save_model
@@ -39,6 +41,7 @@ def prepare(root: Path) -> None:
 
 
 def main() -> None:
+    Parser(__doc__).parse_args()
     params = load_params().tag_faces
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
@@ -53,4 +56,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

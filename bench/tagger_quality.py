@@ -9,7 +9,6 @@ sample by params.yaml. Thresholds and temperatures come from the val split, the 
 on as many of the same pictures, without what is made for wrong labels (PLAIN), and prints the numbers of both.
 """
 
-import argparse
 import shutil
 import tempfile
 import time
@@ -20,7 +19,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from bench.arguments import Parser, minutes
 from bench.real_faces import REAL, drawn_faces, real_faces
+from genga.door import run
 from genga.params import Params, TrainTagger
 from models.export import read_card
 from models.recipes.tagger import Batch, TaggerRecipe, value_weights
@@ -89,11 +90,13 @@ def report(what: str, card: dict[str, Any], promised: dict[str, float]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=10.0)
+    parser = Parser(__doc__)
+    parser.add_argument("--minutes", type=minutes, default=10.0)
     parser.add_argument("--plain", action="store_true", help="also without what is made for wrong labels")
     parser.add_argument("--keep", type=Path, help="where the tagger of the real faces stays, with its sheets")
     args = parser.parse_args()
+    if args.keep:
+        args.keep.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         measure("drawn sample", drawn_faces("laptop", root / "drawn"), root / "drawn", args.minutes, DRAWN_FACES, plain=args.plain)
@@ -106,4 +109,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

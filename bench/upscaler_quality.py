@@ -8,7 +8,6 @@ is their mean over 2 x 2 pixels, the picture to enlarge that over 8 x 8. One tra
 long as the minutes allow; the first version is what it has become when the contest begins.
 """
 
-import argparse
 import time
 from collections.abc import Callable
 from copy import deepcopy
@@ -20,9 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bench.arguments import Parser, minutes
 from bench.face_quality import read_pictures
 from bench.real_faces import REAL
 from bench.real_poses import with_profiles
+from genga.door import run
 from genga.params import TrainUpscaler, parse_params
 from genga.pictures import encode_png
 from models.batches import to_signed, to_uint8
@@ -111,15 +112,17 @@ def measure(minutes: float, sheet_path: Path | None) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=18.0)
+    parser = Parser(__doc__)
+    parser.add_argument("--minutes", type=minutes, default=18.0)
     parser.add_argument("--sheet", type=Path)
     args = parser.parse_args()
     if not (faces_path := REAL.with_name("faces256.zip")).is_file():
         print(f"upscaler_quality: skipped, there is no {faces_path} to learn from")
         return
+    if args.sheet:
+        args.sheet.parent.mkdir(parents=True, exist_ok=True)
     measure(args.minutes, args.sheet)
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -7,14 +7,15 @@ The labels of ../shared/data/faces96.zip are automatic and noisy; without that f
 the laptop profile; what they reach is counted on the fifth of the real faces that is held out.
 """
 
-import argparse
 import tempfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arguments import Parser
 from bench.real_faces import REAL, drawn_faces, no_labels, real_faces
+from genga.door import run
 from genga.params import Params
 from genga.store import Store
 from labeling.weak import weak_labels
@@ -55,7 +56,7 @@ def without_labels(params: Params, root: Path, weak: bool) -> Targets:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--train", action="store_true", help="also train taggers that start from these labels")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -76,4 +77,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)
