@@ -433,6 +433,7 @@ def work(number):
         os.kill(os.getpid(), signal.SIGKILL)
     return bytes(30_000_000)
 def main():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background of a shell is born without
     with in_order_forked(work, [[number] for number in range(60)], 4) as results:
         print("begun", flush=True)
         for _ in results:
