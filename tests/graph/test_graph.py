@@ -59,7 +59,7 @@ def test_the_graph_ends_in_a_release_that_verifies_with_every_family(finished: P
 
 
 def test_a_second_run_runs_nothing_and_costs_at_most_two_seconds_over_dvc_itself(finished: Path, tmp_path: Path, shell: Shell) -> None:
-    """Two seconds where DVC takes one for a graph of one stage; on a slower machine, as much more as DVC itself takes there."""
+    """Two seconds where DVC takes one for a graph of one stage. All of it is DVC's own work on our stages, so it grows with what that one costs."""
     shell("git", "init", "-q", cwd=tmp_path)
     shell(*DVC, "init", "-q", cwd=tmp_path)
     (tmp_path / "dvc.yaml").write_text("stages:\n  one:\n    cmd: echo 1 > one\n    outs: [one]\n")
@@ -71,7 +71,7 @@ def test_a_second_run_runs_nothing_and_costs_at_most_two_seconds_over_dvc_itself
         return time.perf_counter() - started
 
     ours, alone = map(min, zip(*((seconds(finished), seconds(tmp_path)) for _ in range(4)), strict=True))  # by turns: other work comes and goes
-    assert ours - alone <= 2 * max(1, alone), f"{ours:.1f} s, and DVC alone {alone:.1f} s"
+    assert ours <= 3 * alone, f"{ours:.1f} s, and DVC alone {alone:.1f} s"
 
 
 def files_of_networks(declared: set[str]) -> set[str]:

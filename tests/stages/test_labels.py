@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -8,6 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from genga.door import run
 from genga.errors import DataError
 from genga.params import LabelFaces
 from genga.skeleton import JOINTS
@@ -257,11 +259,21 @@ def test_a_damaged_export_stops_with_its_name(project: Project) -> None:
         project.run()
 
 
-def test_answers_that_come_while_labels_are_read_are_not_passed_over(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_that_come_while_labels_are_read_are_not_passed_over(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """DVC would take note of them as read."""
-    root = project.root
-    monkeypatch.setattr("sys.argv", ["labels", *(str(root / name) for name in ("imported", "sample", "annotations", "labels"))])
-    main()
-    monkeypatch.setattr("stages.labels.labels", lambda *_: (root / "annotations" / "project-1.json").write_text("[]"))
-    with pytest.raises(DataError, match=r"answers came into .* while they were read; run `genga repro` again, which takes them all"):
-        main()
+    for name in ("params.yaml", "dvc.yaml", ".dvcignore"):
+        shutil.copy(name, project.root)
+    monkeypatch.chdir(project.root)
+    monkeypatch.setenv("DVC_STAGE", "labels")
+    monkeypatch.setattr("genga.params._deps_at_start", {})
+    monkeypatch.setattr("genga.params._first_read", {})
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr("sys.argv", ["labels", "imported", "sample", "annotations", "labels"])
+    run(main)
+    monkeypatch.setattr("stages.labels.labels", lambda *_: Path("annotations/project-1.json").write_text("[]"))
+    with pytest.raises(SystemExit) as ended:
+        run(main)
+    assert ended.value.code == 2
+    assert "error: annotations changed while labels ran, so what it made was not recorded; run `genga repro` again" in capsys.readouterr().err
