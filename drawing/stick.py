@@ -67,8 +67,8 @@ class StickStyle:
     taper: float  # 0: even strokes, 1: they end in points
     wobble: float  # slow waves across a stroke
     tremor: float  # shakes at every step
-    rounding: float  # elbows and knees in one swing: the share of the bend that is cut
-    overshoot: float  # strokes go on beyond their joints by up to this share of their length; below 0 they stop short
+    rounding: float  # elbows and knees in one swing: how far beyond them its lines would meet, as a share of the bend
+    overshoot: float  # where strokes meet they go on beyond the joint by up to this share of their length; below 0 they stop short
     stray: float  # how far the ends of strokes miss their joints
     breaks: float  # chance of a gap in a stroke
     passes: float  # how often each stroke is drawn; rounded
@@ -265,21 +265,24 @@ def _stick_paths(pose: Array, radius: float, style: StickStyle, rng: np.random.G
     if style.feet > 0:
         shod = [(foot, shank) for foot, shank in enumerate(SHANKS) if shank in sticks]
         sticks, bones = sticks + [shank for _, shank in shod], np.concatenate([bones, FEET[[foot for foot, _ in shod]]])
+    free = (np.bincount(bones.ravel(), minlength=len(anchors))[bones] == 1) & (bones < len(J))  # a hand, a foot: the joint is where the stroke ends
     if (passes := round(style.passes)) > 1:
-        sticks, bones = sticks * passes, np.tile(bones, (passes, 1))
+        sticks, bones, free = sticks * passes, np.tile(bones, (passes, 1)), np.tile(free, (passes, 1))
     count = len(sticks)
 
-    ends = anchors[bones]  # (count, 2, 2): where each begins and ends
     # where it lies instead of at its joints
     missed = style.stray * rng.normal(size=(count, 2, 2))
     if style.rounding > 0 and style.dots <= 0:  # who puts dots on the joints draws through them
-        missed += _cut_corners(anchors, style)[bones]
+        meeting = _meeting(anchors, style)
+        missed += (anchors - meeting)[bones]
+        anchors = meeting
+    ends = anchors[bones]  # (count, 2, 2): where each begins and ends
     along = ends[:, 1] - ends[:, 0]
     lengths = np.maximum(np.sqrt((along * along).sum(axis=1, keepdims=True)), 1e-9)
     # slow waves across it, zero at both joints; long strokes waver more than short ones
     waves = style.wobble / WAVE_NUMBERS * rng.normal(size=(count, len(WAVE_NUMBERS))) * np.minimum(1 / lengths, 5)
 
-    spans = OUTWARD * style.overshoot * rng.random((count, 2)) + UNIT
+    spans = np.where(free, 0, OUTWARD * style.overshoot * rng.random((count, 2))) + UNIT
     if style.breaks > 0 and (broken := [stroke for stroke, draw in enumerate(rng.random(count)) if draw < style.breaks]):
         again = [*range(count), *broken]
         bare = rng.uniform(0.01, 0.04, (len(broken), 1)) + style.width / (2 * lengths[broken])  # between the round ends
@@ -311,11 +314,11 @@ def _anchors(pose: Array, radius: float, style: StickStyle, rng: np.random.Gener
     return anchors
 
 
-def _cut_corners(anchors: Array, style: StickStyle) -> Array:
-    """(15, 2): how far elbows and knees lie inside of their bends when a limb is drawn in one swing."""
-    inward = np.zeros_like(anchors)
-    inward[BENDS] = style.rounding * ((anchors[BEFORE] + anchors[AFTER]) / 2 - anchors[BENDS])
-    return inward
+def _meeting(anchors: Array, style: StickStyle) -> Array:
+    """(15, 2): where the lines of a limb that is drawn in one swing would meet, beyond elbows and knees, through which the swing goes."""
+    meeting = anchors.copy()
+    meeting[BENDS] += style.rounding * (anchors[BENDS] - (anchors[BEFORE] + anchors[AFTER]) / 2)
+    return meeting
 
 
 def _circle(pose: Array, radius: float, style: StickStyle, rng: np.random.Generator) -> Array:

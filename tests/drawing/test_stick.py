@@ -124,10 +124,32 @@ def test_a_tapered_stroke_is_thin_at_its_end() -> None:
         assert amount(tapered[near]) < 0.7 * amount(even[near])
 
 
-def test_overshooting_strokes_go_on_where_others_stop() -> None:
-    beyond = POSE[J["l_wrist"]] + 0.2 * (POSE[J["l_wrist"]] - POSE[J["l_elbow"]])
-    assert darkest_near(drawn(), beyond) == 255
-    assert min(darkest_near(drawn(seed=seed, overshoot=0.3), beyond) for seed in range(10)) < 100
+def test_overshooting_strokes_go_on_where_they_meet_others_and_end_at_hands_and_feet() -> None:
+    beyond = {name: POSE[J[name]] + 0.2 * (POSE[J[name]] - POSE[J[before]]) for before, name in (("neck", "l_elbow"), ("l_elbow", "l_wrist"))}
+    assert {darkest_near(drawn(), place) for place in beyond.values()} == {255}
+    far = [drawn(seed=seed, overshoot=0.3) for seed in range(10)]
+    assert min(darkest_near(picture, beyond["l_elbow"]) for picture in far) < 100
+    assert min(darkest_near(picture, beyond["l_wrist"]) for picture in far) == 255
+    forearm = STICKS.index((J["l_elbow"], J["l_wrist"]))
+    assert min(darkest_near(drawn(seed=seed, overshoot=0.3, missing=(forearm,)), beyond["l_elbow"]) for seed in range(10)) == 255
+
+
+def test_strokes_stop_short_where_they_meet_others_and_reach_hands_and_feet() -> None:
+    short = drawn(300, overshoot=-0.3)
+    assert all(darkest_near(short, POSE[J[name]]) < 100 for name in ("l_wrist", "r_wrist", "l_ankle", "r_ankle"))
+    assert any(darkest_near(short, POSE[J[name]]) == 255 for name in ("l_elbow", "r_elbow", "l_knee", "r_knee"))
+
+
+def test_a_limb_in_one_swing_goes_through_its_elbow_and_is_wider_there_than_a_corner() -> None:
+    folded = POSE.copy()
+    folded[[J["l_elbow"], J["l_wrist"]]] = folded[J["neck"]] + [[0.3, 0.02], [0.04, 0.06]]
+    corner, swing = (drawn(300, pose=folded, rounding=rounding, width=0.005) for rounding in (0.0, 0.2))
+    elbow, beyond = folded[J["l_elbow"]], folded[J["l_elbow"]].copy()
+    beyond[0] += 0.02
+    assert darkest_near(swing, elbow) < 100
+    assert darkest_near(swing, beyond) == 255
+    rows = [np.flatnonzero(picture[:, int(300 * (elbow[0] - 0.02))] < 128) for picture in (corner, swing)]
+    assert np.ptp(rows[1]) > np.ptp(rows[0])
 
 
 def test_broken_strokes_have_gaps_and_keep_their_ends() -> None:
