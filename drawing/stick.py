@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from drawing.pen import ARCS, NARROWEST, SUBPIXEL_BITS, outlines, round_and_round, swung
 from genga.skeleton import STICKS, J, reference_length
 
 Array = NDArray[Any]
@@ -38,19 +39,10 @@ BENDS, BEFORE, AFTER = np.array(
 ).T
 EDGES = ((1, True), (1, True), (0, False), (0, True), (1, False))  # axis, and whether the far edge: figures are cut off below most often
 CORNERS = np.array([(0, 0), (1, 0), (1, 1), (0, 1)])
-STEPS = np.linspace(0, 1, 9)
-TO_THE_END, TO_BOTH_ENDS = STEPS**2, (2 * STEPS - 1) ** 2
 LIGHT = np.linspace(-1, 1, 17)
-WAVE_NUMBERS = np.array([1, 2, 3])
-CAP = np.array([(math.cos(angle), math.sin(angle)) for angle in (math.pi / 4, math.pi / 2, 3 * math.pi / 4)])
-OUTWARD, UNIT, ACROSS = np.array([-1, 1]), np.array([0, 1]), np.array([1, -1])
-ARCS = 3  # a circle is drawn as so many strokes
-TURNS = np.linspace(0, 1, ARCS * (len(STEPS) - 1) + 1)
-ARC = np.arange(ARCS)[:, None] * (len(STEPS) - 1) + np.arange(len(STEPS))
-SUBPIXEL_BITS = 4
+NUM_WAVES = 3
+OUTWARD, UNIT = np.array([-1, 1]), np.array([0, 1])
 FINE = 256  # smaller pictures are drawn larger by a whole number and shrunk
-# OpenCV's antialiased polygons come out this many pixels too wide, and never narrower than NARROWEST
-SPILL, NARROWEST = 1.35, 1.9
 PARTIAL = 0.05  # chance that strokes are missing; the same again that the figure is cut off at the picture's edge
 TILE = 640  # side of a piece of noise, of which pictures get any part
 NOISE_STEP, NUM_NOISES = 4, 7
@@ -140,8 +132,8 @@ STYLES: dict[str, dict[str, Any]] = {
     "coloured": {"ink": (0, 130), "tones": (40, 110), "dots": (-0.3, 0.35), "width": (0.008, 0.028), "paper": (255, 255)},
 }
 # fmt: on
-BOUNDS = {name: [(field, *own.get(field, usual)) for field, usual in STEADY.items()] for name, own in STYLES.items()}
-ODDS = {name: [(field, own.get(field, usual)) for field, usual in CHANCES.items()] for name, own in STYLES.items()}
+BOUNDS = {name: np.array([own.get(field, usual) for field, usual in STEADY.items()]).T for name, own in STYLES.items()}
+ODDS = {name: np.array([own.get(field, usual) for field, usual in CHANCES.items()]) for name, own in STYLES.items()}
 # strokes that people leave out or that are rubbed out: a forearm, a whole arm, a shank, a whole leg, the head, both shanks
 LEFT_OUT = (*((outer,) for outer in (3, 4, 8, 9)), (1, 3), (2, 4), (6, 8), (7, 9), (HEAD,), (HEAD, 0), (8, 9), (6, 7, 8, 9))
 MIDDLE, LEFT, RIGHT = (90, 90, 90), (40, 90, 220), (220, 60, 40)
@@ -158,10 +150,12 @@ PALETTES: dict[str, tuple[Colour, ...]] = {
 
 def sample_style(names: Sequence[str], rng: np.random.Generator) -> StickStyle:
     """A look out of one of these families of STYLES, each as likely as the others."""
-    which, partial, share, *draws = rng.random(3 + len(STEADY) + len(CHANCES)).tolist()
+    draws = rng.random(3 + len(STEADY) + len(CHANCES))
+    which, partial, share = draws[:3].tolist()
     name = names[int(which * len(names))]
-    look: dict[str, Any] = {field: low + draw * (high - low) for (field, low, high), draw in zip(BOUNDS[name], draws, strict=False)}
-    look |= {field: draw < chance for (field, chance), draw in zip(ODDS[name], draws[len(STEADY) :], strict=True)}
+    low, high = BOUNDS[name]
+    look: dict[str, Any] = dict(zip(STEADY, (low + draws[3 : -len(CHANCES)] * (high - low)).tolist(), strict=True))
+    look.update(zip(CHANCES, (draws[-len(CHANCES) :] < ODDS[name]).tolist(), strict=True))
     missing = LEFT_OUT[int(share * len(LEFT_OUT))] if partial < PARTIAL else ()
     cut = 0.08 + 0.25 * share if PARTIAL <= partial < 2 * PARTIAL else 0.0
     return StickStyle(name, **look, missing=missing, cut=cut)
@@ -180,10 +174,17 @@ def slide(pose: Array, style: StickStyle, rng: np.random.Generator) -> Array:
 
 def visible(pose: Array, style: StickStyle) -> list[bool]:
     """(11,): joints within the picture at which at least one stroke was drawn; the head where its circle was."""
-    inside = np.asarray(((pose >= 0) & (pose <= 1)).all(axis=1))
-    drawn = {joint for stick, ends in enumerate(STICKS) if stick not in style.missing for joint in ends} - {J["head"]}
-    shown = drawn if HEAD in style.missing else drawn | {J["head"]}
-    return [within and joint in shown for joint, within in enumerate(inside.tolist())]
+    flags: list[bool] = (((pose >= 0) & (pose <= 1)).all(axis=1) & _shown(style.missing)).tolist()
+    return flags
+
+
+@cache
+def _shown(missing: tuple[int, ...]) -> Array:
+    """(11,)"""
+    shown = np.zeros(len(J), bool)
+    shown[[joint for stick, ends in enumerate(STICKS) if stick not in missing for joint in ends]] = True
+    shown[J["head"]] = HEAD not in missing
+    return shown
 
 
 def head_radius(pose: Array, style: StickStyle) -> float:
@@ -237,7 +238,7 @@ def _draw_strokes(ink: Picture, white: int, pose: Array, style: StickStyle, rng:
         circle = _circle(pose, radius, style, rng)
         circles = len(circle)
         paths = np.concatenate([paths, circle])
-    polygons = _fixed_point(_outlines(paths, _widths(len(paths), style, rng), side), side)
+    polygons = outlines(paths, style.width, style.taper, rng.random(len(paths)), side)
     # a tip finer than the finest polygon leaves paler ink
     strength = min(1.0, style.width * side / NARROWEST)
     tones = (style.ink + style.tones * (2 * rng.random(len(paths)) - 1)).clip(0, 200)
@@ -256,48 +257,39 @@ def _draw_strokes(ink: Picture, white: int, pose: Array, style: StickStyle, rng:
 
 
 def _stick_paths(pose: Array, radius: float, style: StickStyle, rng: np.random.Generator) -> tuple[Array, list[int]]:
-    """Strokes as polylines (N, len(STEPS), 2), and the stick that each draws; feet count as their shanks."""
+    """Strokes as polylines (N, STEPS, 2), and the stick that each draws; feet count as their shanks."""
     anchors = _anchors(pose, radius, style, rng)
-    sticks, bones = list(range(len(STICKS))), BONES
-    if style.missing:
-        sticks = [stick for stick in sticks if stick not in style.missing]
-        bones = BONES[sticks]
-    if style.feet > 0:
-        shod = [(foot, shank) for foot, shank in enumerate(SHANKS) if shank in sticks]
-        sticks, bones = sticks + [shank for _, shank in shod], np.concatenate([bones, FEET[[foot for foot, _ in shod]]])
-    free = (np.bincount(bones.ravel(), minlength=len(anchors))[bones] == 1) & (bones < len(J))  # a hand, a foot: the joint is where the stroke ends
-    if (passes := round(style.passes)) > 1:
-        sticks, bones, free = sticks * passes, np.tile(bones, (passes, 1)), np.tile(free, (passes, 1))
+    sticks, bones, free = _strokes(style.missing, style.feet > 0, round(style.passes))
     count = len(sticks)
 
-    # where it lies instead of at its joints
-    missed = style.stray * rng.normal(size=(count, 2, 2))
-    if style.rounding > 0 and style.dots <= 0:  # who puts dots on the joints draws through them
-        meeting = _meeting(anchors, style)
-        missed += (anchors - meeting)[bones]
-        anchors = meeting
-    ends = anchors[bones]  # (count, 2, 2): where each begins and ends
-    along = ends[:, 1] - ends[:, 0]
-    lengths = np.maximum(np.sqrt((along * along).sum(axis=1, keepdims=True)), 1e-9)
-    # slow waves across it, zero at both joints; long strokes waver more than short ones
-    waves = style.wobble / WAVE_NUMBERS * rng.normal(size=(count, len(WAVE_NUMBERS))) * np.minimum(1 / lengths, 5)
-
+    misses = style.stray * rng.normal(size=(count, 2, 2))
+    waves = style.wobble * rng.normal(size=(count, NUM_WAVES))
     spans = np.where(free, 0, OUTWARD * style.overshoot * rng.random((count, 2))) + UNIT
+    # who puts dots on the joints draws through them
+    meeting = _meeting(anchors, style) if style.rounding > 0 and style.dots <= 0 else anchors
     if style.breaks > 0 and (broken := [stroke for stroke, draw in enumerate(rng.random(count)) if draw < style.breaks]):
         again = [*range(count), *broken]
-        bare = rng.uniform(0.01, 0.04, (len(broken), 1)) + style.width / (2 * lengths[broken])  # between the round ends
+        lengths = np.maximum(np.linalg.norm(np.diff(meeting[bones[broken]], axis=1)[:, 0], axis=1, keepdims=True), 1e-9)
+        bare = rng.uniform(0.01, 0.04, (len(broken), 1)) + style.width / (2 * lengths)  # between the round ends
         gaps = rng.uniform(0.25, 0.75, (len(broken), 1)) + bare.clip(max=0.2) * OUTWARD
-        ends, missed, along, waves, spans, sticks = ends[again], missed[again], along[again], waves[again], spans[again], [sticks[i] for i in again]
+        bones, misses, waves, spans, sticks = bones[again], misses[again], waves[again], spans[again], [sticks[stroke] for stroke in again]
         spans[broken, 1], spans[count:, 0] = gaps[:, 0], gaps[:, 1]
 
-    t = spans[:, :1] + (spans[:, 1:] - spans[:, :1]) * STEPS
-    swing = (waves[:, None] * np.sin(t[..., None] * (np.pi * WAVE_NUMBERS))).sum(axis=2)
-    near = t.clip(0, 1)[..., None]
-    paths = ends[:, None, 0] + t[..., None] * along[:, None] + swing[..., None] * (along[:, None, ::-1] * ACROSS)
-    paths += (1 - near) ** 3 * missed[:, None, 0] + near**3 * missed[:, None, 1]
+    paths = swung(anchors, meeting, bones, misses, waves, spans)
     if style.tremor > 0:
         paths += style.tremor * rng.normal(size=paths.shape)
     return paths, sticks
+
+
+@cache
+def _strokes(missing: tuple[int, ...], shod: bool, passes: int) -> tuple[list[int], Array, Array]:
+    """Which stick each of N strokes draws; where they begin and end (N, 2); and which of these ends are free, those of a hand or a foot: there the
+    joint is where the stroke ends."""
+    sticks = [stick for stick in range(len(STICKS)) if stick not in missing]
+    feet = [foot for foot, shank in enumerate(SHANKS) if shod and shank in sticks]
+    bones = np.concatenate([BONES[sticks], FEET[feet]])
+    free = (np.bincount(bones.ravel())[bones] == 1) & (bones < len(J))
+    return (sticks + [SHANKS[foot] for foot in feet]) * passes, np.tile(bones, (passes, 1)), np.tile(free, (passes, 1))
 
 
 def _anchors(pose: Array, radius: float, style: StickStyle, rng: np.random.Generator) -> Array:
@@ -322,35 +314,14 @@ def _meeting(anchors: Array, style: StickStyle) -> Array:
 
 
 def _circle(pose: Array, radius: float, style: StickStyle, rng: np.random.Generator) -> Array:
-    """The head, once for each pass, as ARCS strokes (ARCS * passes, len(STEPS), 2)."""
-    (x, y), passes = pose[J["head"]] - pose[J["neck"]], round(style.passes)
-    up = np.array([x, y]) / max(math.hypot(x, y), 1e-9)
-    begin, way, *_ = rng.random(2)
-    angles = 2 * np.pi * (begin + math.copysign(1 + style.closing, way - 0.5) * TURNS)
+    """The head, once for each pass, as ARCS strokes (ARCS * passes, STEPS, 2)."""
+    x, y = (pose[J["head"]] - pose[J["neck"]]).tolist()
+    length = max(math.hypot(x, y), 1e-9)
+    begin, way, *_ = rng.random(2).tolist()
+    turns = math.copysign(1 + style.closing, way - 0.5)
     # a hand's circle is a little square or pear-shaped, its end does not meet its beginning, and it lies a little aside
-    hand = 5 * style.wobble * rng.normal(size=(passes, 6, 1))
-    around = radius * (1 + 0.5 * hand[:, 0] * np.cos(2 * angles) + 0.5 * hand[:, 1] * np.sin(3 * angles) + hand[:, 2] * (TURNS - 0.5))
-    middle = pose[J["head"]] + hand[:, 4:].clip(-0.15, 0.15).transpose(0, 2, 1) * radius
-    circle = middle + (around * np.cos(angles) * style.oval)[..., None] * up + (around * np.sin(angles))[..., None] * (up[::-1] * ACROSS)
-    arcs: Array = circle[:, ARC].reshape(-1, len(STEPS), 2)
-    return arcs
-
-
-def _widths(count: int, style: StickStyle, rng: np.random.Generator) -> Array:
-    """(count, len(STEPS)): strokes thin out toward their end or toward both ends."""
-    thinned = TO_BOTH_ENDS + rng.random((count, 1)) * (TO_THE_END - TO_BOTH_ENDS)
-    widths: Array = style.width - style.width * style.taper * thinned
-    return widths
-
-
-def _outlines(paths: Array, widths: Array, side: int) -> Array:
-    """Polylines (N, S, 2) as polygons (N, 2 S + 6, 2) with round ends."""
-    along = np.empty_like(paths)
-    along[:, 1:-1], along[:, 0], along[:, -1] = paths[:, 2:] - paths[:, :-2], paths[:, 1] - paths[:, 0], paths[:, -1] - paths[:, -2]
-    along *= (np.maximum(widths - SPILL / side, 0.4 / side) / (2 * np.sqrt((along * along).sum(axis=2)) + 1e-9))[..., None]
-    across = along[..., ::-1] * ACROSS
-    start, end = (CAP @ np.stack([across[:, place], along[:, place]], axis=1) for place in (0, -1))
-    return np.concatenate([paths + across, paths[:, -1:] + end, (paths - across)[:, ::-1], paths[:, :1] - start], axis=1)
+    hand = 5 * style.wobble * rng.normal(size=(round(style.passes), 6))
+    return round_and_round(pose[J["head"]], (x / length, y / length), radius, style.oval, begin, turns, hand)
 
 
 def _fixed_point(points: Array, side: int) -> NDArray[np.int32]:

@@ -38,7 +38,7 @@ from genga.errors import DataError
 from genga.params import DrawFigures, load_params
 from genga.pictures import Limits, decode
 from genga.progress import progress
-from genga.skeleton import OWN, J, reference_length, to_vector
+from genga.skeleton import OWN, J, to_vector
 from genga.splits import split_of
 from genga.store import StoreWriter, picture_id
 from stages.own_figures import Own, labeled_poses, on_paper, read_bad, read_own, read_placed, write_rejected
@@ -174,9 +174,9 @@ def stick(params: DrawFigures, asked: Asked, view: tuple[Array, str], rng: np.ra
     if asked.pose is not None:
         seen = vary_flat(seen, spread(params, asked.pose, rng), rng)
     style = sample_style(styles_for(about["split"], tuple(STYLES), tuple(params.held_out_styles)), rng)
-    head = style.head * float(reference_length(seen, "bbox"))
-    low, high = (edge(np.vstack([seen, seen[J["head"]] + reach]), axis=0) for edge, reach in ((np.min, -head), (np.max, head)))
-    placement = place(low, high, params.sticks.fill, rng)
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    head = style.head * max(high - low)
+    placement = place(np.minimum(low, seen[J["head"]] - head), np.maximum(high, seen[J["head"]] + head), params.sticks.fill, rng)
     pose = slide(seen * placement.zoom + placement.shift, style, rng)
     palette = params.sticks.palette
     picture = draw_stick_rgb(pose, params.sticks.size, style, PALETTES[palette], rng) if palette else draw_stick(pose, params.sticks.size, style, rng)
