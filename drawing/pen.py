@@ -20,7 +20,7 @@ SPILL, NARROWEST = 1.35, 1.9
 
 
 @njit(cache=True, error_model="numpy")
-def swung(anchors: Array, meeting: Array, bones: Array, misses: Array, waves: Array, spans: Array) -> Array:
+def stroke_lines(anchors: Array, meeting: Array, bones: Array, misses: Array, waves: Array, spans: Array) -> Array:
     """N strokes (N, STEPS, 2) between two anchors (K, 2) each, those of `bones` (N, 2), which they miss by `misses` (N, 2, 2); of that way the part
     `spans` (N, 2). They lie on the line between the same two of `meeting` (K, 2), and near the ends leave it for the anchors.
     They swing across it in `waves` (N, W), of which the k-th has k half periods and a k-th of its height; long strokes do more than short ones."""
@@ -45,7 +45,7 @@ def swung(anchors: Array, meeting: Array, bones: Array, misses: Array, waves: Ar
 
 
 @njit(cache=True, error_model="numpy")
-def round_and_round(middle: Array, up: tuple[float, float], radius: float, oval: float, begin: float, turns: float, hand: Array) -> Array:
+def circle_lines(middle: Array, up: tuple[float, float], radius: float, oval: float, begin: float, turns: float, hand: Array) -> Array:
     """P circles as strokes (ARCS x P, STEPS, 2): longer by `oval` in the direction `up`, from `begin` on, so many turns. `hand` (P, 6), as shares of
     the radius, makes each a little square, pear-shaped, its end miss its beginning, and its middle lie aside."""
     paths = np.empty((ARCS * len(hand), STEPS, 2))

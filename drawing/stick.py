@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from drawing.pen import ARCS, NARROWEST, SUBPIXEL_BITS, outlines, round_and_round, swung
+from drawing.pen import ARCS, NARROWEST, SUBPIXEL_BITS, circle_lines, outlines, stroke_lines
 from genga.skeleton import STICKS, J, reference_length
 
 Array = NDArray[Any]
@@ -275,7 +275,7 @@ def _stick_paths(pose: Array, radius: float, style: StickStyle, rng: np.random.G
         bones, misses, waves, spans, sticks = bones[again], misses[again], waves[again], spans[again], [sticks[stroke] for stroke in again]
         spans[broken, 1], spans[count:, 0] = gaps[:, 0], gaps[:, 1]
 
-    paths = swung(anchors, meeting, bones, misses, waves, spans)
+    paths = stroke_lines(anchors, meeting, bones, misses, waves, spans)
     if style.tremor > 0:
         paths += style.tremor * rng.normal(size=paths.shape)
     return paths, sticks
@@ -321,7 +321,7 @@ def _circle(pose: Array, radius: float, style: StickStyle, rng: np.random.Genera
     turns = math.copysign(1 + style.closing, way - 0.5)
     # a hand's circle is a little square or pear-shaped, its end does not meet its beginning, and it lies a little aside
     hand = 5 * style.wobble * rng.normal(size=(round(style.passes), 6))
-    return round_and_round(pose[J["head"]], (x / length, y / length), radius, style.oval, begin, turns, hand)
+    return circle_lines(pose[J["head"]], (x / length, y / length), radius, style.oval, begin, turns, hand)
 
 
 def _fixed_point(points: Array, side: int) -> NDArray[np.int32]:
