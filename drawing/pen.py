@@ -47,7 +47,7 @@ def stroke_lines(anchors: Array, meeting: Array, bones: Array, misses: Array, wa
 @njit(cache=True, error_model="numpy")
 def circle_lines(middle: Array, up: tuple[float, float], radius: float, oval: float, begin: float, turns: float, hand: Array) -> Array:
     """P circles as strokes (ARCS x P, STEPS, 2): longer by `oval` in the direction `up`, from `begin` on, so many turns. `hand` (P, 6), as shares of
-    the radius, makes each a little square, pear-shaped, its end miss its beginning, and its middle lie aside."""
+    the radius, makes each a little square, pear-shaped, its end miss its beginning, and its middle lie aside by the last two; one says nothing."""
     paths = np.empty((ARCS * len(hand), STEPS, 2))
     for stroke in range(len(paths)):
         circle, arc = divmod(stroke, ARCS)
