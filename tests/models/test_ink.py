@@ -145,10 +145,7 @@ def test_a_blank_page_of_a_notebook_is_refused() -> None:
 # --- Genga's own
 
 
-NOT_YET = pytest.mark.xfail(reason="one of the sheets on a table is cut along a shadow, and with it the figure", strict=True)
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=NOT_YET) if name == "photo-desk" else name for name in STYLES])
+@pytest.mark.parametrize("name", STYLES)
 def test_what_is_learned_from_is_framed_like_what_is_read(name: str) -> None:
     for seed, pose in enumerate(POSES):
         rng = np.random.default_rng(seed)
