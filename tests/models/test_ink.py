@@ -145,10 +145,13 @@ def test_a_blank_page_of_a_notebook_is_refused() -> None:
 # --- Genga's own
 
 
-@pytest.mark.parametrize("name", STYLES)
-def test_what_is_learned_from_is_framed_like_what_is_read(name: str) -> None:
+NOT_YET = pytest.mark.xfail(reason="one of the sheets on a table is cut along a shadow, and with it the figure", strict=True)
+
+
+@pytest.mark.parametrize(("name", "first_seed"), [*((name, 0) for name in STYLES), pytest.param("photo-desk", 15_000, marks=NOT_YET)])
+def test_what_is_learned_from_is_framed_like_what_is_read(name: str, first_seed: int) -> None:
     for seed, pose in enumerate(POSES):
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(first_seed + seed)
         style = dataclasses.replace(sample_style([name], rng), cut=0.0, missing=())
         where = fit_into(np.array(POSES[pose]) / 100, 0.1 + 0.02 * seed % 0.15)
         picture, joints = as_read(draw_stick(where, 128, style, rng), where, SIDE)
