@@ -11,11 +11,16 @@ from genga.skeleton import MIRRORED
 def random_views(count: int, views: Views, device: torch.device) -> Tensor:
     """(N, 2, 3): where in the old picture, whose axes run from -1 to 1, each place of the new one looks."""
     shift, scale, turn = (torch.rand(count, n, device=device) * 2 - 1 for n in (2, 1, 1))
-    size = torch.exp(scale[:, 0] * views.scale)
-    angle = torch.deg2rad(turn[:, 0] * views.turn)
-    cosine, sine = angle.cos() * size, angle.sin() * size
-    by = shift * 2 * views.shift
-    return torch.stack([torch.stack([cosine, -sine, by[:, 0]], 1), torch.stack([sine, cosine, by[:, 1]], 1)], 1)
+    chosen = turns(turn[:, 0] * views.turn) * torch.exp(scale * views.scale)[:, :, None]
+    chosen[:, :, 2] = shift * 2 * views.shift
+    return chosen
+
+
+def turns(degrees: Tensor) -> Tensor:
+    """(N,) -> (N, 2, 3): views that see the picture turned by so much around its middle."""
+    angle = torch.deg2rad(degrees)
+    cosine, sine, middle = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    return torch.stack([torch.stack([cosine, -sine, middle], 1), torch.stack([sine, cosine, middle], 1)], 1)
 
 
 def look(images: Tensor, views: Tensor, beyond: str) -> Tensor:
@@ -31,6 +36,12 @@ def look_points(points: Tensor, views: Tensor) -> Tensor:
     moved = points * 2 - 1 - views[:, None, :, 2]
     old: Tensor = torch.linalg.solve(views[:, :, :2], moved.transpose(1, 2))
     return (old.transpose(1, 2) + 1) / 2
+
+
+def points_looked_at(points: Tensor, views: Tensor) -> Tensor:
+    """(N, P, 2) in [0, 1] of the new pictures -> of the old ones."""
+    old = (points * 2 - 1) @ views[:, :, :2].mT + views[:, None, :, 2]
+    return (old + 1) / 2
 
 
 def mirror_image(poses: Tensor) -> Tensor:

@@ -13,10 +13,10 @@ from models.loop import seed_step
 from models.metrics.calibration import calibration_error, reliability
 from models.metrics.poses import calibration_for, near, pose_metrics, read_poses, reliability_plot
 from models.networks import build
-from models.networks.pose import PoseNet, heat_of, hints, nothing_seen, read_apart, read_heat, read_peaks
+from models.networks.pose import OTHER_VIEWS, UPRIGHT, PoseNet, heat_of, hints, nothing_seen, read_apart, read_heat, read_peaks
 from models.networks.strokes import cell_centres
 from models.recipes.pose import Batch, PoseRecipe, ink_of, pose_losses, thickened
-from models.views import look, look_points, mirror_image, random_views, seen_differently
+from models.views import look, look_points, mirror_image, points_looked_at, random_views, seen_differently
 
 REPO = Path(__file__).parents[2]
 HINT_LOGITS = 20.0  # so that almost all heat lies at a hint
@@ -87,6 +87,45 @@ def test_a_picture_and_its_mirror_image_are_read_alike(params: TrainPose) -> Non
     there, as_sure = net.look_again(ink.flip(3), mirror_image(joints), share[:, list(MIRRORED)])
     assert torch.allclose(mirror_image(there), here, atol=1e-4)
     assert torch.allclose(as_sure[:, list(MIRRORED)], sure, atol=1e-4)
+
+
+@pytest.mark.parametrize(("turn", "around"), [UPRIGHT, *OTHER_VIEWS])
+def test_joints_are_found_where_they_are_in_whichever_view(params: TrainPose, monkeypatch: pytest.MonkeyPatch, turn: float, around: float) -> None:
+    """Of a network that takes what is dark for joints of the left side and of the middle, what is paler for those of the right side."""
+    net = build(params.model.model_copy(update={"resolution": 128, "strokes": False})).eval()
+    right = torch.tensor([joint > other for joint, other in enumerate(MIRRORED)])[None, :, None, None]
+
+    def heat_logits(ink: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+        cells = torch.nn.functional.interpolate(ink, (32, 32), mode="area")
+        return 20 * torch.where(right, ((cells > 0.3) & (cells < 0.6)).float(), (cells > 0.6).float())
+
+    monkeypatch.setattr(net, "heat_logits", heat_logits)
+    ink = torch.zeros(1, 1, 128, 128)
+    ink[..., 80:92, 20:32], ink[..., 24:36, 60:72] = 1, 0.45
+    joints, _ = net.seen(ink, turn, around)
+    places = torch.where(right[..., 0], torch.tensor([66.0, 30.0]), torch.tensor([26.0, 86.0])) / 128
+    assert (joints - places).abs().max() < 0.03
+
+
+@pytest.mark.parametrize(("strokes", "tried"), [(True, [UPRIGHT, *OTHER_VIEWS]), (False, [UPRIGHT])])
+def test_what_is_unsure_is_seen_from_other_sides_and_the_surest_counts(
+    params: TrainPose, monkeypatch: pytest.MonkeyPatch, strokes: bool, tried: list[tuple[float, float]]
+) -> None:
+    net = build(params.model.model_copy(update={"strokes": strokes})).eval()
+    shares = {UPRIGHT: [0.5, 0.95, 0.7], **dict(zip(OTHER_VIEWS, ([0.6, 0.6], [0.8, 0.65], [0.7, 0.6]), strict=True))}
+    views: list[tuple[float, float]] = []
+
+    def seen(ink: torch.Tensor, *view: float) -> tuple[torch.Tensor, torch.Tensor]:
+        assert ink[:, 0, 0, 0].tolist() == ([1, 2, 3] if view == UPRIGHT else [1, 3])
+        views.append(view)
+        return torch.full((len(ink), 11, 2), len(views) / 10), torch.tensor(shares[view])[:, None].expand(-1, 11).clone()
+
+    monkeypatch.setattr(net, "seen", seen)
+    joints, confidence = net(torch.tensor([1.0, 2, 3])[:, None, None, None].expand(-1, 1, 32, 32))
+    assert views == tried
+    surest, share = ([0.3, 0.1, 0.1], [0.8, 0.95, 0.7]) if strokes else ([0.1, 0.1, 0.1], [0.5, 0.95, 0.7])
+    assert torch.allclose(joints, torch.tensor(surest)[:, None, None].expand(-1, 11, 2))
+    assert torch.allclose(confidence, torch.tensor(share)[:, None].expand(-1, 11))
 
 
 def test_the_paper_is_what_the_border_is_made_of() -> None:
@@ -202,6 +241,7 @@ def test_points_move_with_the_picture() -> None:
     mass = seen.sum(dim=(2, 3))
     middle = torch.stack([(seen.sum(dim=2) * centres).sum(dim=2) / mass, (seen.sum(dim=3) * centres).sum(dim=2) / mass], dim=2)
     assert (middle - look_points(points, views)).abs().max() < 0.005
+    assert torch.allclose(points_looked_at(look_points(points, views), views), points, atol=1e-5)
     assert (middle - points).abs().max() > 0.02
 
 
