@@ -8,7 +8,7 @@ found, so that small figures are read as finely as large ones (PCK@0.05 of stick
 joints before (as PoseFix is: Moon et al. 2019, https://arxiv.org/abs/1812.03595, section 4), because heatmaps by themselves may give one limb to
 both sides; it sees the mirror image of a picture as the mirror image of what it sees (mirrored.py); where each limb is a stroke of the drawing,
 no stroke is left without a limb (strokes.py), and a drawing that it is unsure of is seen turned to either side and from farther away as well, of
-which that view counts that it is surest of, because often but one of them takes a limb for another (PCK@0.1 of sticks .980 instead of .978); the
+which that view counts that it is surest of, because often but one of them takes a limb for another (PCK@0.1 of sticks .979 instead of .978); the
 confidence is calibrated on held-out figures (see models/metrics/poses.py).
 N batch, R resolution, J = 11 joints, H = 32 side of the heatmaps. Ink is NCHW float32 in [0, 1], 1 = ink, 0 = paper.
 """
@@ -121,7 +121,7 @@ class PoseNet(nn.Module):
         return joints.clamp(0, 1), confidence
 
     def seen(self, ink: Tensor, turn: float, around: float) -> tuple[Tensor, Tensor]:
-        """As `first_look`, after all looks."""
+        """Joints (N, J, 2) and share (N, J) after all looks, each at the picture turned by `turn` degrees; `around` as in `look_again`."""
         views = turns(torch.full((len(ink),), turn, device=ink.device)) * max(1.0, around / AROUND)
         joints, share = self.first_look(look(ink, views, "zeros"))
         joints = points_looked_at(joints, views)

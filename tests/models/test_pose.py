@@ -323,7 +323,7 @@ def test_the_reliability_plot_marks_where_confidence_and_truth_stand() -> None:
 
 
 def test_pictures_are_read_in_batches_of_any_remainder(params: TrainPose) -> None:
-    net = build(params.model.model_copy(update={"strokes": False}))
+    net = build(params.model)
     assert isinstance(net, PoseNet)
     pictures = rng.integers(0, 256, (130, 32, 32), dtype=np.uint8)
     joints, confidence = read_poses(net, pictures)
