@@ -36,7 +36,7 @@ SUREST = 1e-3  # no nearer to 0 or 1 does a share of heat count
 LOOKS = 3
 SURE = 0.9  # from which on one view is enough, see `sureness`
 AROUND = 1.25  # side of the square of all looks but the first, in longer sides of the pose's box
-# by how many degrees the picture is turned, and that side; where it is longer, more is seen at the first look too
+# how it is seen: turned by so many degrees, and that side; where it is longer, more is seen at the first look too
 UPRIGHT, OTHER_VIEWS = (0.0, AROUND), ((8.0, AROUND), (-8.0, AROUND), (0.0, 1.4))
 SMALLEST = 0.1  # share of the picture that a look at least takes in
 HINT_SIGMA = 0.03  # of the blobs and sticks that say where joints were seen, as a share of the side of what is looked at
@@ -110,33 +110,38 @@ class PoseNet(nn.Module):
         return logits
 
     def forward(self, ink: Tensor) -> tuple[Tensor, Tensor]:
-        joints, share = self.seen(ink, *UPRIGHT)
+        joints, share = self.seen(ink, ink.new_tensor(UPRIGHT).expand(len(ink), 2))
         unsure = (sureness(share) < SURE).nonzero()[:, 0]
-        for view in OTHER_VIEWS if self.strokes and len(unsure) else ():
-            found, sure = self.seen(ink[unsure], *view)
-            better = sureness(sure) > sureness(share[unsure])
-            joints[unsure[better]], share[unsure[better]] = found[better], sure[better]
+        if self.strokes and len(unsure):  # all views at once: of one picture in two thirds of the time
+            count, each = len(OTHER_VIEWS), torch.arange(len(unsure), device=ink.device)
+            found = self.seen(ink[unsure].repeat(count, 1, 1, 1), ink.new_tensor(OTHER_VIEWS).repeat_interleave(len(unsure), dim=0))
+            places, shares = (
+                torch.cat([first[unsure], more]).view(count + 1, -1, *more.shape[1:]) for first, more in zip((joints, share), found, strict=True)
+            )
+            surest = sureness(shares).argmax(dim=0)
+            joints[unsure], share[unsure] = places[surest, each], shares[surest, each]
         scale, shift = self.calibration
         confidence = (scale * share.clamp(SUREST, 1 - SUREST).logit() + shift).sigmoid()
         return joints.clamp(0, 1), confidence
 
-    def seen(self, ink: Tensor, turn: float, around: float) -> tuple[Tensor, Tensor]:
-        """Joints (N, J, 2) and share (N, J) after all looks, each at the picture turned by `turn` degrees; `around` as in `look_again`."""
-        views = turns(torch.full((len(ink),), turn, device=ink.device)) * max(1.0, around / AROUND)
+    def seen(self, ink: Tensor, how: Tensor) -> tuple[Tensor, Tensor]:
+        """Joints (N, J, 2) and share (N, J) after all looks at pictures that are turned and squared as `how` (N, 2) says, see UPRIGHT."""
+        turn, around = how.unbind(dim=1)
+        views = turns(turn) * (around / AROUND).clamp_min(1)[:, None, None]
         joints, share = self.first_look(look(ink, views, "zeros"))
         joints = points_looked_at(joints, views)
         for _ in range(LOOKS - 1):
-            joints, share = self.look_again(ink, joints, share, turn, around)
+            joints, share = self.look_again(ink, joints, share, how)
         return joints, share
 
     def first_look(self, ink: Tensor) -> tuple[Tensor, Tensor]:
         """(N, J, 2) and the share (N, J) of each heatmap that lies there."""
         return read_apart(self.heat_logits(ink, nothing_seen(len(ink), ink)))
 
-    def look_again(self, ink: Tensor, joints: Tensor, share: Tensor, turn: float = 0.0, around: float = AROUND) -> tuple[Tensor, Tensor]:
-        """At the square around these joints, `around` as long as their box and turned by so many degrees; beyond the picture is paper."""
-        middle, side = square_around(joints)
-        views = turns(torch.full_like(side, turn)) * (around * side)[:, None, None]
+    def look_again(self, ink: Tensor, joints: Tensor, share: Tensor, how: Tensor) -> tuple[Tensor, Tensor]:
+        """At the square around these joints, turned and as large as `how` (N, 2) says; beyond the picture is paper."""
+        (turn, around), (middle, side) = how.unbind(dim=1), square_around(joints)
+        views = turns(turn) * (around * side)[:, None, None]
         views[:, :, 2] = 2 * middle - 1
         square = look(ink, views, "zeros")
         logits = self.heat_logits(square, hints(look_points(joints, views), share))
@@ -145,8 +150,8 @@ class PoseNet(nn.Module):
 
 
 def sureness(share: Tensor) -> Tensor:
-    """Shares of heat (N, J) -> their geometric mean (N,)."""
-    return share.clamp_min(SUREST).log().mean(dim=1).exp()
+    """Shares of heat (..., J) -> their geometric mean (...)."""
+    return share.clamp_min(SUREST).log().mean(dim=-1).exp()
 
 
 def nothing_seen(count: int, like: Tensor) -> Tensor:
