@@ -31,9 +31,9 @@ from genga.release import Release
 from genga.tags import check_tagger, columns, flags, groups, vocabularies
 from genga.whole import write_whole
 from models.export import load_model
+from models.folding import folded
 from models.metrics.tags import answers, batch_logits
 from models.networks.tagger import probabilities
-from models.precision import channels_last
 from models.targets import UNKNOWN, names, value_names
 from serve.reading import fit_square
 from serve.schemas import PICTURE_LIMITS
@@ -42,7 +42,7 @@ from stages.archives import utf8_name
 Format = Literal["csv", "json", "txt"]
 Existing = Literal["keep", "append", "overwrite"]
 
-BATCH = 256
+BATCH = 64
 VOCABULARY = "danbooru"
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class Tagger:
             raise ReleaseError(f"the release in {release_dir} has no tagger, it has {', '.join(families)}; train and deploy one with `genga repro`")
         released = families["tagger"]
         network, card = load_model(released.dir)
-        self._network = channels_last(network)
+        self._network = folded(network)
         check_tagger(card, "the released tagger")
         self.version = f"tagger/{released.version}"
         self._temperatures = card["temperatures"]

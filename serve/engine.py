@@ -23,6 +23,7 @@ from genga.pictures import encode_png
 from genga.release import Release, Released
 from models.batches import to_signed, to_uint8
 from models.export import load_model
+from models.folding import folded
 from models.kinds import kind_of, try_once
 from models.metrics.tags import answers
 from models.networks.tagger import probabilities
@@ -235,7 +236,7 @@ class Engine:
 
 def _load(model_dir: Path) -> nn.Module:
     network, _ = load_model(model_dir)
-    return network.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[no-any-return, call-overload]
+    return folded(network)
 
 
 def facing_us(pose: NDArray[Any]) -> NDArray[np.int64]:

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genga.skeleton import JOINTS, pdj, reference_length, swap_limbs
+from models.folding import folded
 from models.ink import as_read
 from models.metrics.calibration import BINS, Array, Flags, calibration_error, reliability
-from models.precision import channels_last
 from models.recipes.pose import ink_of
 
 JUDGE_BATCH = 128
@@ -21,7 +21,7 @@ PLOT_SIDE, PLOT_EDGE = 360, 40
 @torch.no_grad()
 def read_poses(net: nn.Module, pictures: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """uint8 (N, R, R) -> joints (N, 11, 2) and confidence (N, 11)."""
-    net = channels_last(net).eval()
+    net = folded(net)
     where = next(net.parameters()).device
     batches = [net(ink_of(torch.from_numpy(pictures[start : start + JUDGE_BATCH]).to(where))) for start in range(0, len(pictures), JUDGE_BATCH)]
     joints, confidence = (torch.cat(parts).cpu().double().numpy() for parts in zip(*batches, strict=True))

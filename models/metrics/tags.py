@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from genga.progress import progress
 from genga.tags import column_slices, columns, flags, groups
 from models.batches import to_signed
+from models.folding import folded
 from models.metrics.calibration import calibration_error
 from models.networks.tagger import probabilities
-from models.precision import Precision, autocast, channels_last
+from models.precision import Precision, autocast
 from models.targets import UNKNOWN, Targets, names, value_names
 
 Floats = NDArray[np.float32]
@@ -26,7 +27,7 @@ def tag_logits(
     tagger: nn.Module, pictures: NDArray[np.uint8], rows: NDArray[np.int64], *, batch_size: int, precision: Precision, what: str
 ) -> Tensor:
     """(N, C) on the CPU, in the order of `rows`. `pictures`: uint8 (all, R, R, 3) at the tagger's resolution."""
-    tagger = channels_last(tagger).eval()
+    tagger = folded(tagger)
     found = [torch.empty(0, len(columns()))]
     with progress(what=what, total=len(rows), unit="faces") as bar:
         for start in range(0, len(rows), batch_size):

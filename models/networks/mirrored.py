@@ -26,12 +26,22 @@ class MirrorConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         weight = self.weight.to(torch.get_autocast_dtype(x.device.type)) if torch.is_autocast_enabled(x.device.type) else self.weight
+        seen: Tensor = self._conv_forward(x, self._with_turned(weight), None)
+        return seen
+
+    def _with_turned(self, weight: Tensor) -> Tensor:
+        """Half of the kernels (out / 2, in, K, K) -> all of them."""
         turned = weight.flip(3)
         # as indexing does, with a gradient in half of the time
         turned = torch.cat(turned.chunk(2, dim=1)[::-1], dim=1) if self._in_halves else turned[:, self.in_mirrored]
-        whole = torch.cat([weight, turned]).contiguous(memory_format=torch.channels_last)
-        seen: Tensor = self._conv_forward(x, whole, None)
-        return seen
+        return torch.cat([weight, turned]).contiguous(memory_format=torch.channels_last)
+
+    def whole(self) -> nn.Conv2d:
+        """What does the same with kernels of its own for every channel."""
+        size, stride, padding = self.kernel_size[0], self.stride[0], int(self.padding[0])
+        conv = nn.Conv2d(self.in_channels, 2 * self.out_channels, size, stride, padding, bias=False)
+        conv.weight = nn.Parameter(self._with_turned(self.weight.detach()), requires_grad=False)
+        return conv.eval()
 
 
 class MirrorBatchNorm2d(nn.BatchNorm2d):
@@ -45,3 +55,9 @@ class MirrorBatchNorm2d(nn.BatchNorm2d):
         beside = x.permute(0, 2, 3, 1).reshape(count, height, 2 * width, channels // 2)  # a view where channels are last
         normed: Tensor = super().forward(beside.permute(0, 3, 1, 2))
         return normed.permute(0, 2, 3, 1).reshape(count, height, width, channels).permute(0, 3, 1, 2)
+
+    def whole(self) -> nn.BatchNorm2d:
+        """What does the same with numbers of its own for every channel."""
+        norm = nn.BatchNorm2d(2 * self.num_features, self.eps)
+        norm.load_state_dict({name: value.repeat(2) if value.ndim else value for name, value in self.state_dict().items()})
+        return norm.requires_grad_(False).eval()

@@ -57,11 +57,11 @@ class Block(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.residual = nn.Sequential(_conv(channels, channels), nn.ReLU(), _conv(channels, channels))
+        self.residual = nn.Sequential(_conv(channels, channels), nn.ReLU(inplace=True), _conv(channels, channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        added: Tensor = x + self.residual(x)
-        return added.relu()
+        added: Tensor = self.residual(x).add_(x)
+        return added.relu_()
 
 
 class PoseNet(nn.Module):
@@ -77,17 +77,18 @@ class PoseNet(nn.Module):
         self.fine = nn.Sequential(
             nn.PixelUnshuffle(fold),
             _conv([row * fold + fold - 1 - column for row in range(fold) for column in range(fold)], width // 2),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             _conv(width // 2, width, fine_side // HEAT_SIDE),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         )
-        self.stem = nn.Sequential(_conv([*halves_exchanged(width), *(width + hint for hint in HINTS_MIRRORED)], width), nn.ReLU(), Block(width))
+        seen = [*halves_exchanged(width), *(width + hint for hint in HINTS_MIRRORED)]
+        self.stem = nn.Sequential(_conv(seen, width), nn.ReLU(inplace=True), Block(width))
         self.down = nn.ModuleList(
-            nn.Sequential(_conv(a, b, 2), nn.ReLU(), *(Block(b) for _ in range(blocks)))
+            nn.Sequential(_conv(a, b, 2), nn.ReLU(inplace=True), *(Block(b) for _ in range(blocks)))
             for (a, b), blocks in zip(pairwise(widths), BLOCKS, strict=True)
         )
-        self.up = nn.ModuleList(nn.Sequential(_conv(b, a), nn.ReLU()) for a, b in pairwise(widths))
-        self.heat = nn.Sequential(_conv(width, width), nn.ReLU(), MirrorConv2d(halves_exchanged(width), 2 * len(JOINTS), 1))
+        self.up = nn.ModuleList(nn.Sequential(_conv(b, a), nn.ReLU(inplace=True)) for a, b in pairwise(widths))
+        self.heat = nn.Sequential(_conv(width, width), nn.ReLU(inplace=True), MirrorConv2d(halves_exchanged(width), 2 * len(JOINTS), 1))
         self.calibration: Tensor
         self.register_buffer("calibration", torch.tensor([1.0, 0.0]))  # scale and shift of the confidence's log odds
 

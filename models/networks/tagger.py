@@ -31,12 +31,12 @@ class Block(nn.Module):
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.down = _conv(in_channels, out_channels, stride=2)
-        self.residual = nn.Sequential(_conv(out_channels, out_channels), nn.ReLU(), _conv(out_channels, out_channels))
+        self.residual = nn.Sequential(_conv(out_channels, out_channels), nn.ReLU(inplace=True), _conv(out_channels, out_channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.down(x).relu()
-        added: Tensor = x + self.residual(x)
-        return added.relu()
+        x = self.down(x).relu_()
+        added: Tensor = self.residual(x).add_(x)
+        return added.relu_()
 
 
 class Look(nn.Module):
@@ -66,7 +66,7 @@ class Tagger(nn.Module):
         self.mirrored = mirrored
         fold = max(1, resolution // CELLS)
         widths = [3 * fold**2, width, 2 * width, 4 * width, 8 * width]
-        self.fold = nn.PixelUnshuffle(fold)
+        self.fold = nn.PixelUnshuffle(fold) if fold > 1 else nn.Identity()
         self.backbone = nn.ModuleList(Block(a, b) for a, b in pairwise(widths))
         self.num_features = widths[-1]
         sizes = [part.stop - part.start for part in column_slices().values()]
