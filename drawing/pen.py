@@ -20,6 +20,42 @@ SPILL, NARROWEST = 1.35, 1.9
 
 
 @njit(cache=True, error_model="numpy")
+def begin_and_end(pose: Array, head: int, neck: int, hip: int, reach: float, shoulders: float, ankles: Array, feet: Array) -> Array:
+    """(J + 4, 2): the joints (J, 2); where a neck meets a head that reaches so far; where the arms leave the spine; and toes, which lie `feet` (2, 2)
+    from the ankles (2,)."""
+    count = len(pose)
+    anchors = np.empty((count + 4, 2))
+    anchors[:count] = pose
+    up = pose[neck] - pose[head]
+    anchors[count] = pose[head] + up * min(reach / max(math.sqrt(up[0] * up[0] + up[1] * up[1]), 1e-9), 0.95)
+    anchors[count + 1] = pose[neck] + shoulders * (pose[hip] - pose[neck])
+    for side in range(2):
+        anchors[count + 2 + side] = pose[ankles[side]] + feet[side]
+    return anchors
+
+
+@njit(cache=True, error_model="numpy")
+def in_one_swing(anchors: Array, rounding: float, bends: Array) -> Array:
+    """Anchors (K, 2), but for the joint b of each bend (a, b, c) where the lines of a limb that is drawn in one swing would meet, beyond the joint,
+    through which the swing goes."""
+    meeting = anchors.copy()
+    for a, b, c in bends:
+        meeting[b] += rounding * (anchors[b] - (anchors[a] + anchors[c]) / 2)
+    return meeting
+
+
+@njit(cache=True, error_model="numpy")
+def drawn_parts(free: Array, overshoot: float, shares: Array) -> Array:
+    """(N, 2): which part of its way each stroke draws: at its ends, where they are not free (N, 2), `overshoot` times these shares (N, 2) more."""
+    parts = np.empty(free.shape)
+    for stroke in range(len(free)):
+        for end in range(2):
+            beyond = 0.0 if free[stroke, end] else overshoot * shares[stroke, end]
+            parts[stroke, end] = 1 + beyond if end else -beyond
+    return parts
+
+
+@njit(cache=True, error_model="numpy")
 def stroke_lines(anchors: Array, meeting: Array, bones: Array, misses: Array, waves: Array, spans: Array) -> Array:
     """N strokes (N, STEPS, 2) between two anchors (K, 2) each, those of `bones` (N, 2), which they miss by `misses` (N, 2, 2); of that way the part
     `spans` (N, 2). They lie on the line between the same two of `meeting` (K, 2), and near the ends leave it for the anchors.

@@ -50,7 +50,12 @@ class FilePose(NamedTuple):
 
 def pose_id(pose: Array) -> str:
     """sha256 of what the pose is, wherever and however large it stands."""
-    return hashlib.sha256(np.round(normalise(pose) * 1e4).astype(np.int32).tobytes()).hexdigest()
+    return pose_ids(pose[None])[0]
+
+
+def pose_ids(poses: Array) -> list[str]:
+    """Of each of these (N, 11, 2)."""
+    return [hashlib.sha256(pose.tobytes()).hexdigest() for pose in np.round(normalise(poses) * 1e4).astype(np.int32)]
 
 
 # --- files

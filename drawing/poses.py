@@ -7,14 +7,17 @@ pixels: a pose's x, y in [0, 1] are edges to edges: pixel i of a picture of `siz
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
-from genga.skeleton import JOINTS
+from drawing.kinematics import turned_frames
+from genga.skeleton import JOINTS, Point
 
 Array = NDArray[Any]
 Range = tuple[float, float]
@@ -86,7 +89,7 @@ WEIGHTS = {
     "jump": 3, "all_fours": 1, "lie": 2, "lie_on_belly": 1, "free": 8,
 }
 # fmt: on
-KIND_ODDS = np.cumsum(list(WEIGHTS.values())) / sum(WEIGHTS.values())
+NAMES, KIND_ODDS = list(WEIGHTS), (np.cumsum(list(WEIGHTS.values())) / sum(WEIGHTS.values())).tolist()
 SIDED = ("raise", "swing", "arm_twist", "elbow", "lift", "spread", "turn", "knee", "point")
 WHOLE = tuple(name for name in LIMITS if name not in SIDED)
 ANGLES = (*WHOLE, *(f"{side}_{name}" for side in "lr" for name in SIDED))
@@ -120,7 +123,19 @@ def _both_sides() -> dict[str, tuple[str, Turns]]:
 
 
 PARTS: dict[str, tuple[str, Turns]] = {"whole": ("world", (("tumble", 0, 1),))} | TRUNK | _both_sides()
-AXES = {angle: (axis, way) for _, turns in PARTS.values() for angle, axis, way in turns}
+FRAMES = ("world", *PARTS)
+
+
+def _turns() -> Array:
+    """As `turned_frames` takes them."""
+    turns = []
+    for part, (before, own) in PARTS.items():
+        for number, (angle, axis, way) in enumerate(own):
+            turns.append((ANGLES.index(angle), FRAMES.index(part), FRAMES.index(part if number else before), axis, way))
+    return np.array(turns)
+
+
+TURNS = _turns()
 
 
 def _ranges(own: dict[str, Range], sides: str) -> Array:
@@ -157,11 +172,14 @@ class Build:
     foot: float
 
 
+SPREAD = np.array([0.06, 0.07, 0.12])  # of legs, arms and shoulders
+
+
 def sample_build(head_ratio: float, rng: np.random.Generator) -> Build:
     """An anime body `head_ratio` heads tall; legs, arms and shoulders vary a little from one to the next."""
     head = 1 / head_ratio
     below = 1 - 1.3 * head  # from the neck's base to the sole
-    legs, arms, shoulders = (1 + spread * rng.uniform(-1, 1) for spread in (0.06, 0.07, 0.12))
+    legs, arms, shoulders = (1 + SPREAD * rng.uniform(-1, 1, 3)).tolist()
     return Build(
         head=head, neck=0.8 * head, torso=below * (1 - 0.64 * legs), shoulder=0.118 * below * shoulders, pelvis=0.066 * below,
         upper_arm=0.195 * below * arms, forearm=0.175 * below * arms, hand=0.085 * below,
@@ -174,26 +192,6 @@ def rotation(axis: int, degrees: float) -> Array:
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     rows = (((1, 0, 0), (0, c, -s), (0, s, c)), ((c, 0, s), (0, 1, 0), (-s, 0, c)), ((c, -s, 0), (s, c, 0), (0, 0, 1)))
     return np.array(rows[axis])
-
-
-def _places(row: int, column: int) -> NDArray[np.int64]:
-    """Where an element stands in the 9 of each angle's rotation; rows and columns are counted from the angle's axis."""
-    return np.array([9 * idx + 3 * ((AXES[name][0] + row) % 3) + (AXES[name][0] + column) % 3 for idx, name in enumerate(ANGLES)])
-
-
-WAYS = np.array([AXES[name][1] for name in ANGLES])
-ONE, COS, OTHER_COS, MINUS_SIN, SIN = (_places(*place) for place in ((0, 0), (1, 1), (2, 2), (1, 2), (2, 1)))
-
-
-def rotations(angles: Array) -> Array:
-    """Angles (..., 27) in the order of ANGLES -> (..., 27, 3, 3), each about its own axis."""
-    turns = np.radians(WAYS * angles)
-    elements = np.zeros((*angles.shape[:-1], 9 * len(ANGLES)))
-    elements[..., ONE] = 1
-    elements[..., COS] = elements[..., OTHER_COS] = np.cos(turns)
-    elements[..., SIN] = np.sin(turns)
-    elements[..., MINUS_SIN] = -elements[..., SIN]
-    return elements.reshape(*angles.shape, 3, 3)
 
 
 @dataclass(frozen=True)
@@ -221,15 +219,9 @@ def move(build: Build, angles: Angles | Array) -> Body:
 
     Angles by name or (27,), and a build of numbers, make one body; angles (N, 27) and a build whose lengths are (N, 1) make N.
     """
-    turned = np.moveaxis(rotations(as_vector(angles) if isinstance(angles, dict) else angles), -3, 0)
-    frames: dict[str, Array] = {"world": np.broadcast_to(np.eye(3), turned.shape[1:])}
-    axes: dict[str, Array] = {}
-    for part, (before, turns) in PARTS.items():
-        frame = frames[before]
-        for angle, axis, way in turns:
-            axes[angle] = way * frame[..., axis]
-            frame = frame @ turned[ANGLES.index(angle)]
-        frames[part] = frame
+    degrees = as_vector(angles) if isinstance(angles, dict) else angles
+    one_each = [part.reshape(len(part), *degrees.shape[:-1], *part.shape[2:]) for part in turned_frames(np.atleast_2d(degrees), TURNS, len(FRAMES))]
+    frames, axes = (dict(zip(names, values, strict=True)) for names, values in zip((FRAMES, ANGLES), one_each, strict=True))
     pelvis, chest = frames["pelvis"], frames["chest"]
     hip = np.zeros(pelvis.shape[:-1])
     waist = hip - pelvis[..., 1] * build.torso * 0.4
@@ -272,7 +264,7 @@ def collides(body: Body) -> NDArray[np.bool_]:
 
 
 def sample_kind(rng: np.random.Generator) -> str:
-    return list(WEIGHTS)[int(np.searchsorted(KIND_ODDS, rng.random()))]
+    return NAMES[bisect_left(KIND_ODDS, rng.random())]
 
 
 def sample_bodies(head_ratios: Sequence[float], rngs: Sequence[np.random.Generator]) -> tuple[Body, list[str]]:
@@ -314,8 +306,8 @@ class Camera:
 
 def sample_camera(rng: np.random.Generator) -> Camera:
     """Most often from the front, now and then from any side; mostly level."""
-    turn = rng.normal(0, 45) if rng.random() < 0.65 else rng.uniform(-180, 180)
-    return Camera(float(turn), float(rng.normal(6, 12)), float(rng.normal(0, 4)), float(2 + rng.exponential(3)))
+    turn = 45 * rng.standard_normal() if rng.random() < 0.65 else 360 * rng.random() - 180
+    return Camera(turn, 6 + 12 * rng.standard_normal(), 4 * rng.standard_normal(), 2 + 3 * rng.standard_exponential())
 
 
 class View(NamedTuple):
@@ -333,6 +325,16 @@ def look(camera: Camera, points: Array, middle: Array) -> View:
     return View(seen[:, :2] * scale[:, None], seen[:, 2], scale)
 
 
+def looks(cameras: Sequence[Camera], points: Array) -> Array:
+    """(N, P, 3) -> (N, P, 2): each body as a camera of its own sees it, which looks at its middle; `look` for many bodies of few points."""
+    turns = np.array([(camera.roll, camera.elevation, camera.turn, camera.distance) for camera in cameras])
+    rotations = Rotation.from_euler("ZXY", turns[:, :3], degrees=True).as_matrix()
+    seen = (points - points.mean(axis=1, keepdims=True)) @ rotations.swapaxes(1, 2)
+    distance = turns[:, 3:]
+    xy: Array = seen[..., :2] * (distance / (distance + seen[..., 2]))[..., None]
+    return xy
+
+
 class Placement(NamedTuple):
     """xy * zoom + shift: from the camera's view into [0, 1] of the picture."""
 
@@ -340,8 +342,8 @@ class Placement(NamedTuple):
     shift: Array
 
 
-def place(low: Array, high: Array, fill: Range, rng: np.random.Generator) -> Placement:
+def place(low: Point, high: Point, fill: Range, rng: np.random.Generator) -> Placement:
     """The box low..high put anywhere within the picture's margin, its longer side a share of the room there drawn from `fill`."""
-    zoom = float(rng.uniform(*fill) * (1 - 2 * MARGIN) / max(high - low))
-    spare = 1 - 2 * MARGIN - (high - low) * zoom
-    return Placement(zoom, MARGIN + rng.random(2) * spare - low * zoom)
+    room, extent = 1 - 2 * MARGIN, [b - a for a, b in zip(low, high, strict=True)]
+    zoom = (fill[0] + (fill[1] - fill[0]) * rng.random()) * room / max(extent)
+    return Placement(zoom, np.array([MARGIN + rng.random() * (room - length * zoom) - a * zoom for a, length in zip(low, extent, strict=True)]))

@@ -20,8 +20,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from drawing.pen import ARCS, NARROWEST, SUBPIXEL_BITS, circle_lines, outlines, stroke_lines
-from genga.skeleton import STICKS, J, reference_length
+from drawing.pen import ARCS, NARROWEST, SUBPIXEL_BITS, begin_and_end, circle_lines, drawn_parts, in_one_swing, outlines, stroke_lines
+from genga.skeleton import STICKS, J, box_of
 
 Array = NDArray[Any]
 Picture = NDArray[np.uint8]
@@ -29,19 +29,19 @@ Range = tuple[float, float]
 Colour = tuple[int, int, int]
 
 HEAD = len(STICKS)  # the circle, counted after the sticks
-# where strokes begin and end: the joints, then these
+# where strokes begin and end: the joints, then these, see drawing/pen.py
 RIM, SHOULDERS, L_TOES, R_TOES = range(len(J), len(J) + 4)
 BONES = np.array([(RIM, J["neck"]), *((SHOULDERS, b) if a == J["neck"] and b != J["hip"] else (a, b) for a, b in STICKS[1:])])
 FEET = np.array([(J["l_ankle"], L_TOES), (J["r_ankle"], R_TOES)])
 SHANKS = tuple(STICKS.index((J[f"{side}_knee"], J[f"{side}_ankle"])) for side in "lr")
-BENDS, BEFORE, AFTER = np.array(
-    [(J[f"{s}_{bend}"], J[a], J[f"{s}_{b}"]) for s in "lr" for bend, a, b in (("elbow", "neck", "wrist"), ("knee", "hip", "ankle"))]
-).T
+BENDS = np.array([(J[a], J[f"{s}_{bend}"], J[f"{s}_{b}"]) for s in "lr" for a, bend, b in (("neck", "elbow", "wrist"), ("hip", "knee", "ankle"))])
+ANKLES, NO_FEET = np.array([J["l_ankle"], J["r_ankle"]]), np.zeros((2, 2))
+TOES_REACH, TOES_BEGIN = np.array([2, 0.6]), np.array([1, 0.2])
 EDGES = ((1, True), (1, True), (0, False), (0, True), (1, False))  # axis, and whether the far edge: figures are cut off below most often
 CORNERS = np.array([(0, 0), (1, 0), (1, 1), (0, 1)])
 LIGHT = np.linspace(-1, 1, 17)
 NUM_WAVES = 3
-OUTWARD, UNIT = np.array([-1, 1]), np.array([0, 1])
+OUTWARD = np.array([-1, 1])
 FINE = 256  # smaller pictures are drawn larger by a whole number and shrunk
 PARTIAL = 0.05  # chance that strokes are missing; the same again that the figure is cut off at the picture's edge
 TILE = 640  # side of a piece of noise, of which pictures get any part
@@ -189,8 +189,9 @@ def _shown(missing: tuple[int, ...]) -> Array:
 
 def head_radius(pose: Array, style: StickStyle) -> float:
     """Half the head's width: at most `style.head` x the longer side of the pose's box, less where the neck would lie inside."""
-    largest = style.head * float(reference_length(pose, "bbox"))
-    return min(largest, max(0.9 * math.hypot(*(pose[J["head"]] - pose[J["neck"]])), 0.5 * largest)) / max(style.oval, 1)
+    (left, top), (right, bottom) = box_of(pose)
+    largest = style.head * max(right - left, bottom - top)
+    return min(largest, max(0.9 * math.dist(pose[J["head"]], pose[J["neck"]]), 0.5 * largest)) / max(style.oval, 1)
 
 
 def draw_stick(pose: Array, size: int, style: StickStyle, rng: np.random.Generator) -> Picture:
@@ -251,22 +252,25 @@ def _draw_strokes(ink: Picture, white: int, pose: Array, style: StickStyle, rng:
         cv2.fillPoly(ink, [polygons[path_idx]], colours[path_idx], cv2.LINE_AA, SUBPIXEL_BITS)
     if style.dots > 0:
         dot = round(style.dots * radius * side * 2**SUBPIXEL_BITS)
+        places = _fixed_point(pose, side).tolist()
         for joint, shown in enumerate(visible(pose, style)):
             if shown and joint != J["head"]:
-                cv2.circle(ink, _fixed_point(pose[joint], side).tolist(), dot, colours[joint % len(colours)], -1, cv2.LINE_AA, SUBPIXEL_BITS)
+                cv2.circle(ink, places[joint], dot, colours[joint % len(colours)], -1, cv2.LINE_AA, SUBPIXEL_BITS)
 
 
 def _stick_paths(pose: Array, radius: float, style: StickStyle, rng: np.random.Generator) -> tuple[Array, list[int]]:
     """Strokes as polylines (N, STEPS, 2), and the stick that each draws; feet count as their shanks."""
-    anchors = _anchors(pose, radius, style, rng)
+    rim = 0.0 if style.filled or HEAD in style.missing else radius * max(style.oval, 1)
+    feet = style.feet * radius * (TOES_REACH * rng.random((2, 2)) - TOES_BEGIN) if style.feet > 0 else NO_FEET
+    anchors = begin_and_end(pose, J["head"], J["neck"], J["hip"], rim, max(style.shoulders, 0.0), ANKLES, feet)
     sticks, bones, free = _strokes(style.missing, style.feet > 0, round(style.passes))
     count = len(sticks)
 
-    misses = style.stray * rng.normal(size=(count, 2, 2))
-    waves = style.wobble * rng.normal(size=(count, NUM_WAVES))
-    spans = np.where(free, 0, OUTWARD * style.overshoot * rng.random((count, 2))) + UNIT
+    misses = style.stray * rng.standard_normal((count, 2, 2))
+    waves = style.wobble * rng.standard_normal((count, NUM_WAVES))
+    spans = drawn_parts(free, style.overshoot, rng.random((count, 2)))
     # who puts dots on the joints draws through them
-    meeting = _meeting(anchors, style) if style.rounding > 0 and style.dots <= 0 else anchors
+    meeting = in_one_swing(anchors, style.rounding, BENDS) if style.rounding > 0 and style.dots <= 0 else anchors
     if style.breaks > 0 and (broken := [stroke for stroke, draw in enumerate(rng.random(count)) if draw < style.breaks]):
         again = [*range(count), *broken]
         lengths = np.maximum(np.linalg.norm(np.diff(meeting[bones[broken]], axis=1)[:, 0], axis=1, keepdims=True), 1e-9)
@@ -292,27 +296,6 @@ def _strokes(missing: tuple[int, ...], shod: bool, passes: int) -> tuple[list[in
     return (sticks + [SHANKS[foot] for foot in feet]) * passes, np.tile(bones, (passes, 1)), np.tile(free, (passes, 1))
 
 
-def _anchors(pose: Array, radius: float, style: StickStyle, rng: np.random.Generator) -> Array:
-    """(15, 2): the joints; where the neck meets the circle; where the arms leave the spine; toes."""
-    anchors = np.empty((len(J) + 4, 2))
-    anchors[: len(J)] = pose
-    head, neck = pose[J["head"]], pose[J["neck"]]
-    anchors[RIM] = head
-    if not style.filled and HEAD not in style.missing:
-        anchors[RIM] += (neck - head) * min(radius * max(style.oval, 1) / max(math.hypot(*(neck - head)), 1e-9), 0.95)
-    anchors[SHOULDERS] = neck + max(style.shoulders, 0) * (pose[J["hip"]] - neck)
-    if style.feet > 0:
-        anchors[[L_TOES, R_TOES]] = pose[[J["l_ankle"], J["r_ankle"]]] + style.feet * radius * (rng.random((2, 2)) * (2, 0.6) - (1, 0.2))
-    return anchors
-
-
-def _meeting(anchors: Array, style: StickStyle) -> Array:
-    """(15, 2): where the lines of a limb that is drawn in one swing would meet, beyond elbows and knees, through which the swing goes."""
-    meeting = anchors.copy()
-    meeting[BENDS] += style.rounding * (anchors[BENDS] - (anchors[BEFORE] + anchors[AFTER]) / 2)
-    return meeting
-
-
 def _circle(pose: Array, radius: float, style: StickStyle, rng: np.random.Generator) -> Array:
     """The head, once for each pass, as ARCS strokes (ARCS * passes, STEPS, 2)."""
     x, y = (pose[J["head"]] - pose[J["neck"]]).tolist()
@@ -320,7 +303,7 @@ def _circle(pose: Array, radius: float, style: StickStyle, rng: np.random.Genera
     begin, way, *_ = rng.random(2).tolist()
     turns = math.copysign(1 + style.closing, way - 0.5)
     # a hand's circle is a little square or pear-shaped, its end does not meet its beginning, and it lies a little aside
-    hand = 5 * style.wobble * rng.normal(size=(round(style.passes), 6))
+    hand = 5 * style.wobble * rng.standard_normal((round(style.passes), 6))
     return circle_lines(pose[J["head"]], (x / length, y / length), radius, style.oval, begin, turns, hand)
 
 

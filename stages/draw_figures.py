@@ -29,8 +29,8 @@ from drawing.lift import lift
 from drawing.mannequin import LOOKS, line_art, projection, render, sample_mannequin, visible
 from drawing.mannequin import sample_body as sample_figure
 from drawing.mannequin import sample_camera as sample_view
-from drawing.pool import Asked, FilePose, FoundBodies, PosePool, found_bodies, pose_id, read_poses, vary_flat
-from drawing.poses import Camera, look, place, sample_bodies, sample_camera
+from drawing.pool import Asked, FilePose, FoundBodies, PosePool, found_bodies, pose_id, pose_ids, read_poses, vary_flat
+from drawing.poses import Camera, look, looks, place, sample_bodies, sample_camera
 from drawing.stick import PALETTES, STYLES, draw_stick, draw_stick_rgb, sample_style, slide
 from drawing.stick import visible as drawn
 from genga.door import run
@@ -38,7 +38,7 @@ from genga.errors import DataError
 from genga.params import DrawFigures, load_params
 from genga.pictures import Limits, decode
 from genga.progress import progress
-from genga.skeleton import OWN, J, to_vector
+from genga.skeleton import OWN, J, box_of, to_vector
 from genga.splits import split_of
 from genga.store import StoreWriter, picture_id
 from stages.own_figures import Own, labeled_poses, on_paper, read_bad, read_own, read_placed, write_rejected
@@ -145,11 +145,10 @@ def styles_for(split: str, names: tuple[str, ...], held_out: tuple[str, ...]) ->
     return held if split != "train" else tuple(name for name in names if name not in held)
 
 
-def about_of(params: DrawFigures, asked: Asked, seen: Array, kind: str) -> About:
-    """What follows from the pose alone; `seen` (11, 2) is the pose in the picture's plane."""
-    if asked.pose is None:
-        id_, terms = pose_id(seen), TERMS
-    else:
+def about_of(params: DrawFigures, asked: Asked, id_: str, kind: str) -> About:
+    """What follows from the pose alone. `id_` and `kind`: those of a pose that comes from no file."""
+    terms = TERMS
+    if asked.pose is not None:
         id_, kind, terms = asked.pose.id, asked.pose.kind, {"source": f"{BY_GENGA}, poses: {asked.pose.source}", "licence": asked.pose.licence}
     return {"pose_id": id_, "split": split_of(id_, params.val, params.test), "kind": kind, **terms}
 
@@ -164,35 +163,36 @@ def spread(params: DrawFigures, pose: FilePose, rng: np.random.Generator) -> flo
 
 def sticks(params: DrawFigures, asked: Sequence[Asked]) -> list[Figure]:
     rngs = [np.random.default_rng((params.seed, STICK, one.figure_idx)) for one in asked]
-    views = seen_poses(params, asked, rngs)
-    return [stick(params, *figure) for figure in zip(asked, views, rngs, strict=True)]
+    poses, kinds = seen_poses(params, asked, rngs)
+    return [stick(params, *figure) for figure in zip(asked, poses, pose_ids(poses), kinds, rngs, strict=True)]
 
 
-def stick(params: DrawFigures, asked: Asked, view: tuple[Array, str], rng: np.random.Generator) -> Figure:
-    seen, kind = view
-    about = about_of(params, asked, seen, kind)
+def stick(params: DrawFigures, asked: Asked, seen: Array, id_: str, kind: str, rng: np.random.Generator) -> Figure:
+    about = about_of(params, asked, id_, kind)
     if asked.pose is not None:
         seen = vary_flat(seen, spread(params, asked.pose, rng), rng)
     style = sample_style(styles_for(about["split"], tuple(STYLES), tuple(params.held_out_styles)), rng)
-    low, high = seen.min(axis=0), seen.max(axis=0)
-    head = style.head * max(high - low)
-    placement = place(np.minimum(low, seen[J["head"]] - head), np.maximum(high, seen[J["head"]] + head), params.sticks.fill, rng)
+    (left, top), (right, bottom) = box_of(seen)
+    head, (x, y) = style.head * max(right - left, bottom - top), seen[J["head"]].tolist()
+    low, high = (min(left, x - head), min(top, y - head)), (max(right, x + head), max(bottom, y + head))
+    placement = place(low, high, params.sticks.fill, rng)
     pose = slide(seen * placement.zoom + placement.shift, style, rng)
     palette = params.sticks.palette
     picture = draw_stick_rgb(pose, params.sticks.size, style, PALETTES[palette], rng) if palette else draw_stick(pose, params.sticks.size, style, rng)
     return {**about, "pose": to_vector(pose).tolist(), "style": style.name, "visible": drawn(pose, style)}, [picture]
 
 
-def seen_poses(params: DrawFigures, asked: Sequence[Asked], rngs: Sequence[np.random.Generator]) -> list[tuple[Array, str]]:
-    """Each pose (11, 2) as a camera sees it, anywhere and of any size, and its kind."""
+def seen_poses(params: DrawFigures, asked: Sequence[Asked], rngs: Sequence[np.random.Generator]) -> tuple[Array, list[str]]:
+    """The poses (N, 11, 2) as a camera sees them, anywhere and of any size, and their kinds."""
     invented = [rng for one, rng in zip(asked, rngs, strict=True) if one.pose is None]
     bodies, kinds = sample_bodies([float(rng.uniform(*params.sticks.head_ratio)) for rng in invented], invented)
     within_limits = zip(bodies.joints(), kinds, strict=True)
     taken = [next(within_limits) if one.pose is None else (one.pose.joints, one.pose.kind) for one in asked]
-    return [
-        (joints if joints.shape[-1] == 2 else look(sample_camera(rng), joints, joints.mean(axis=0)).xy, kind)
-        for (joints, kind), rng in zip(taken, rngs, strict=True)
-    ]
+    solid = [row for row, (joints, _) in enumerate(taken) if joints.shape[-1] == 3]
+    seen = np.stack([joints[:, :2] for joints, _ in taken])
+    if solid:
+        seen[solid] = looks([sample_camera(rngs[row]) for row in solid], np.stack([taken[row][0] for row in solid]))
+    return seen, [kind for _, kind in taken]
 
 
 def mannequins(params: DrawFigures, asked: Sequence[Asked]) -> list[Figure]:
@@ -211,7 +211,7 @@ def mannequin(params: DrawFigures, asked: Asked) -> Figure:
             around = sample_view(settings.camera, rng)
             camera = Camera.of(around.rotation() @ camera.rotation(), around.distance)
     joints = body.joints()
-    about = about_of(params, asked, look(camera, joints, joints.mean(axis=0)).xy, kind)
+    about = about_of(params, asked, pose_id(look(camera, joints, joints.mean(axis=0)).xy), kind)
     figure = sample_mannequin(settings, styles_for(about["split"], LOOKS, tuple(params.held_out_styles)), rng, (body, camera, kind))
     buffers = render(figure, settings.size)
     about |= {"pose": to_vector(figure.pose).tolist(), "style": figure.look, "visible": visible(figure, buffers)}

@@ -9,10 +9,10 @@ import pytest
 
 from drawing.poses import (
     ANGLES,
-    AXES,
     EASE,
     KINDS,
     LIMITS,
+    PARTS,
     SIDED,
     WEIGHTS,
     WHOLE,
@@ -21,10 +21,10 @@ from drawing.poses import (
     Camera,
     collides,
     look,
+    looks,
     move,
     place,
     rotation,
-    rotations,
     sample_angles,
     sample_bodies,
     sample_build,
@@ -154,11 +154,23 @@ def test_a_stack_of_bodies_is_moved_as_each_one_alone() -> None:
         assert collide[row] == collides(alone)
 
 
-def test_the_rotations_of_all_angles_at_once_are_those_of_each() -> None:
-    degrees = np.random.default_rng(0).uniform(-180, 180, len(ANGLES))
-    for name, value, turned in zip(ANGLES, degrees, rotations(degrees), strict=True):
-        axis, way = AXES[name]
-        np.testing.assert_allclose(turned, rotation(axis, way * value), atol=1e-12)
+def test_each_part_is_turned_in_the_frame_of_the_one_before() -> None:
+    angles = dict(zip(ANGLES, np.random.default_rng(0).uniform(-180, 180, len(ANGLES)).tolist(), strict=True))
+    body, frames = move(BUILD, angles), {"world": np.eye(3)}
+    for part, (before, turns) in PARTS.items():
+        frame = frames[before]
+        for angle, axis, way in turns:
+            np.testing.assert_allclose(body.axes[angle], way * frame[:, axis], atol=1e-12)
+            frame = frame @ rotation(axis, way * angles[angle])
+        frames[part] = frame
+        np.testing.assert_allclose(body.frames[part], frame, atol=1e-12)
+
+
+def test_many_cameras_see_what_each_sees() -> None:
+    rng = np.random.default_rng(5)
+    cameras, bodies = [sample_camera(rng) for _ in range(12)], rng.normal(size=(12, 11, 3)) / 4
+    each = [look(camera, joints, joints.mean(axis=0)).xy for camera, joints in zip(cameras, bodies, strict=True)]
+    np.testing.assert_allclose(looks(cameras, bodies), each, atol=1e-12)
 
 
 @pytest.mark.parametrize("camera", [Camera(0, 0, 0, 3), Camera(130, 20, -10, 4), Camera(-60, -70, 170, 2)])
