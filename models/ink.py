@@ -200,6 +200,8 @@ def _sheet(gray: Picture) -> Array | None:
     found = cv2.HoughLinesP(steps, 1, np.pi / 180, least // 2, minLineLength=least, maxLineGap=least / 4)
     ends = np.zeros((0, 4)) if found is None else found[:MOST_EDGES, 0].astype(np.float64)
     edges = [edge for start, end in ends.reshape(-1, 2, 2) if (edge := _edge(small, filled, start, end)) is not None]
+    if not edges:
+        return None
     scale, soft = gray.shape[1] / small.shape[1], _soft(gray)
     y, x = np.mgrid[: gray.shape[0], : gray.shape[1]]
     sheet = np.ones_like(gray)
@@ -282,15 +284,17 @@ def _lines(ink: Ink) -> list[Line]:
     """Thin lines side by side, or those that are drawn nearly whole."""
     (height, width), tilt = ink.shape, np.deg2rad(LINE_TILT)
     least, beside = max(round(LINE_LENGTH * width), 8), max(round(2 * LINE_WIDTH * max(ink.shape)), 3)
-    drawn = (ink > FAINTEST).astype(np.uint8)
+    drawn, places = (ink > FAINTEST).astype(np.uint8), np.linspace(0, width - 1, NUM_SAMPLES).round().astype(int)
+    if min(_drawn_shares(drawn[:, places].max(axis=0, keepdims=True)))[0] <= LINE_LENGTH:  # no line can be, as in most pictures
+        return []
     found = cv2.HoughLines(drawn, 1, np.pi / 720, least, min_theta=np.pi / 2 - tilt, max_theta=np.pi / 2 + tilt)
     rho, theta = np.empty((2, 0)) if found is None else found[:MOST_LINES, 0].T.astype(float)
     lefts, rights = rho / np.sin(theta), (rho - (width - 1) * np.cos(theta)) / np.sin(theta)
-    x, y = (np.linspace(start, end, NUM_SAMPLES).round().astype(int).T for start, end in ((0, width - 1), (lefts, rights)))
+    x, y = places, np.linspace(lefts, rights, NUM_SAMPLES).round().astype(int).T
     thick = np.asarray(cv2.dilate(ink, np.ones((3, 1), np.uint8)))
     on, above, below = (thick[(y + offset).clip(0, height - 1), x] * ((y >= 0) & (y < height)) for offset in (0, -beside, beside))
     covered = on > np.maximum(FAINTEST, 2 * np.minimum(above, below))
-    shares, *ends = (part.mean(axis=1) for part in (covered, covered[:, : NUM_SAMPLES // 8], covered[:, -NUM_SAMPLES // 8 :]))
+    shares, *ends = _drawn_shares(covered)
     lines: list[Line] = []
     for at in np.flatnonzero(np.minimum(shares, np.minimum(*ends)) > LINE_LENGTH):
         left, right = lefts[at], rights[at]
@@ -298,6 +302,11 @@ def _lines(ink: Ink) -> list[Line]:
         if not any((left - line.left - beside) * (right - line.right - beside) <= 0 or abs(left - line.left) < beside for line in lines):
             lines.append(Line(left, right, float(np.median(on[at, covered[at]])), float(shares[at])))
     return lines if len(lines) >= NUM_LINES else [line for line in lines if line.share > WHOLE_LINE]
+
+
+def _drawn_shares(covered: Array) -> list[Array]:
+    """(L, NUM_SAMPLES) -> of each line which share is drawn, of the whole and near either end."""
+    return [part.mean(axis=1) for part in (covered, covered[:, : NUM_SAMPLES // 8], covered[:, -NUM_SAMPLES // 8 :])]
 
 
 def _ruling(lines: list[Line], shape: tuple[int, int]) -> Ink:
@@ -314,10 +323,10 @@ def _ruling(lines: list[Line], shape: tuple[int, int]) -> Ink:
 
 def _even(ink: Ink) -> Ink:
     """The strongest strokes are 1: not the darkest speck, but the large connected part; paler strokes come near to it."""
-    _, parts = cv2.connectedComponents((ink > FAINTEST).astype(np.uint8))
-    masses = np.bincount(parts.ravel(), weights=ink.ravel())
-    masses[0] = 0
-    strongest = float(np.percentile(ink[parts == masses.argmax()], 90))
+    drawn = ink > FAINTEST
+    _, parts = cv2.connectedComponents(drawn.astype(np.uint8))
+    part, strength = parts[drawn], ink[drawn]
+    strongest = float(np.percentile(strength[part == np.bincount(part, weights=strength).argmax()], 90))
     return np.asarray(np.minimum(ink / strongest, 1) ** PALE, np.float32)
 
 
@@ -327,7 +336,7 @@ def _of_the_figure(ink: Ink) -> Ink:
     drawn = (ink > INK).astype(np.uint8)
     joined = cv2.morphologyEx(drawn, cv2.MORPH_CLOSE, _disc(JOINED * side))
     _, parts, boxes, _ = cv2.connectedComponentsWithStats(joined)
-    masses = np.bincount(parts.ravel(), weights=drawn.ravel())
+    masses = np.bincount(parts[drawn > 0], minlength=len(boxes))
     low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:4]
     size = (high - low).max(axis=1)
     edge = EDGE * side
@@ -341,7 +350,7 @@ def _of_the_figure(ink: Ink) -> Ink:
     (left, top), (right, bottom) = low[kept].min(axis=0) - FAR * size[main], high[kept].max(axis=0) + FAR * size[main]
     near = (high[:, 0] > left) & (low[:, 0] < right) & (high[:, 1] > top) & (low[:, 1] < bottom) & (size > 0.2 * SPECK * size[main])
     kept = [part for part in candidates if size[part] >= SPECK * size[main] or near[part]]
-    figure = np.zeros(len(boxes), np.float32)
+    figure = np.zeros(len(boxes), np.uint8)
     figure[kept] = 1
     mask = cv2.dilate(figure[parts], _disc(JOINED * side))
     return np.asarray(ink * mask, np.float32)
