@@ -89,7 +89,7 @@ WEIGHTS = {
     "jump": 3, "all_fours": 1, "lie": 2, "lie_on_belly": 1, "free": 8,
 }
 # fmt: on
-NAMES, KIND_ODDS = list(WEIGHTS), (np.cumsum(list(WEIGHTS.values())) / sum(WEIGHTS.values())).tolist()
+KIND_NAMES, KIND_ODDS = list(WEIGHTS), (np.cumsum(list(WEIGHTS.values())) / sum(WEIGHTS.values())).tolist()
 SIDED = ("raise", "swing", "arm_twist", "elbow", "lift", "spread", "turn", "knee", "point")
 WHOLE = tuple(name for name in LIMITS if name not in SIDED)
 ANGLES = (*WHOLE, *(f"{side}_{name}" for side in "lr" for name in SIDED))
@@ -264,7 +264,7 @@ def collides(body: Body) -> NDArray[np.bool_]:
 
 
 def sample_kind(rng: np.random.Generator) -> str:
-    return NAMES[bisect_left(KIND_ODDS, rng.random())]
+    return KIND_NAMES[bisect_left(KIND_ODDS, rng.random())]
 
 
 def sample_bodies(head_ratios: Sequence[float], rngs: Sequence[np.random.Generator]) -> tuple[Body, list[str]]:

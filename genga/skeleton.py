@@ -62,7 +62,7 @@ def bounds(pose: Array) -> tuple[Array, Array]:
 
 
 def box_of(pose: Array) -> tuple[Point, Point]:
-    """The same of one pose (11, 2), as plain numbers, in a fifth of the time."""
+    """The same of one pose (11, 2), as plain numbers."""
     x, y = pose.T.tolist()
     return (min(x), min(y)), (max(x), max(y))
 

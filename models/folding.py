@@ -14,7 +14,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def folded(network: M) -> M:
-    """A copy that says the same, to rounding, in three quarters of the time, and cannot learn any more."""
+    """A copy that says the same, to rounding, in four fifths of the time, and cannot learn any more."""
     asked = copy.deepcopy(network).eval().requires_grad_(False)
     for part in [part for part in asked.modules() if isinstance(part, nn.Sequential)]:
         for at, (conv, norm) in enumerate(pairwise([*part])):
