@@ -14,7 +14,7 @@ PEERS ?= ../peers
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup run label-studio label-studio-ready test test-labels lint browser bench bench-quality bench-peers
+.PHONY: setup run label-studio label-studio-ready test test-slow test-labels lint browser bench bench-quality bench-peers
 
 setup: $(READY)
 
@@ -53,6 +53,9 @@ browser: setup
 
 test: setup browser  # in two processes of one thread each
 	@OMP_NUM_THREADS=1 pytest -n 2
+
+test-slow: setup
+	@OMP_NUM_THREADS=1 pytest -n 2 -m slow
 
 test-labels: setup browser $(LABEL_READY)
 	@pytest -m label_studio tests/labeling tests/flows

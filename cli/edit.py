@@ -167,10 +167,12 @@ def _is_archive(path: Path) -> bool:
         return False
 
 
-def choose_faces(faces: str, licence: str, origin: str | None) -> None:
+def choose_faces(faces: str, licence: str | None, origin: str | None) -> None:
     source = source_of(faces)
     named = source.get("dataset") or Path(source["path"]).absolute()
-    terms: dict[str, str] = {"licence": Quoted(licence), "origin": Quoted(origin or Path(named).name)}
+    terms: dict[str, str] = {"licence": Quoted(licence or "unknown"), "origin": Quoted(origin or Path(named).name)}
     if source["kind"] == "sample":
+        if licence or origin:
+            raise ParamsError("--licence and --origin were found with `sample`, which Genga draws itself under CC0-1.0; leave them out")
         terms = {"licence": Plain("CC0-1.0"), "origin": Plain("drawn by Genga")}
     _write([{"import_faces": {"source": source, **terms}}], dry_run=False)

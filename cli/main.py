@@ -94,7 +94,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("import", help="choose the pictures that the next run takes in")
     command.add_argument("faces", metavar="FACES", help="a folder, a zip or tar archive, `sample`, or `kaggle:OWNER/NAME@VERSION`")
-    command.add_argument("--licence", default="unknown", help="licence of the pictures, shown wherever their models are shown (default: unknown)")
+    command.add_argument("--licence", help="licence of the pictures, shown wherever their models are shown (default: unknown)")
     command.add_argument("--origin", help="where they come from, in words (default: the name of the file, folder or dataset)")
     command.set_defaults(do=import_)
 

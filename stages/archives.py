@@ -17,6 +17,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,7 +34,8 @@ COMPRESSIONS: dict[bytes, Callable[[Path], IO[bytes]]] = {
 }
 DAMAGES = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, UnicodeError, RuntimeError, struct.error)
 LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, lengths of the name and of what follows it
-ENCRYPTED = 1
+ENCRYPTED, UTF8_NAME = 1, 1 << 11  # flags (APPNOTE.TXT, 4.4.4)
+NAMES = ("utf-8", "cp932")  # of zips that do not say: as Linux and macOS write them, and Windows in Japan
 
 
 @dataclass(frozen=True)
@@ -141,14 +143,22 @@ def _list_zip(path: Path, limits: ArchiveLimits) -> list[Member]:
         mapped = Mapped(file.fileno(), 0, access=mmap.ACCESS_READ)
     archive = zipfile.ZipFile(cast(IO[bytes], mapped))
     infos = archive.infolist()
-    for info in infos:
-        info.filename = info.filename.replace("\\", "/")  # as old tools of Windows write it
+    for info, name in zip(infos, _zipped_names(infos), strict=True):
+        info.filename = name.replace("\\", "/")  # as old tools of Windows write it
         _check_name(path, info.filename)
         kind = stat.S_IFMT(info.external_attr >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise DataError(f"{path} holds {info.filename!r}, a link or device; nothing was read, pack plain files only")
     _check_size(path, sum(info.file_size for info in infos), limits)
     return [Member(_plain(info.filename), info.file_size, partial(_read_zipped, archive, mapped, info)) for info in infos if not info.is_dir()]
+
+
+def _zipped_names(infos: list[zipfile.ZipInfo]) -> list[str]:
+    """By the first of NAMES that can be that of all names which do not say theirs, else as zipfile reads them, by cp437."""
+    for encoding in NAMES:
+        with suppress(UnicodeDecodeError):
+            return [info.filename if info.flag_bits & UTF8_NAME else info.filename.encode("cp437").decode(encoding) for info in infos]
+    return [info.filename for info in infos]
 
 
 def _read_zipped(archive: zipfile.ZipFile, mapped: Mapped, info: zipfile.ZipInfo) -> bytes:

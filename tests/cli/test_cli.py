@@ -97,7 +97,7 @@ def test_every_profile_gives_valid_params_and_laptop_and_the_sample_lead_back(he
     edit.apply_profiles([name], dry_run=False)
     load_params()
     edit.apply_profiles(["laptop"], dry_run=False)
-    edit.choose_faces("sample", "unknown", None)
+    edit.choose_faces("sample", None, None)
     assert load_params() == load_params(REPO / "params.yaml")
 
 
@@ -176,7 +176,7 @@ def test_a_profile_that_holds_no_values_is_one_sentence_and_params_stay(tmp_path
 @pytest.mark.parametrize("text", ["", "hello\n", "[]\n"])
 def test_params_without_sections_are_one_sentence(here: Path, text: str) -> None:
     (here / "params.yaml").write_text(text)
-    for command in (lambda: edit.choose_faces("sample", "unknown", None), lambda: edit.apply_profiles(["laptop"], dry_run=False)):
+    for command in (lambda: edit.choose_faces("sample", None, None), lambda: edit.apply_profiles(["laptop"], dry_run=False)):
         with pytest.raises(ParamsError, match=r"params\.yaml holds no sections"):
             command()
 
@@ -231,7 +231,7 @@ def test_a_folder_has_its_name_as_origin_however_it_is_written(here: Path) -> No
     (here / "pics").mkdir()
     (here / "pics/a.png").touch()
     for faces in ("pics", "pics/", "./pics", str(here / "pics")):
-        edit.choose_faces(faces, "unknown", None)
+        edit.choose_faces(faces, None, None)
         assert load_params().import_faces.origin == "pics"
 
 
@@ -256,7 +256,7 @@ def test_a_folder_that_dvc_could_not_read_or_that_it_writes_is_refused(here: Pat
     Path(os.fsdecode(os.fsencode(here / "old") + b"/\x83\x65.png")).touch()
     before = (here / "params.yaml").read_text()
     with pytest.raises(ParamsError, match=said):
-        edit.choose_faces(faces, "unknown", None)
+        edit.choose_faces(faces, None, None)
     assert (here / "params.yaml").read_text() == before
 
 
@@ -268,21 +268,24 @@ def test_import_chooses_a_folder_an_archive_kaggle_and_the_sample_again(here: Pa
     assert (load_params().import_faces.licence, load_params().import_faces.origin) == ("CC-BY-4.0", "pics")
     with zipfile.ZipFile(here / "faces.zip", "w") as archive:
         archive.writestr("a.png", b"")
-    edit.choose_faces("faces.zip", "unknown", "my own drawings")
+    edit.choose_faces("faces.zip", None, "my own drawings")
     assert load_params().import_faces.source.kind == "archive"
     assert load_params().import_faces.origin == "my own drawings"
     with tarfile.open(here / "faces.tar.gz", "w:gz") as tar:
         tar.add(here / "pics", "pics")
-    edit.choose_faces("faces.tar.gz", "unknown", None)
+    edit.choose_faces("faces.tar.gz", None, None)
     assert load_params().import_faces.source.model_dump() == {"kind": "archive", "path": "faces.tar.gz"}
-    edit.choose_faces("kaggle:shilou/crypko-data@3", "unknown", None)
+    edit.choose_faces("kaggle:shilou/crypko-data@3", None, None)
     assert load_params().import_faces.source.model_dump() == {
         "kind": "kaggle",
         "path": "stages/kaggle.py",
         "dataset": "shilou/crypko-data",
         "version": 3,
     }
-    edit.choose_faces("sample", "unknown", None)
+    with pytest.raises(ParamsError, match=r"--licence and --origin were found with `sample`.*leave them out"):
+        edit.choose_faces("sample", "CC-BY-4.0", None)
+    assert load_params().import_faces.source.kind == "kaggle"
+    edit.choose_faces("sample", None, None)
     assert load_params().import_faces == load_params(REPO / "params.yaml").import_faces
 
 
@@ -338,21 +341,21 @@ def test_a_wrong_source_is_refused_and_params_stay(here: Path, faces: str, said:
     os.mkfifo(here / "pipe")
     before = (here / "params.yaml").read_text()
     with pytest.raises(ParamsError, match=said):
-        edit.choose_faces(faces, "unknown", None)
+        edit.choose_faces(faces, None, None)
     assert (here / "params.yaml").read_text() == before
 
 
 def test_outside_the_project_import_says_where_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ParamsError, match=r"no params\.yaml here; run from the project's folder"):
-        edit.choose_faces("sample", "unknown", None)
+        edit.choose_faces("sample", None, None)
 
 
 def test_params_that_are_no_yaml_stay_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text("a: [1,\nb: 2")
     with pytest.raises(ParamsError, match=r"params\.yaml is not valid YAML"):
-        edit.choose_faces("sample", "unknown", None)
+        edit.choose_faces("sample", None, None)
     assert (tmp_path / "params.yaml").read_text() == "a: [1,\nb: 2"
 
 

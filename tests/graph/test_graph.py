@@ -247,7 +247,7 @@ def train_long(project: Path, shell: Shell) -> None:
     ("stage", "out", "prepare", "begun"),
     [
         ("import_faces", "data/faces/imported", import_many, "data/faces/imported.partial"),
-        ("train_face@dcgan32", "weights/dcgan32", train_long, "runs/dcgan32/checkpoints/*"),
+        pytest.param("train_face@dcgan32", "weights/dcgan32", train_long, "runs/dcgan32/checkpoints/*", marks=pytest.mark.slow),
     ],
 )
 def test_killed_and_run_again_a_stage_ends_in_the_same_bytes(

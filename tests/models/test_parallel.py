@@ -154,6 +154,7 @@ def test_two_processes_have_the_losses_of_one_with_the_same_batches(
     assert_alike(by_one(arch), root / arch)
 
 
+@pytest.mark.slow
 def test_torchrun_does_the_same(faces_dir: Path, by_one: Callable[[str], Path], tmp_path: Path) -> None:
     two = launch(faces_dir, tmp_path, "-m", "torch.distributed.run", "--nproc-per-node", "2", devices=0, archs=["dcgan"])
     assert two.returncode == 0, two.stderr
@@ -199,6 +200,7 @@ def test_two_processes_train_an_upscaler_as_one_does(
     assert_alike(one, root / arch)
 
 
+@pytest.mark.slow
 def test_of_two_processes_by_the_stage_s_own_door_the_first_alone_speaks_to_mlflow(
     faces_dir: Path, by_one: Callable[[str], Path], tmp_path: Path
 ) -> None:

@@ -31,6 +31,7 @@ def test_a_gpu_that_only_imitates_bf16_is_not_taken_for_one_that_has_it(monkeypa
     assert uses_bf16("auto") == takes
 
 
+@pytest.mark.slow
 def test_a_network_that_grows_from_4_px_stays_compiled() -> None:
     growth = [{"side": 4, "until_kimg": 0.008, "fade_kimg": 0.016}, {"side": 8, "until_kimg": 0.024, "fade_kimg": 0.016}]
     recipe = face_recipe(params_for("stylegan2", growth=growth, style=STYLE | {"residual": True}))

@@ -280,6 +280,19 @@ def test_a_zip_of_nothing_is_said(tmp_path: Path) -> None:
         imported(tmp_path, tmp_path / "a.zip")
 
 
+@pytest.mark.parametrize(
+    ("written", "read"), [("utf-8", "髪/ソ赤.jpg"), ("cp932", "髪/ソ赤.jpg"), ("cp437", "\u00fcber/\u00fc.jpg")], ids=["utf-8", "cp932", "cp437"]
+)
+def test_names_in_a_zip_that_does_not_say_how_they_are_written_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str, read: str
+) -> None:
+    """The second byte of ソ in cp932 is a backslash."""
+    monkeypatch.setattr(zipfile.ZipInfo, "_encodeFilenameFlags", lambda info: (info.filename.encode(written), 0))
+    archive = zip_of(tmp_path / "a.zip", {read: jpeg(1), "plain.jpg": jpeg(2)})
+    monkeypatch.undo()
+    assert set(imported(tmp_path, archive).column("name")) == {read, "plain.jpg"}
+
+
 def test_a_link_in_a_zip_stops_the_import(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("good.jpg", jpeg(1))
