@@ -148,9 +148,9 @@ def _refusals() -> tuple[type[Exception], ...]:
 class TrackedRun:
     """One training's MLflow run. Once open it never stops the training: what cannot be sent is said, and metrics are kept and sent later."""
 
-    def __init__(self, client: Any, run_id: str, last_step: int, state_path: Path, begin: Callable[[], str]) -> None:
+    def __init__(self, client: Any, run_id: str, last_step: int, begin: Callable[[], str]) -> None:
         """`begin`: makes another run of the same params and data, and says its id."""
-        self._client, self._last_step, self._state_path, self._begin = client, last_step, state_path, begin
+        self._client, self._last_step, self._begin = client, last_step, begin
         self._tell(run_id)
         self._waiting: list[Any] = []
         self._next_send = time.monotonic() + SEND_SECONDS
@@ -195,7 +195,6 @@ class TrackedRun:
         self.file(weights_dir / "card.json")
         sha256 = file_hashes(weights_dir)["weights.safetensors"]
         self._try("the weights' sha256", lambda: self._client.set_tag(self.run_id, "weights_sha256", sha256))
-        self._state_path.unlink(missing_ok=True)
 
     def _send(self) -> None:
         from mlflow.entities import Metric
@@ -285,20 +284,24 @@ class Registry:
 
     @contextmanager
     def tracking(self, family: str, params: Mapping[str, Any], run_dir: Path, *, data_id: str) -> Iterator[TrackedRun]:
-        """The MLflow run of one training. Entered again after a kill with the same params and data, it goes on in the same run."""
-        run = self._open_run(family, flatten(params), run_dir / "mlflow_run", data_id)
+        """The MLflow run of one training. Entered again with the same params and data after a kill, and after others perhaps, it goes on in the same
+        run."""
+        flat = flatten(params)
+        which = json.dumps([self.uri, flat, data_id], sort_keys=True)
+        state_path = run_dir / f"mlflow_run-{hashlib.sha256(which.encode()).hexdigest()[:16]}"
+        run = self._open_run(family, flat, data_id, state_path)
         status = "KILLED"
         try:
             yield run
             status = "FINISHED"
+            state_path.unlink(missing_ok=True)
         finally:
             run._end(status)
 
     @_told
-    def _open_run(self, family: str, params: dict[str, str], state_path: Path, data_id: str) -> TrackedRun:
+    def _open_run(self, family: str, params: dict[str, str], data_id: str, state_path: Path) -> TrackedRun:
+        """The run that `state_path` names, or another, which it then names."""
         from mlflow.entities import Param
-
-        expected = {"uri": self.uri, "params": params, "data_id": data_id}
 
         def begin() -> str:
             run_id = self._new_run(family, {"data_id": data_id})
@@ -306,24 +309,21 @@ class Registry:
             for start in range(0, len(entries), 100):
                 self.client.log_batch(run_id, params=entries[start : start + 100])
             state_path.parent.mkdir(parents=True, exist_ok=True)
-            state_path.write_text(json.dumps({"run_id": run_id, **expected}), encoding="utf-8")
+            state_path.write_text(run_id, encoding="utf-8")
             return run_id
 
-        run_id = self._unfinished(state_path, expected) or begin()
-        return TrackedRun(self.client, run_id, self._last_step(run_id), state_path, begin)
+        run_id = self._unfinished(state_path) or begin()
+        return TrackedRun(self.client, run_id, self._last_step(run_id), begin)
 
-    def _unfinished(self, state_path: Path, expected: dict[str, Any]) -> str | None:
+    def _unfinished(self, state_path: Path) -> str | None:
         from mlflow.exceptions import MlflowException
 
         try:
-            state = json.loads(state_path.read_text(encoding="utf-8"))
-            run_id = state.pop("run_id")
-            if state == expected:
-                self.client.update_run(run_id, status="RUNNING")
-                return str(run_id)
-        except (FileNotFoundError, ValueError, KeyError, MlflowException):  # nothing to go on with: never begun, cut short, or deleted in MLflow
-            pass
-        return None
+            run_id = state_path.read_text(encoding="utf-8")
+            self.client.update_run(run_id, status="RUNNING")
+        except (FileNotFoundError, ValueError, MlflowException):  # nothing to go on with: never begun, cut short, or deleted in MLflow
+            return None
+        return run_id
 
     def _last_step(self, run_id: str) -> int:
         names = self.client.get_run(run_id).data.metrics

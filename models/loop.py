@@ -122,7 +122,6 @@ def finish(run_dir: Path) -> None:
     put back, it goes on from here. A training that was left unfinished for this one stays kept."""
     check_unchanged()
     shutil.rmtree(run_dir / "checkpoints", ignore_errors=True)
-    (run_dir / "mlflow_run").unlink(missing_ok=True)
 
 
 def seed_step(seed: int, cur_nimg: int) -> None:

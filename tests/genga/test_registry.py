@@ -72,7 +72,7 @@ def test_a_run_carries_its_commit_data_params_curve_and_samples(registry: Regist
     assert [(point.step, point.value) for point in registry.client.get_metric_history(found["id"], "loss")] == [(500, 2.0), (1000, 1.0)]
     assert [entry.path for entry in registry.client.list_artifacts(found["id"], "samples")] == ["samples/000001.png"]
     assert {"000001.png", "card.json"} <= {entry.path for entry in registry.client.list_artifacts(found["id"])}
-    assert not (tmp_path / "run" / "mlflow_run").exists()
+    assert not list((tmp_path / "run").iterdir())
 
 
 KILLED = """
@@ -102,7 +102,7 @@ def test_a_killed_training_that_starts_at_0_again_gets_a_run_of_its_own(registry
     with registry.tracking("dcgan32", {"lr": 0.1}, tmp_path / "run", data_id="d0") as run:
         run.afresh()
         run.log({"loss": 1.0}, 500)
-        assert json.loads((tmp_path / "run" / "mlflow_run").read_text())["run_id"] == run.run_id
+        assert [state.read_text() for state in (tmp_path / "run").iterdir()] == [run.run_id]
     new, old = registry.runs("dcgan32")
     assert (new["id"], new["status"], new["metrics"]["loss"], new["params"]["lr"]) == (run.run_id, "FINISHED", 1.0, "0.1")
     assert (old["status"], old["metrics"]["loss"]) == ("KILLED", 2.0)
@@ -117,6 +117,17 @@ def test_a_training_with_other_params_or_data_gets_a_run_of_its_own(registry: Re
         with registry.tracking("dcgan32", run_dir=tmp_path / "run", **call):
             pass
     assert len(registry.runs("dcgan32")) == 2
+
+
+def test_a_training_interrupted_for_another_goes_on_in_its_own_run(registry: Registry, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    with registry.tracking("dcgan32", {"lr": 0.2}, tmp_path / "run", data_id="d0") as other:
+        other.finish(model_folder(tmp_path / "weights", 1))
+    with registry.tracking("dcgan32", {"lr": 0.1}, tmp_path / "run", data_id="d0") as run:
+        run.log({"loss": 1.5}, 1000)
+    assert {found["id"]: found["params"]["lr"] for found in registry.runs("dcgan32")} == {run.run_id: "0.1", other.run_id: "0.2"}
+    assert [point.step for point in registry.client.get_metric_history(run.run_id, "loss")] == [500, 1000]
+    assert not list((tmp_path / "run").iterdir())
 
 
 def test_an_interrupted_training_is_marked_so(registry: Registry, tmp_path: Path) -> None:
