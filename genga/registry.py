@@ -148,9 +148,9 @@ def _refusals() -> tuple[type[Exception], ...]:
 class TrackedRun:
     """One training's MLflow run. Once open it never stops the training: what cannot be sent is said, and metrics are kept and sent later."""
 
-    def __init__(self, client: Any, run_id: str, last_step: int, begin: Callable[[], str]) -> None:
+    def __init__(self, client: Any, run_id: str, last_step: int, state_path: Path, begin: Callable[[], str]) -> None:
         """`begin`: makes another run of the same params and data, and says its id."""
-        self._client, self._last_step, self._begin = client, last_step, begin
+        self._client, self._last_step, self._state_path, self._begin = client, last_step, state_path, begin
         self._tell(run_id)
         self._waiting: list[Any] = []
         self._next_send = time.monotonic() + SEND_SECONDS
@@ -195,6 +195,7 @@ class TrackedRun:
         self.file(weights_dir / "card.json")
         sha256 = file_hashes(weights_dir)["weights.safetensors"]
         self._try("the weights' sha256", lambda: self._client.set_tag(self.run_id, "weights_sha256", sha256))
+        self._state_path.unlink(missing_ok=True)
 
     def _send(self) -> None:
         from mlflow.entities import Metric
@@ -284,8 +285,8 @@ class Registry:
 
     @contextmanager
     def tracking(self, family: str, params: Mapping[str, Any], run_dir: Path, *, data_id: str) -> Iterator[TrackedRun]:
-        """The MLflow run of one training. Entered again with the same params and data after a kill, and after others perhaps, it goes on in the same
-        run."""
+        """The MLflow run of one training. Entered again with the same params and data before it has finished, and after others perhaps, it goes on in
+        the same run."""
         flat = flatten(params)
         which = json.dumps([self.uri, flat, data_id], sort_keys=True)
         state_path = run_dir / f"mlflow_run-{hashlib.sha256(which.encode()).hexdigest()[:16]}"
@@ -294,7 +295,6 @@ class Registry:
         try:
             yield run
             status = "FINISHED"
-            state_path.unlink(missing_ok=True)
         finally:
             run._end(status)
 
@@ -313,7 +313,7 @@ class Registry:
             return run_id
 
         run_id = self._unfinished(state_path) or begin()
-        return TrackedRun(self.client, run_id, self._last_step(run_id), begin)
+        return TrackedRun(self.client, run_id, self._last_step(run_id), state_path, begin)
 
     def _unfinished(self, state_path: Path) -> str | None:
         from mlflow.exceptions import MlflowException

@@ -122,9 +122,10 @@ def test_a_training_with_other_params_or_data_gets_a_run_of_its_own(registry: Re
 def test_a_training_interrupted_for_another_goes_on_in_its_own_run(registry: Registry, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
     with registry.tracking("dcgan32", {"lr": 0.2}, tmp_path / "run", data_id="d0") as other:
-        other.finish(model_folder(tmp_path / "weights", 1))
+        other.finish(model_folder(tmp_path / "others", 2))
     with registry.tracking("dcgan32", {"lr": 0.1}, tmp_path / "run", data_id="d0") as run:
         run.log({"loss": 1.5}, 1000)
+        run.finish(model_folder(tmp_path / "weights", 1))
     assert {found["id"]: found["params"]["lr"] for found in registry.runs("dcgan32")} == {run.run_id: "0.1", other.run_id: "0.2"}
     assert [point.step for point in registry.client.get_metric_history(run.run_id, "loss")] == [500, 1000]
     assert not list((tmp_path / "run").iterdir())
