@@ -156,7 +156,7 @@ def _list_zip(path: Path, limits: ArchiveLimits) -> list[Member]:
 def _zipped_names(infos: list[zipfile.ZipInfo]) -> list[str]:
     """By the first of NAMES that can be that of all names which do not say theirs, else as zipfile reads them, by cp437."""
     for encoding in NAMES:
-        with suppress(UnicodeDecodeError):
+        with suppress(UnicodeError):
             return [info.filename if info.flag_bits & UTF8_NAME else info.filename.encode("cp437").decode(encoding) for info in infos]
     return [info.filename for info in infos]
 

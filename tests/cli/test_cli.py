@@ -270,7 +270,7 @@ def test_import_chooses_a_folder_an_archive_kaggle_and_the_sample_again(here: Pa
         archive.writestr("a.png", b"")
     edit.choose_faces("faces.zip", None, "my own drawings")
     assert load_params().import_faces.source.kind == "archive"
-    assert load_params().import_faces.origin == "my own drawings"
+    assert (load_params().import_faces.licence, load_params().import_faces.origin) == ("unknown", "my own drawings")
     with tarfile.open(here / "faces.tar.gz", "w:gz") as tar:
         tar.add(here / "pics", "pics")
     edit.choose_faces("faces.tar.gz", None, None)

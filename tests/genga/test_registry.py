@@ -119,6 +119,16 @@ def test_a_training_with_other_params_or_data_gets_a_run_of_its_own(registry: Re
     assert len(registry.runs("dcgan32")) == 2
 
 
+@pytest.mark.parametrize("cut", ["", "0123"])
+def test_where_the_name_of_its_run_was_cut_short_a_training_gets_another(registry: Registry, tmp_path: Path, cut: str) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    [state_path] = (tmp_path / "run").iterdir()
+    state_path.write_text(cut)
+    with registry.tracking("dcgan32", {"lr": 0.1}, tmp_path / "run", data_id="d0") as run:
+        assert state_path.read_text() == run.run_id
+    assert len(registry.runs("dcgan32")) == 2
+
+
 def test_a_training_interrupted_for_another_goes_on_in_its_own_run(registry: Registry, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
     with registry.tracking("dcgan32", {"lr": 0.2}, tmp_path / "run", data_id="d0") as other:
