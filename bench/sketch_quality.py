@@ -5,7 +5,8 @@ joints read off its sketches lie where they were asked for, its sketches look mo
 
 Poses are the real ones of ../shared/data/poses11.npz, of which about 1,000 are held out; without that file there is nothing to measure, except
 with --invented: poses from the limits of drawing/poses.py, as many of them held out. The README's sheet is of these.
-Figures are drawn here unless --figures names some, and the network that reads joints is trained here unless --reader names one.
+Figures are drawn here unless --figures names some, and the network that reads joints is trained here unless --reader names one: evening's for
+mannequins, at the sketches' own side.
 """
 
 import tempfile
@@ -163,6 +164,7 @@ def measure(minutes: float, invented: bool, figures_dir: Path | None, reader_dir
     if reader_dir is None:
         reader_dir = scratch / "reader"
         pose = evening.train_pose["figure"]
+        pose = pose.model_copy(update={"model": pose.model.model_copy(update={"resolution": evening.train_sketcher.model.resolution})})
         train_pose(pose, "figure", figures_dir, scratch / "reader-run", reader_dir)
     reader, card = load_model(reader_dir)
     figures = Store(figures_dir / "mannequins")
