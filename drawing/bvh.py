@@ -8,7 +8,9 @@ facing the viewer, lengths in body heights.
 """
 
 import re
+import unicodedata
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
@@ -22,23 +24,24 @@ from genga.skeleton import JOINTS, J
 
 Array = NDArray[Any]
 
-# What limbs' joints are called without their side, the best name first: CMU, Mixamo, Rokoko, Xsens, LAFAN; Biped, Unreal, VRM, Rigify;
-# Poser, DAZ; ASF; Perfume, SMPL. `left` or `l` stands before or after it.
+# What limbs' joints are called without their side, the best name first: CMU, Mixamo, Rokoko, Xsens, LAFAN, DeepMotion; Biped, Unreal, VRM,
+# Rigify; Poser, DAZ (Bend); MakeHuman (01); OptiTrack; ASF; Perfume, SMPL, AdvancedSkeleton; MMD. The side stands before or after it.
 LIMB_NAMES = {
-    "shoulder": ("arm", "upperarm", "uparm", "shldr", "humerus", "shoulder"),
-    "elbow": ("forearm", "lowerarm", "lowarm", "elbow", "radius"),
-    "wrist": ("wrist", "hand"),
-    "socket": ("upleg", "upperleg", "thigh", "femur", "hip"),
-    "knee": ("knee", "shin", "calf", "lowerleg", "lowleg", "tibia", "leg"),
-    "ankle": ("ankle", "foot"),
+    "shoulder": ("arm", "upperarm", "upperarm01", "uparm", "uarm", "shldr", "shldrbend", "humerus", "shoulder", "腕"),
+    "elbow": ("forearm", "forearmbend", "lowerarm", "lowerarm01", "lowarm", "farm", "elbow", "radius", "ひじ"),
+    "wrist": ("wrist", "hand", "手首"),
+    "socket": ("upleg", "upperleg", "upperleg01", "thigh", "thighbend", "femur", "hip", "足"),
+    "knee": ("knee", "shin", "calf", "lowerleg", "lowerleg01", "lowleg", "tibia", "leg", "ひざ"),
+    "ankle": ("ankle", "foot", "足首"),
 }
-NAMES = {"head": ("head", "skull"), "neck": ("neck", "neck1", "neck01", "lowerneck")} | {
+NAMES = {"head": ("head", "skull", "頭"), "neck": ("neck", "neck1", "neck01", "lowerneck", "necklower", "首")} | {
     f"{side}_{part}": tuple(key for name in names for word in words for key in (word + name, name + word))
-    for side, words in (("l", ("left", "l")), ("r", ("right", "r")))
+    for side, words in (("l", ("left", "l", "左")), ("r", ("right", "r", "右")))
     for part, names in LIMB_NAMES.items()
 }
 # before the name in some files, besides `mixamorig:` and what else all joints of a file begin with
 PREFIX = re.compile(r"^(?:(?:mixamorig|bip|character|jbipc|jbip|def|org)\d*)(?=\D)")
+SUFFIX = re.compile(r"[ ._](?:jnt|joint|m)$")  # after it: joint, and the middle between L and R
 HEIGHT = 0.87  # body heights from the ankle along the bones to the middle of the head
 
 
@@ -61,7 +64,7 @@ class Motion:
 
 def read_bvh(path: Path) -> Motion:
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = decoded(path.read_bytes())
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error}); check the file") from error
     nodes, frames, frame_time = parse(text, path.name)
@@ -71,6 +74,14 @@ def read_bvh(path: Path) -> Motion:
 
 
 # --- the file
+
+
+def decoded(data: bytes) -> str:
+    """In UTF-8, or in Shift-JIS as MMD's tools write names; what is neither keeps its plain letters."""
+    for encoding in ("utf-8", "cp932"):
+        with suppress(UnicodeDecodeError):
+            return data.decode(encoding)
+    return data.decode(errors="replace")
 
 
 def parse(text: str, name: str) -> tuple[list[Node], Array, float]:
@@ -164,6 +175,9 @@ def find(nodes: Sequence[Node], name: str) -> dict[str, int]:
         for key in names if not nodes[idx].end else ():
             keys.setdefault(key, idx)
     found = {part: next(keys[key] for key in known if key in keys) for part, known in NAMES.items() if any(key in keys for key in known)}
+    spine = [idx for key, idx in keys.items() if re.fullmatch(r"spine\d{3}", key)]
+    if spine and "head" not in found and not _carries(nodes, spine[-1], found.get("l_elbow", -1)):
+        found["head"] = spine[-1]  # Rigify's, from the hips to the head: spine, spine.001 ... spine.006
     lacking = [part for part in ("head", *(f"{side}_{part}" for part in LIMB_NAMES if part != "shoulder" for side in "lr")) if part not in found]
     if "neck" not in found and not {"l_shoulder", "r_shoulder"} <= found.keys():
         lacking.append("neck")
@@ -175,9 +189,17 @@ def find(nodes: Sequence[Node], name: str) -> dict[str, int]:
     return found | ({"head_end": tops[0]} if tops else {})
 
 
+def _carries(nodes: Sequence[Node], idx: int, other: int) -> bool:
+    """Whether the node `other` hangs from `idx`, or is it."""
+    while other > idx:
+        other = nodes[other].parent
+    return other == idx
+
+
 def _keys(nodes: Sequence[Node]) -> list[tuple[str, str, str]]:
-    """Names in small letters without blanks and signs; whole, and without what stands before them here and in all of the file."""
-    keys = [re.sub(r"[^a-z0-9]", "", re.split(r"[:|]", node.name)[-1].lower()) for node in nodes]
+    """Names in small letters without blanks, signs and SUFFIX; whole, and without what stands before them here and in all of the file."""
+    plain = [unicodedata.normalize("NFKC", re.split(r"[:|]", node.name)[-1]).lower() for node in nodes]
+    keys = [re.sub(r"[\W_]", "", SUFFIX.sub("", name)) for name in plain]
     below = [key for key, node in zip(keys, nodes, strict=True) if not node.end and node.parent >= 0] or [""]
     common = "".join(a for a, _ in takewhile(lambda pair: pair[0] == pair[1], zip(min(below), max(below), strict=False)))
     return [(key, PREFIX.sub("", key), key.removeprefix(common)) for key in keys]

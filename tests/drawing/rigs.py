@@ -51,6 +51,21 @@ RIGS = {
     | {"root": "m_avg_Pelvis", "spine": "m_avg_Spine1", "neck": "m_avg_Neck", "head": "m_avg_Head"},
     "asf": limbs("l", "r", parts("humerus", "radius", "wrist", "femur", "tibia", "foot"))
     | {"root": "root", "spine": "thorax", "neck": "lowerneck", "head": "head"},
+    "rigify's own": limbs(".L", ".R", parts("DEF-upper_arm", "DEF-forearm", "DEF-hand", "DEF-thigh", "DEF-shin", "DEF-foot"), after=True)
+    | {"root": "DEF-spine", "spine": "DEF-spine.001", "neck": "DEF-spine.005", "head": "DEF-spine.006"},
+    "daz": limbs("l", "r", parts("ShldrBend", "ForearmBend", "Hand", "ThighBend", "Shin", "Foot"))
+    | {"root": "hip", "spine": "abdomenLower", "neck": "neckLower", "head": "head"},
+    "makehuman": limbs(".L", ".R", parts("upperarm01", "lowerarm01", "wrist", "upperleg01", "lowerleg01", "foot"), after=True)
+    | {"root": "root", "spine": "spine05", "neck": "neck01", "head": "head"},
+    "mmd": limbs("左", "右", parts("腕", "ひじ", "手首", "足", "ひざ", "足首")) | {"root": "センター", "spine": "上半身", "neck": "首", "head": "頭"},
+    "mmd in blender": limbs(".L", ".R", parts("腕", "ひじ", "手首", "足", "ひざ", "足首"), after=True)
+    | {"root": "センター", "spine": "上半身", "neck": "首", "head": "頭"},
+    "deepmotion": limbs("l_", "r_", parts("arm_JNT", "forearm_JNT", "hand_JNT", "upleg_JNT", "leg_JNT", "foot_JNT"))
+    | {"root": "hips_JNT", "spine": "spine_JNT", "neck": "neck_JNT", "head": "head_JNT"},
+    "advancedskeleton": limbs("_L", "_R", parts("Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle"), after=True)
+    | {"root": "Root_M", "spine": "Spine1_M", "neck": "Neck_M", "head": "Head_M"},
+    "optitrack": limbs("L", "R", parts("UArm", "FArm", "Hand", "Thigh", "Shin", "Foot"))
+    | {"root": "Hip", "spine": "Ab", "neck": "Neck", "head": "Head"},
     "vrm": limbs("J_Bip_L_", "J_Bip_R_", parts("UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot"))
     | {"root": "J_Bip_C_Hips", "spine": "J_Bip_C_Spine", "neck": "J_Bip_C_Neck", "head": "J_Bip_C_Head"},
 }

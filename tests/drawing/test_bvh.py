@@ -39,6 +39,26 @@ def test_every_rig_stands_in_its_t_pose(tmp_path: Path, name: str) -> None:
     np.testing.assert_allclose(motion.joints[0], expected(T_POSE), atol=1e-9)
 
 
+@pytest.mark.parametrize("name", RIGS)
+def test_the_left_arm_of_every_rig_is_the_subjects_left(tmp_path: Path, name: str) -> None:
+    frames = STILL.copy()
+    names = [node.name for node in parse(bvh(rig(RIGS[name]), STILL), "a")[0] if not node.end]
+    frames[0, 3 + 3 * names.index(RIGS[name]["l_shoulder"])] = 90  # about z: from the side upward
+    motion = read_bvh(saved(tmp_path, bvh(rig(RIGS[name]), frames)))
+    np.testing.assert_allclose(motion.joints[0], expected(T_POSE | {"l_elbow": (2, 11, 0), "l_wrist": (2, 13.5, 0)}), atol=1e-9)
+
+
+def test_names_in_shift_jis_are_read(tmp_path: Path) -> None:
+    path = saved(tmp_path, "")
+    path.write_bytes(bvh(rig(RIGS["mmd"]), STILL).encode("shift_jis"))
+    np.testing.assert_allclose(read_bvh(path).joints[0], expected(T_POSE), atol=1e-9)
+
+
+def test_a_spine_that_ends_below_the_arms_has_no_head(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no joint that we know as head, it has"):
+        read_bvh(saved(tmp_path, bvh(rig(RIGS["rigify's own"] | {"neck": "DEF-neck", "head": "DEF-top"}), STILL)))
+
+
 def test_the_arms_collar_is_no_shoulder_where_an_arm_is_named(tmp_path: Path) -> None:
     nodes, _, _ = parse(bvh(("Hips", (0, 0, 0), [("LeftShoulder", (1, 8, 0), [("LeftArm", (1, 0, 0), [])]), rig(CMU)]), np.zeros((1, 60))), "a")
     assert nodes[find(nodes, "a")["l_shoulder"]].name == "LeftArm"
