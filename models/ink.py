@@ -58,7 +58,7 @@ class Frame(NamedTuple):
         top, left = max(self.top, 0), max(self.left, 0)
         inside = ink[top : self.top + self.side, left : self.left + self.side]
         square[top - self.top :, left - self.left :][: inside.shape[0], : inside.shape[1]] = inside
-        seen = _thickened(square, min(THINNEST, THINNEST_PIXELS / resolution) * self.side)
+        seen = thickened(square, min(THINNEST, THINNEST_PIXELS / resolution) * self.side)
         return np.asarray(cv2.resize(seen, (resolution, resolution), interpolation=cv2.INTER_AREA), dtype=np.float32)
 
     def to_picture(self, pose: Array, ink: Ink) -> Array:
@@ -108,14 +108,15 @@ def thickness(shape: Array) -> float:
     return float(shape.sum()) / max(sum(cv2.arcLength(edge, True) for edge in edges), 1.0)
 
 
+def thickened(ink: Ink, least: float) -> Ink:
+    """Strokes that are at least so many pixels wide."""
+    missing = least - 2 * thickness((ink > INK).astype(np.uint8))
+    return ink if missing < 1 else np.asarray(cv2.dilate(ink, _disc(missing)), dtype=np.float32)
+
+
 def _disc(side: float) -> Array:
     odd = 2 * round(side / 2) + 1
     return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (odd, odd)))
-
-
-def _thickened(ink: Ink, least: float) -> Ink:
-    missing = least - 2 * thickness((ink > INK).astype(np.uint8))
-    return ink if missing < 1 else np.asarray(cv2.dilate(ink, _disc(missing)), dtype=np.float32)
 
 
 # --- paper

@@ -7,14 +7,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from genga.pictures import on_paper
 from models.ink import FRAME_MARGIN, INK, Frame, Ink, frame_of, read_ink, thickness
 
 __all__ = ["Frame", "Ink", "Kind", "fit_square", "frame_of", "kind_of_drawing", "on_paper", "read_ink"]
 
 Kind = Literal["stick", "figure"]
 Array = NDArray[Any]
-STRIP = 256  # rows of a picture at a time: as floats the whole would take ten times its bytes
-PALE = 200  # what is lighter on average is drawn for a dark ground
 # Lengths below are pixels of a figure whose longer side is KIND_SIDE.
 KIND_SIDE, GAP = 160, 5
 # a blob HEAD pens wide that fills ROUND of its square, and no more than LARGEST of the figure's, is a filled head
@@ -30,29 +29,6 @@ def fit_square(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     top, left = (height - length) // 2, (width - length) // 2
     middle = picture[top : top + length, left : left + length]
     return np.asarray(cv2.resize(middle, (side, side), interpolation=cv2.INTER_AREA if length > side else cv2.INTER_CUBIC), dtype=np.uint8)
-
-
-def on_paper(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """RGBA -> RGB: laid on white, or on black where the lines are as pale as they are on a dark canvas. RGB stays."""
-    if picture.shape[2] == 3:
-        return picture
-    strips = [slice(top, top + STRIP) for top in range(0, len(picture), STRIP)]
-    shade = cover = 0.0
-    for strip in strips:
-        colours, alpha = _parts(picture[strip])
-        shade += float((colours * alpha).mean(axis=2).sum())
-        cover += float(alpha.sum())
-    ground = 0 if shade > PALE * cover else 255
-    laid = np.empty((*picture.shape[:2], 3), np.uint8)
-    for strip in strips:
-        colours, alpha = _parts(picture[strip])
-        laid[strip] = np.rint(colours * alpha + ground * (1 - alpha))
-    return laid
-
-
-def _parts(picture: NDArray[np.uint8]) -> tuple[Array, Array]:
-    """RGBA -> RGB in [0, 255] and alpha in [0, 1]."""
-    return picture[..., :3].astype(np.float32), picture[..., 3:].astype(np.float32) / 255
 
 
 def kind_of_drawing(ink: Ink) -> Kind:

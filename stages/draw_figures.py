@@ -15,7 +15,7 @@ place the joints anew.
 import argparse
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cache, partial
 from itertools import chain
@@ -36,12 +36,12 @@ from drawing.stick import visible as drawn
 from genga.door import run
 from genga.errors import DataError
 from genga.params import DrawFigures, load_params
-from genga.pictures import Limits, decode
+from genga.pictures import Limits
 from genga.progress import progress
 from genga.skeleton import OWN, J, box_of, to_vector
 from genga.splits import split_of
 from genga.store import StoreWriter, picture_id
-from stages.own_figures import Own, labeled_poses, on_paper, read_bad, read_own, read_placed, write_rejected
+from stages.own_figures import Own, as_gray, as_line_art, labeled_poses, opened, read_bad, read_own, read_placed, write_rejected
 from stages.processes import in_order
 from stages.threads import in_chunks
 
@@ -51,6 +51,7 @@ Array = NDArray[Any]
 About = dict[str, Any]
 Figure = tuple[About, list[Array]]  # what the manifest says, and its pictures
 Draw = Callable[[DrawFigures, Sequence[Asked]], list[Figure]]
+Papers = Mapping[int, Callable[[Array, Array, int], tuple[Array, Array]]]  # by the size of a store's pictures: what makes them of an own drawing
 BY_GENGA = "drawn by Genga"
 TERMS = {"source": BY_GENGA, "licence": "CC0-1.0"}
 STICK, MANNEQUIN, POSE = range(3)
@@ -69,12 +70,14 @@ def draw_figures(
 
     picked = picks(params, pool, STICK, params.sticks.count)
     asked = [pool.ask(idx, pick) for idx, pick in enumerate(picked)]
-    write(params, partial_dir / "sticks", sticks, asked, own.sticks, [params.sticks.size], coloured=params.sticks.palette is not None)
+    papers: Papers = {params.sticks.size: as_line_art}
+    write(params, partial_dir / "sticks", sticks, asked, own.sticks, papers, coloured=params.sticks.palette is not None)
 
     picked = picks(params, pool, MANNEQUIN, params.mannequins.count)
     bodies = lifted(params, pool, {pick[0] for pick in picked if pick})
     asked = [pool.ask_with_body(idx, pick, bodies) for idx, pick in enumerate(picked)]
-    write(params, partial_dir / "mannequins", mannequins, asked, own.figures, [params.mannequins.size, params.mannequins.line_art])
+    papers = {params.mannequins.size: as_gray, params.mannequins.line_art: as_line_art}
+    write(params, partial_dir / "mannequins", mannequins, asked, own.figures, papers)
 
     write_rejected(partial_dir / "rejected.csv", own.rejected)
     shutil.rmtree(out_dir, ignore_errors=True)
@@ -82,17 +85,17 @@ def draw_figures(
 
 
 def write(
-    params: DrawFigures, store_dir: Path, draw: Draw, asked: Sequence[Asked], own: Sequence[Own], sizes: Sequence[int], *, coloured: bool = False
+    params: DrawFigures, store_dir: Path, draw: Draw, asked: Sequence[Asked], own: Sequence[Own], papers: Papers, *, coloured: bool = False
 ) -> None:
-    own_chunks = ([own_figure(params, one, sizes, coloured) for one in chunk] for chunk in in_chunks(own))
+    own_chunks = ([own_figure(params, one, papers, coloured) for one in chunk] for chunk in in_chunks(own))
     with (
-        StoreWriter(store_dir, {str(size): (size, size, 3) if coloured else (size, size) for size in sizes}) as writer,
+        StoreWriter(store_dir, {str(size): (size, size, 3) if coloured else (size, size) for size in papers}) as writer,
         progress(what=f"draw {store_dir.name}", total=len(asked) + len(own), unit="figures") as bar,
     ):
         for chunk in chain(chain.from_iterable(in_order(partial(draw, params), in_chunks(asked), chunk_size=1)), own_chunks):
             abouts, drawings = zip(*chunk, strict=True)
             rows = [{"id": picture_id(pictures[0]), **about} for about, pictures in zip(abouts, drawings, strict=True)]
-            writer.append(rows, **{str(size): np.stack(pictures) for size, pictures in zip(sizes, zip(*drawings, strict=True), strict=True)})
+            writer.append(rows, **{str(size): np.stack(pictures) for size, pictures in zip(papers, zip(*drawings, strict=True), strict=True)})
             bar.update(len(chunk))
 
 
@@ -218,15 +221,15 @@ def mannequin(params: DrawFigures, asked: Asked) -> Figure:
     return about, [projection(figure, buffers, settings.threshold, settings.blur_sigma), line_art(figure, settings.line_art, buffers)]
 
 
-def own_figure(params: DrawFigures, drawing: Own, sizes: Sequence[int], coloured: bool) -> Figure:
-    own = params.own
-    picture = decode(drawing.path.read_bytes(), Limits(own.max_picture_bytes, own.max_picture_pixels, own.min_side))
-    papers = [on_paper(picture, drawing.placed.pose, size) for size in sizes]
-    pose = papers[0][1]
+def own_figure(params: DrawFigures, own: Own, papers: Papers, coloured: bool) -> Figure:
+    terms = params.own
+    picture, drawing = opened(own.path, Limits(terms.max_picture_bytes, terms.max_picture_pixels, terms.min_side))
+    laid = [as_paper(drawing, own.placed.pose, size) for size, as_paper in papers.items()]
+    pose = laid[0][1]
     split = split_of(picture_id(picture), params.val, params.test)
-    about = {"pose_id": pose_id(pose), "split": split, "kind": OWN, "source": own.source, "licence": own.licence}
-    pictures = [np.dstack([paper] * 3) if coloured else paper for paper, _ in papers]
-    return {**about, "pose": to_vector(pose).tolist(), "style": OWN, "visible": drawing.placed.visible}, pictures
+    about = {"pose_id": pose_id(pose), "split": split, "kind": OWN, "source": terms.source, "licence": terms.licence}
+    pictures = [np.dstack([paper] * 3) if coloured else paper for paper, _ in laid]
+    return {**about, "pose": to_vector(pose).tolist(), "style": OWN, "visible": own.placed.visible}, pictures
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
 """The user's own drawings, and where people said that their joints are.
 
 A folder holds pictures in `sticks/` and `figures/` and, anywhere in it, Label Studio exports that name the pictures by their files or by sha256.
-Each picture becomes gray on white square paper, its aspect kept, its joints moved along; which of these one sees, people said too. A drawing whose
-joints nobody has placed yet waits, unless people call it a bad picture: most of them, in a tie the newest. What cannot be used is listed with the
-reason.
+Each picture becomes gray, or line art, on white square paper, its aspect kept, its joints moved along; which of these one sees, people said too. A
+drawing whose joints nobody has placed yet waits, unless people call it a bad picture: most of them, in a tie the newest. What cannot be used is
+listed with the reason.
 """
 
 import csv
@@ -22,18 +22,20 @@ from numpy.typing import NDArray
 from drawing.pose_files import PoseFile, whole
 from genga.errors import DataError, PictureError
 from genga.params import OwnFigures
-from genga.pictures import Limits, decode, is_junk
+from genga.pictures import Limits, decode, decode_rgba, is_junk, on_paper
 from genga.skeleton import JOINTS
 from genga.store import picture_id
 from labeling.keypoints import Called, Posed, hidden_by_most, read_poses, settle_pose
-from models.ink import is_light_on_dark
+from models.ink import Picture, is_light_on_dark, read_ink, thickened
 from stages.threads import in_order
 
 Array = NDArray[Any]
 
 WAITS = "waits for its joints: `genga label push` puts it into Label Studio"
 BAD = "bad picture, as people say"
+BLANK = "no drawing was found in it, it is all of one shade"
 KINDS = ("sticks/", "figures/")
+PEN = 1.5  # pixels of line art of 128 px, as wide as the outlines of drawing/mannequin.py
 SIDE_SUFFIXES = frozenset({".json", ".csv", ".md", ".txt", ".pdf", ".html", ".xml", ""})  # what lies beside pictures
 WORK_SUFFIXES = frozenset({".psd", ".psb", ".clip", ".lip", ".kra", ".xcf", ".sai", ".sai2", ".mdp", ".ora", ".procreate"})  # of drawing programs
 
@@ -166,11 +168,14 @@ def _open(path: Path, name: str, limits: Limits) -> Opened | Rejected:
     if not name.startswith(KINDS):
         return Rejected(name, f"lies neither in {' nor in '.join(KINDS)}", counts=True)
     try:
-        picture = decode((path / name).read_bytes(), limits)
+        picture, drawing = opened(path / name, limits)
+        read_ink(drawing)
     except PictureError as error:
         return Rejected(name, error.reason, counts=True)
     except OSError as error:
         return Rejected(name, f"unreadable: {error}", counts=True)
+    except DataError:
+        return Rejected(name, BLANK, counts=True)
     return Opened(name, picture_id(picture), picture.shape[1], picture.shape[0])
 
 
@@ -245,12 +250,27 @@ def write_rejected(path: Path, rejected: Sequence[Rejected]) -> None:
         csv.writer(file, lineterminator="\n").writerows([("path", "reason"), *(row[:2] for row in rejected)])
 
 
-def on_paper(picture: Array, pose: Array, size: int) -> tuple[Array, Array]:
+def opened(path: Path, limits: Limits) -> tuple[Picture, Picture]:
+    """RGB (H, W, 3): the picture by whose pixels it is known, and as a drawing on paper, which differs where it has no ground of its own."""
+    data = path.read_bytes()
+    return decode(data, limits), on_paper(decode_rgba(data, limits))
+
+
+def as_gray(drawing: Picture, pose: Array, size: int) -> tuple[Picture, Array]:
     """RGB (H, W, 3) -> gray (size, size), whole and with its aspect, in the middle of white paper; and where its joints are then. Light lines on
     dark paper become dark ones on white."""
-    gray = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
-    if is_light_on_dark(gray):
-        gray = 255 - gray
+    gray = np.asarray(cv2.cvtColor(drawing, cv2.COLOR_RGB2GRAY), np.uint8)
+    return _in_the_middle(255 - gray if is_light_on_dark(gray) else gray, pose, size)
+
+
+def as_line_art(drawing: Picture, pose: Array, size: int) -> tuple[Picture, Array]:
+    """The same of its ink alone, black on white, its lines as wide as drawn ones at least: whatever was drawn with, on, and how large."""
+    ink = read_ink(drawing)
+    pen = PEN * (size / 128) ** 0.5 / size
+    return _in_the_middle(np.rint(255 - 255 * thickened(ink, pen * max(ink.shape))).astype(np.uint8), pose, size)
+
+
+def _in_the_middle(gray: Picture, pose: Array, size: int) -> tuple[Picture, Array]:
     scale = size / max(gray.shape)
     height, width = (max(1, round(side * scale)) for side in gray.shape)
     smaller = cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)

@@ -1,4 +1,5 @@
 import resource
+import tracemalloc
 from io import BytesIO
 from typing import Any
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from genga.errors import NotAPictureError, PictureError, TooLargeError
-from genga.pictures import Limits, decode, decode_rgba, encode_png
+from genga.pictures import Limits, decode, decode_rgba, encode_png, on_paper
 
 # Pillow warns of what it skips in damaged files
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -260,3 +261,14 @@ def test_a_png_chunk_that_claims_two_gigabytes_is_refused_without_making_room_fo
 def test_what_follows_the_end_of_a_picture_does_not_matter() -> None:
     for kind in ("JPEG", "PNG"):
         np.testing.assert_array_equal(decode(saved(blobs(), kind) + b"more", LIMITS), decode(saved(blobs(), kind), LIMITS))
+
+
+def test_a_picture_on_nothing_is_laid_on_paper_in_little_more_memory_than_it_has() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (3000, 3000, 4), dtype=np.uint8)
+    tracemalloc.start()
+    laid = on_paper(picture)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 * laid.nbytes
+    colours, alpha = picture[:600, :, :3].astype(np.float32), picture[:600, :, 3:].astype(np.float32) / 255
+    np.testing.assert_array_equal(laid[:600], np.rint(colours * alpha + 255 * (1 - alpha)).astype(np.uint8))

@@ -1,6 +1,4 @@
-"""Stick figures and figures are told apart, whoever drew them and with whatever; and pictures without a ground."""
-
-import tracemalloc
+"""Stick figures and figures are told apart, whoever drew them and with whatever."""
 
 import numpy as np
 import pytest
@@ -9,7 +7,7 @@ from bench.outside_drawings import MEANS, POSES, draw
 from drawing.stick import STYLES, draw_stick, sample_style
 from genga.skeleton import fit_into
 from models.ink import read_ink
-from serve.reading import kind_of_drawing, on_paper
+from serve.reading import kind_of_drawing
 
 NOT_YET = pytest.mark.xfail(reason="a bowing figure in broken lines is taken for a figure of outlines", strict=True)
 
@@ -27,14 +25,3 @@ def test_stick_figures_in_all_styles_are_stick_figures() -> None:
             rng = np.random.default_rng((seed, pose_idx))
             kinds.append(kind_of_drawing(read_ink(draw_stick(fit_into(np.array(pose) / 100, 0.15), 200, sample_style([name], rng), rng))))
     assert kinds.count("stick") >= 0.96 * len(kinds)
-
-
-def test_a_picture_on_nothing_is_laid_on_paper_in_little_more_memory_than_it_has() -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (3000, 3000, 4), dtype=np.uint8)
-    tracemalloc.start()
-    laid = on_paper(picture)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 3 * laid.nbytes
-    colours, alpha = picture[:600, :, :3].astype(np.float32), picture[:600, :, 3:].astype(np.float32) / 255
-    np.testing.assert_array_equal(laid[:600], np.rint(colours * alpha + 255 * (1 - alpha)).astype(np.uint8))

@@ -1,6 +1,7 @@
 """The user's own drawings: which are taken, with which joints, and why others are not."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,13 @@ import pytest
 
 from genga.errors import DataError
 from genga.params import OwnFigures, load_params
-from genga.pictures import encode_png
+from genga.pictures import Limits, encode_png
 from genga.skeleton import JOINTS
 from genga.store import picture_id
 from labeling.exports import write_tasks
 from labeling.keypoints import BAD as BAD_PICTURE
 from labeling.tasks import verdict_region
-from stages.own_figures import BAD, WAITS, exported, labeled_poses, on_paper, read_bad, read_own, read_placed
+from stages.own_figures import BAD, BLANK, WAITS, as_gray, as_line_art, exported, labeled_poses, opened, read_bad, read_own, read_placed
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml").draw_figures.own
 
@@ -391,18 +392,57 @@ def test_no_folder_and_other_json_are_said(own: Path, tmp_path: Path) -> None:
 
 def test_a_wide_drawing_lies_in_the_middle_of_square_paper() -> None:
     picture = np.zeros((100, 200, 3), np.uint8)
-    paper, pose = on_paper(picture, np.array([[0.0, 0.0], [1.0, 1.0], [0.5, 0.5]]), 64)
+    paper, pose = as_gray(picture, np.array([[0.0, 0.0], [1.0, 1.0], [0.5, 0.5]]), 64)
     assert paper.shape == (64, 64)
     assert (paper[:16] == 255).all() and (paper[16:48] == 0).all() and (paper[48:] == 255).all()
     np.testing.assert_allclose(pose, [[0, 0.25], [1, 0.75], [0.5, 0.5]])
 
 
-def test_chalk_on_a_board_becomes_ink_on_paper() -> None:
+@pytest.mark.parametrize("laid", [as_gray, as_line_art])
+def test_chalk_on_a_board_becomes_ink_on_paper(laid: Callable[..., tuple[np.ndarray, np.ndarray]]) -> None:
     picture, pose = sketch(200, 300, 5)
-    paper, joints = on_paper(picture, pose, 128)
-    board, same = on_paper(255 - picture, pose, 128)
+    paper, joints = laid(picture, pose, 128)
+    board, same = laid(255 - picture, pose, 128)
     assert np.array_equal(board, paper) and np.array_equal(same, joints)
     assert paper[0, 0] == board[64, 2] == 255
+
+
+def sheet(side: int, width: int, ink: int, paper: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """RGB with the outline of a circle, on paper that is darker on the left; and where its ink is, in a 128th."""
+    light = np.tile(np.linspace(*paper, side) / 255, (side, 1))
+    drawn = np.full((side, side), 255, np.uint8)
+    cv2.circle(drawn, (side // 2, side // 2), side // 4, ink, width)
+    places = cv2.circle(np.zeros((128, 128), np.uint8), (64, 64), 32, 1) > 0
+    return np.dstack([np.rint(drawn * light).astype(np.uint8)] * 3), places
+
+
+@pytest.mark.parametrize(
+    ("side", "width", "ink", "paper"),
+    [(300, 1, 0, (255, 255)), (300, 3, 150, (255, 255)), (2000, 5, 0, (255, 255)), (300, 3, 20, (90, 160))],
+    ids=["thin", "pencil", "large", "dim"],
+)
+def test_line_art_of_a_drawing_is_black_on_white_whatever_it_was_drawn_with_on_and_how_large(
+    side: int, width: int, ink: int, paper: tuple[int, int]
+) -> None:
+    picture, places = sheet(side, width, ink, paper)
+    art, _ = as_line_art(picture, np.zeros((11, 2)), 128)
+    assert np.median(art[places]) < 100 and (art[cv2.dilate(places.astype(np.uint8), np.ones((7, 7))) == 0] == 255).all()
+
+
+def test_white_lines_on_nothing_are_a_drawing(own: Path) -> None:
+    picture, _ = sketch(300, 300, 0)
+    clear = np.dstack([np.full((300, 300, 3), 255, np.uint8), np.where(picture[..., :1] < 100, 255, 0).astype(np.uint8)])
+    (own / "sticks" / "0.png").write_bytes(encode_png(clear))
+    drawing = next(each for each in read_own(PARAMS, own).sticks if each.path.name == "0.png")
+    _, laid = opened(drawing.path, Limits(10**6, 10**6, 32))
+    art, pose = as_line_art(laid, drawing.placed.pose, 128)
+    assert [art[int(y), int(x)] < 100 for x, y in pose * 128] == [True] * 11
+
+
+def test_a_sheet_on_which_nothing_is_drawn_is_listed(own: Path) -> None:
+    (own / "sticks" / "0.png").write_bytes(encode_png(np.full((300, 300, 3), 255, np.uint8)))
+    found = read_own(PARAMS, own)
+    assert [row.reason for row in found.rejected if row.name == "sticks/0.png"] == [BLANK] and len(found.sticks) == 2
 
 
 def test_poses_of_an_export_keep_the_aspect_of_their_pictures(own: Path) -> None:
