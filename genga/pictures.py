@@ -209,7 +209,7 @@ def _on_white(picture: Image.Image) -> Image.Image:
     return white.convert("RGB")
 
 
-def _parts(picture: Array) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _parts(picture: Array) -> tuple[NDArray[Any], NDArray[Any]]:
     """RGBA -> RGB in [0, 255] and alpha in [0, 1]."""
     return picture[..., :3].astype(np.float32), picture[..., 3:].astype(np.float32) / 255
 
