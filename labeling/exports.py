@@ -45,6 +45,7 @@ from labeling.keypoints import (
 from labeling.tasks import FLAGS, label_regions, pose_regions
 
 YES_NO = {"yes": True, "no": False}
+UNTOLD = (1, 1)  # a picture's width and height where nobody tells them
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Annotation:
     pose: NDArray[np.float64] | None
     hidden: frozenset[str] | None = frozenset()
     decides: bool = False
-    size: tuple[int, int] = (1, 1)
+    size: tuple[int, int] = UNTOLD
     bad: bool = False
     asks: tuple[str, ...] | None = None
 
@@ -94,9 +95,14 @@ def read_exports(paths: Sequence[Path]) -> Exports:
     """Every submitted annotation of every file, in order. Skipped tasks and predictions are no answers."""
     exports = Exports([], [])
     for path in paths:
-        for task in read_tasks(path):
-            _read_task(task, where_of(task, path), exports)
+        add_answers(exports, read_tasks(path), path)
     return exports
+
+
+def add_answers(exports: Exports, tasks: Iterable[JsonObject], path: Path) -> None:
+    """Those of tasks that stand, or are to stand, in this file."""
+    for task in tasks:
+        _read_task(task, where_of(task, path), exports)
 
 
 def _read_task(task: JsonObject, where: str, exports: Exports) -> None:
@@ -105,8 +111,6 @@ def _read_task(task: JsonObject, where: str, exports: Exports) -> None:
     if not isinstance(data, dict) or not isinstance(picture_id, str):
         raise DataError(f"{where} does not name its picture, expected data.id with the picture's sha256; make the tasks with Genga and label those")
     for annotation in task["annotations"]:
-        if not isinstance(annotation, dict):
-            raise DataError(f"{where} has an annotation that is none ({repr(annotation)[:60]}); export it from Label Studio again")
         if annotation.get("was_cancelled"):
             continue
         with named(where):
@@ -150,7 +154,7 @@ class Said:
     pose: NDArray[np.float64] | None
     hidden: frozenset[str]
     fault: str
-    size: tuple[int, int] = (1, 1)
+    size: tuple[int, int] = UNTOLD
     bad: bool = False
 
 
@@ -167,7 +171,7 @@ def read_result(result: Sequence[JsonObject], asks: Sequence[str] = ()) -> Said:
     if not points:
         return Said(labels, None, frozenset(), "")
     fault = pose_fault(points)
-    return Said(labels, None if fault else read_pose(points), hidden_joints(result), fault, size_of(points) or (1, 1))
+    return Said(labels, None if fault else read_pose(points), hidden_joints(result), fault, size_of(points) or UNTOLD)
 
 
 def _no_where_not_ticked(asks: Sequence[str]) -> Labels:

@@ -19,6 +19,7 @@ from genga.skeleton import JOINTS, reference_length
 Pose = NDArray[np.float64]
 JsonObject = dict[str, Any]
 
+ODD = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)  # other people's data that is not as its format has it raises one
 SIGHT, VERDICT = "sight", "verdict"  # questions beside those for joints and tags
 _, BAD = VERDICTS = ("unsure", "bad picture")
 
@@ -90,7 +91,7 @@ def named(where: str) -> Iterator[None]:
     """What is wrong with an answer is said with the task that it is in."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except ODD as error:
         raise DataError(f"{where} has a region that Label Studio would not write ({error!r}); export the project again as JSON") from error
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
@@ -98,11 +99,14 @@ def named(where: str) -> Iterator[None]:
 
 def read_tasks(path: Path) -> list[JsonObject]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} is not readable JSON ({error}); export the project again as JSON") from error
     if not isinstance(document, list) or not all(isinstance(task, dict) and isinstance(task.get("annotations"), list) for task in document):
         raise DataError(f"{path} is not a list of tasks with annotations; in Label Studio export the project as JSON (not JSON-MIN)")
+    for task in document:
+        if odd := [annotation for annotation in task["annotations"] if not isinstance(annotation, dict)]:
+            raise DataError(f"{where_of(task, path)} has an annotation that is none ({repr(odd[0])[:60]}); export it from Label Studio again")
     return document
 
 
@@ -169,10 +173,12 @@ def pose_fault(points: Sequence[JsonObject]) -> str:
     missing = [joint for joint in JOINTS if joint not in names]
     doubled = [joint for joint in JOINTS if names.count(joint) > 1]
     outside = [point["value"]["keypointlabels"][0] for point in points if not all(0 <= point["value"][axis] <= 100 for axis in "xy")]
+    places = {(point["value"]["x"], point["value"]["y"]) for point in points}
     faults = {
         "missing": missing,
         "placed more than once": doubled,
         "outside the picture": outside,
+        "lie in one place": ["all joints"] if len(places) == 1 and not missing else [],
         "on a rotated picture": [names[0]] if any(point.get("image_rotation") for point in points) else [],
     }
     return "; ".join(f"{', '.join(joints)} {fault}" for fault, joints in faults.items() if joints)
@@ -203,6 +209,7 @@ def hidden_by_most(values: Sequence[frozenset[str]], in_a_tie: frozenset[str]) -
 
 
 def distances(poses: Pose, truth: Pose, size: tuple[int, int]) -> Pose:
-    """(..., 11), in longer sides of the pose's box; poses are in shares of a picture of this width and height."""
-    apart: Pose = np.linalg.norm((poses - truth) * size, axis=-1) / reference_length(truth * size, "bbox")[..., None]
+    """(..., 11), in longer sides of the pose's box; poses are in shares of a picture of this width and height. The median of poses that mirror each
+    other may be a point: from that all others are far."""
+    apart: Pose = np.linalg.norm((poses - truth) * size, axis=-1) / np.maximum(reference_length(truth * size, "bbox"), 1e-9)[..., None]
     return apart

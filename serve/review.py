@@ -38,6 +38,8 @@ class Correction(Request):
     def one_thing(self) -> "Correction":
         if (self.pose is None) == (not self.labels):
             raise ValueError("a correction holds either a pose or labels")
+        if self.pose and all(point == self.pose[0] for point in self.pose):
+            raise ValueError("all joints lie in one place; place each on its own")
         if unknown := sorted(set(self.hidden or ()) - set(JOINTS)):
             raise ValueError(f"hidden names {unknown[0]!r}, which is no joint")
         return self

@@ -10,6 +10,7 @@ from sklearn.metrics import cohen_kappa_score
 from genga.params import LabelFaces
 from labeling.agreement import Answer, Key, answers_of, bad_pictures, compare, kappa, oks, settle, write_disagreements
 from labeling.exports import Annotation
+from labeling.keypoints import distances
 
 POSE = np.random.default_rng(0).uniform(0.1, 0.9, (11, 2))
 SECTION = LabelFaces(human_only=True, pose_tolerance=0.1, ties="newest")
@@ -89,6 +90,17 @@ def test_people_are_apart_by_what_one_sees_and_not_by_shares_of_a_wide_picture()
         Annotation("a", "task a", who, "1", {}, pose / wide, size=wide) for who, pose in (("ann", square), ("ben", square + np.array([0, 60])))
     )
     assert compare([one, other], SECTION).scores["pose"]["mean_distance"] == pytest.approx(60 / max(np.ptp(square, axis=0)))
+
+
+def test_two_poses_that_mirror_each_other_are_apart_and_their_distance_is_a_number() -> None:
+    """The median of each joint is one point."""
+    pose = POSE - POSE.mean(axis=0)
+    answers = [answer("ann", 0.5 - pose / 2), answer("ben", 0.5 + pose / 2)]
+    found = settle("pose", answers, 0.1, "newest")
+    assert found.dispute.startswith("people differ on ")
+    np.testing.assert_array_equal(found.value, answers[1].value)
+    point = np.full((11, 2), 0.5)
+    assert (distances(point, point, (100, 100)) == 0).all() and np.isfinite(distances(POSE, point, (100, 100))).all()
 
 
 def test_who_was_not_asked_what_is_hidden_has_no_say_in_it() -> None:

@@ -147,6 +147,7 @@ def test_an_empty_answer_is_listed_and_one_of_empty_boxes_is_a_no(tmp_path: Path
         ([point("head", 101, 50), *points()[1:]], "head outside the picture"),
         ([point("head", 50, 50, image_rotation=90), *points()[1:]], "head on a rotated picture"),
         ([point("neck", 1, 1), *points()[1:]], "head missing; neck placed more than once"),
+        (points(np.full((11, 2), 0.5)), "all joints lie in one place"),
     ],
 )
 def test_a_pose_that_is_not_whole_is_listed_and_kept_out(tmp_path: Path, result: list[dict[str, Any]], fault: str) -> None:
@@ -163,6 +164,9 @@ def test_a_pose_that_is_not_whole_is_listed_and_kept_out(tmp_path: Path, result:
         ([point("tail", 1, 1)], r"task 7: unknown joint 'tail', expected head, neck"),
         ([{"type": "keypointlabels", "value": {"x": 1, "y": 1}}], "task 7 has a region that Label Studio would not write"),
         (["nonsense"], "task 7 has a region that Label Studio would not write"),
+        ([{"type": "choices", "from_name": "glasses", "value": "yes"}], "task 7 has a region that Label Studio would not write"),
+        ([point("head", 1, 1, original_width=float("inf"))], "task 7 has a region that Label Studio would not write"),
+        ([[]], "task 7 has a region that Label Studio would not write"),
     ],
 )
 def test_answers_that_fit_no_tag_or_joint_stop_with_the_task(tmp_path: Path, result: list[Any], message: str) -> None:
@@ -195,10 +199,22 @@ def test_other_exports_of_label_studio_are_refused(tmp_path: Path, document: Any
         read_exports([written(tmp_path, document)])
 
 
-def test_half_a_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text('[{"id": 1,')
+@pytest.mark.parametrize("text", ['[{"id": 1,', "[" * 100_000])
+def test_half_a_file_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
     with pytest.raises(DataError, match=r"a.json is not readable JSON"):
         read_exports([tmp_path / "a.json"])
+
+
+def test_an_annotation_that_is_none_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"project-1.json task 7 has an annotation that is none \('x'\); export it from Label Studio again"):
+        read_exports([written(tmp_path, [task("a", annotations=["x"])])])
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = written(tmp_path, [task("a", points())])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert [said.picture_id for said in read_exports([path]).annotations] == ["a"]
 
 
 def test_the_screen_for_tags_asks_for_every_tag() -> None:

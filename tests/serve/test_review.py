@@ -111,6 +111,7 @@ def test_a_file_of_ours_is_taken_also_where_a_crash_cut_its_first_line(client: T
         ({"by": "ann", "pose": POSE[:10]}, "pose"),
         ({"by": "ann", "pose": [[1.2, 0], *POSE[1:]]}, "pose"),
         ({"by": "ann", "pose": POSE, "hidden": ["tail"]}, "tail"),
+        ({"by": "ann", "pose": [[0.5, 0.5]] * 11}, "all joints lie in one place"),
         ({"by": "ann", "labels": {"wings": True}}, "unknown tag 'wings'"),
         ({"by": "ann", "labels": {"hair_color": "rainbow"}}, "hair_color is 'rainbow'"),
         ({"by": "", "labels": {"glasses": True}}, "by"),
