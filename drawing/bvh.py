@@ -41,7 +41,8 @@ NAMES = {"head": ("head", "skull", "頭"), "neck": ("neck", "neck1", "neck01", "
 }
 # before the name in some files, besides `mixamorig:` and what else all joints of a file begin with
 PREFIX = re.compile(r"^(?:(?:mixamorig|bip|character|jbipc|jbip|def|org)\d*)(?=\D)")
-SUFFIX = re.compile(r"[ ._](?:jnt|joint|m)$")  # after it: joint, and the middle between L and R
+SUFFIX = re.compile(r"[ ._](?:jnt|joint|m)$")  # after it in some files; `_M` is the middle, beside `_L` and `_R`
+LONGEST_FRAME = 3600  # seconds; nobody samples a motion more rarely than every hour
 HEIGHT = 0.87  # body heights from the ankle along the bones to the middle of the head
 
 
@@ -101,6 +102,8 @@ def parse(text: str, name: str) -> tuple[list[Node], Array, float]:
     width = sum(len(node.channels) for node in nodes)
     if not len(numbers) or len(numbers) != int(match[1]) * width or not np.isfinite(numbers).all():
         raise DataError(f"{name} holds {len(numbers)} numbers of motion, expected {match[1]} frames of {width} numbers; export the motion again")
+    if not 0 <= frame_time <= LONGEST_FRAME:
+        raise DataError(f"{name} has a Frame Time of {match[2]}, expected seconds from 0 to {LONGEST_FRAME}; export the motion again")
     return nodes, numbers.reshape(-1, width), frame_time
 
 
@@ -120,7 +123,9 @@ def _nodes(head: str) -> list[Node]:
             case ["}"]:
                 open_nodes.pop()
             case ["OFFSET", *numbers]:
-                nodes[open_nodes[-1]].offset = np.array(numbers, dtype=np.float64).reshape(3)
+                nodes[open_nodes[-1]].offset = offset = np.array(numbers, dtype=np.float64).reshape(3)
+                if not np.isfinite(offset).all():
+                    raise ValueError(f"the line {' '.join(['OFFSET', *numbers])[:40]!r}")
             case ["CHANNELS", count, *names]:
                 if len(names) != int(count):
                     raise ValueError(f"{count} channels announced, {len(names)} named")

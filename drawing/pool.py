@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from drawing.bvh import read_bvh, spread
 from drawing.lift import Bodies, Lifted
-from drawing.pose_files import PoseFile, read_pose_file
+from drawing.pose_files import PoseFile, read_pose_file, sound
 from genga.errors import DataError
 from genga.params import PoseFiles
 from genga.pictures import is_junk
@@ -69,12 +69,13 @@ def read_poses(params: PoseFiles, path: Path, read_labels: Callable[[Path], Pose
     left_out: Counter[str] = Counter()
     for file in files:
         if file.suffix.lower() == ".bvh":
-            found = _of_motion(file, params.motion_frames)
+            found, lacking = _of_motion(file, params.motion_frames)
         else:
             content = read_pose_file(file, read_labels)
-            left_out += content.left_out
+            lacking = content.left_out
             shared = _frame_id(file.relative_to(path).parent, file.name)
             found = [(shared or pose_id(pose), kind, pose) for pose, kind in zip(content.poses, content.kinds, strict=True)]
+        left_out += lacking
         for id_, kind, pose in found:
             key = pose_id(pose) if pose.shape[-1] == 2 else f"{id_} {len(poses)}"  # frames share their id
             left_out["a pose twice"] += key in poses
@@ -120,12 +121,17 @@ def _rows(table: Path) -> list[dict[str, str]]:
         raise DataError(f"{table} is no table in UTF-8 ({error}), expected the columns file, source and licence; save it again as UTF-8") from error
 
 
-def _of_motion(file: Path, frames: int) -> list[tuple[str, str, Array]]:
+def _of_motion(file: Path, frames: int) -> tuple[list[tuple[str, str, Array]], Counter[str]]:
+    """At most `frames` of its poses, and how many frames were left out for which reason."""
     motion = read_bvh(file)
+    kept, lacking = sound(motion.joints)
+    rows = np.flatnonzero(kept)
+    if not len(rows):
+        return [], lacking
     clip = hashlib.sha256(file.read_bytes()).hexdigest()
-    rows = np.sort(spread(motion.joints, frames))
+    rows = rows[np.sort(spread(motion.joints[rows], frames))]
     ids = [hashlib.sha256(f"{clip} {int(motion.seconds[row] // SEGMENT)}".encode()).hexdigest() for row in rows]
-    return [(id_, file.stem, joints) for id_, joints in zip(ids, motion.joints[rows], strict=True)]
+    return [(id_, file.stem, joints) for id_, joints in zip(ids, motion.joints[rows], strict=True)], lacking
 
 
 def _frame_id(folder: Path, name: str) -> str | None:

@@ -64,12 +64,17 @@ def read_pose_file(path: Path, read_labels: Callable[[Path], PoseFile] | None = 
     raise DataError(f"{path} is no file of 2D poses that we read, expected .npz or .json; convert it or take it away")
 
 
-def whole(poses: Array, kinds: Sequence[str], left_out: Iterable[str] = ()) -> PoseFile:
-    """Without the poses that lack a joint (not a number) or have no extent."""
+def sound(poses: Array) -> tuple[NDArray[np.bool_], Counter[str]]:
+    """Which of these (N, 11, 2 or 3) lack no joint (not a number) and have an extent, and why how many do not."""
     finite = np.isfinite(poses).all(axis=(1, 2))
     wide = finite & (reference_length(np.nan_to_num(poses), "bbox") > 0)
-    reasons = Counter(left_out) + Counter({"a joint is missing": int((~finite).sum()), "all joints on one spot": int((finite & ~wide).sum())})
-    return PoseFile(poses[wide], [kind for kind, kept in zip(kinds, wide, strict=True) if kept], reasons)
+    return wide, Counter({"a joint is missing": int((~finite).sum()), "all joints on one spot": int((finite & ~wide).sum())})
+
+
+def whole(poses: Array, kinds: Sequence[str], left_out: Iterable[str] = ()) -> PoseFile:
+    """Without those that are not sound."""
+    kept, lacking = sound(poses)
+    return PoseFile(poses[kept], [kind for kind, taken in zip(kinds, kept, strict=True) if taken], Counter(left_out) + lacking)
 
 
 # --- .npz
@@ -103,7 +108,7 @@ def _order(names: Sequence[Any], path: Path) -> list[int]:
 def read_document(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} is not readable JSON ({error}); save it again") from error
 
 
@@ -118,7 +123,7 @@ def _read_json(document: Any, path: Path) -> PoseFile:
             return _read_coco(document["annotations"], document.get("categories", []))
         if any("keypoints" in entry for entry in entries):
             return _read_coco(entries, [])
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         raise DataError(f"{path} has an entry that its layout does not have ({error!r}); save it again") from error
     raise DataError(f"{path} has no layout that we read, expected our own poses, OpenPose, COCO keypoints or a Label Studio export; convert it")
 

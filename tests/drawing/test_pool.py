@@ -2,11 +2,12 @@
 
 import json
 import logging
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from rigs import CMU, NUM_CHANNELS, bvh, rig
+from rigs import CMU, NUM_CHANNELS, STILL, bvh, rig
 
 from drawing.lift import Lifted, gallery
 from drawing.pool import FilePose, PosePool, flip, found_bodies, pose_id, read_poses, vary_flat
@@ -77,6 +78,17 @@ def test_a_motion_gives_frames_that_differ_and_near_ones_share_their_id(tmp_path
     assert all(pose.joints.shape == (11, 3) and pose.kind == "dance" for pose in found)
     assert len({pose.id for pose in found}) == 4  # 6.7 seconds in pieces of 2
     assert len({pose.joints.tobytes() for pose in found}) == 12
+
+
+def test_frames_of_a_motion_without_extent_are_left_out_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    spot = re.sub("OFFSET .*", "OFFSET 0 0 0", bvh(rig(CMU), STILL))
+    (tmp_path / "spot.bvh").write_text(spot)
+    with pytest.raises(DataError, match=r"no pose in .*: 1 all joints on one spot; give poses with all 11 joints"):
+        read_poses(PARAMS, tmp_path, no_labels)
+    (tmp_path / "still.bvh").write_text(bvh(rig(CMU), STILL))
+    with caplog.at_level(logging.INFO):
+        assert [pose.kind for pose in read_poses(PARAMS, tmp_path, no_labels)] == ["still"]
+    assert "1 from 2 files, left out: 1 all joints on one spot" in caplog.text
 
 
 def test_frames_that_openpose_wrote_one_after_another_share_their_id(tmp_path: Path) -> None:

@@ -160,6 +160,7 @@ def test_label_studio_exports_go_to_their_own_reader(tmp_path: Path) -> None:
     ("document", "said"),
     [
         ({"pose": [1, 2, 3]}, "poses.json has an entry that its layout does not have"),
+        ({"pose": [10**400, *[0] * 21]}, "poses.json has an entry that its layout does not have"),
         ({"pose": POSES[0].tolist(), "joints": ["nose", *JOINTS[1:]]}, "names the joints nose, neck.* expected head, neck"),
         ({"frames": []}, "no layout that we read, expected our own poses, OpenPose, COCO keypoints"),
         ([], "no layout"),
@@ -174,6 +175,7 @@ def test_json_of_another_layout_is_refused(tmp_path: Path, document: Any, said: 
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "half.json").write_text('[{"pose": ')
+    (tmp_path / "deep.json").write_text("[" * 100_000)
     (tmp_path / "not.npz").write_bytes(b"no zip")
     np.savez(tmp_path / "other.npz", pictures=np.zeros((4, 8, 8)))
     np.savez(tmp_path / "objects.npz", poses=np.array([{"a": 1}], dtype=object), allow_pickle=True)
@@ -189,6 +191,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         archive.writestr("letter.txt", "no array")
     for name, said in {
         "half.json": "half.json is not readable JSON",
+        "deep.json": r"deep.json is not readable JSON \(maximum recursion depth exceeded.*; save it again",
         "not.npz": "not.npz is not a readable .npz",
         "other.npz": r"other.npz holds pictures \(4, 8, 8\), expected an array of poses \(N, 11, 2\)",
         "objects.npz": "objects.npz is not a readable .npz of plain arrays",
