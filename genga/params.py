@@ -206,6 +206,7 @@ class Sticks(Section):
 
 Degrees = Annotated[float, Field(ge=-180, le=180)]
 Times = Annotated[float, Field(ge=0.5, le=2, description="times what drawing/poses.py draws")]
+LegTimes = Annotated[float, Field(ge=0.7, le=1.25, description="as Times; the body stays as tall, so its torso is as much shorter")]
 Focal = Annotated[float, Field(ge=20, le=1000, description="in mm, where the body fills a film 24 mm high")]
 
 
@@ -228,7 +229,7 @@ class Mannequins(Section):
     blur_sigma: float = Field(ge=0)
     head_ratio: Annotated[tuple[HeadRatio, HeadRatio], AfterValidator(ordered)]
     shoulders: Annotated[tuple[Times, Times], AfterValidator(ordered)]
-    legs: Annotated[tuple[Times, Times], AfterValidator(ordered)]
+    legs: Annotated[tuple[LegTimes, LegTimes], AfterValidator(ordered)]
     camera: CameraRanges
     fill: Fill
 

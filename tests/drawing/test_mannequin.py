@@ -20,6 +20,7 @@ from drawing.mannequin import (
     line_art,
     projection,
     render,
+    sample_body,
     sample_camera,
     sample_mannequin,
     surface,
@@ -193,6 +194,17 @@ def test_proportions_are_those_of_the_parameters() -> None:
     assert broad["girdle"] > 1.2 * usual["girdle"]
 
 
+@pytest.mark.parametrize("legs", [0.7, 1.25])
+@pytest.mark.parametrize("head_ratio", [4.0, 10.0])
+def test_a_body_with_the_longest_or_shortest_legs_that_are_allowed_is_one(head_ratio: float, legs: float) -> None:
+    document = PARAMS.model_dump() | {"head_ratio": (head_ratio, head_ratio), "legs": (legs, legs)}
+    params = Mannequins.model_validate(document)
+    for seed in range(20):
+        build = sample_body(params, np.random.default_rng(seed))[0].build
+        assert build.torso > 0.45 * build.head
+        assert 0.2 < build.torso / (build.thigh + build.shank) < 1.5
+
+
 def test_the_camera_stays_within_its_ranges() -> None:
     ranges = CameraRanges(turn=(-90.0, 30.0), frontal=0.5, elevation=(10.0, 20.0), focal=(50.0, 100.0))
     cameras = [sample_camera(ranges, np.random.default_rng(seed)) for seed in range(300)]
@@ -225,6 +237,8 @@ def test_looks_that_are_not_known_are_named(looks: tuple[str, ...]) -> None:
         ({"head_ratio": [7.0, 5.0]}, "mannequins.head_ratio: .*must not be above the second"),
         ({"shoulders": [0.1, 1.0]}, "mannequins.shoulders"),
         ({"legs": 1.0}, "mannequins.legs"),
+        ({"legs": [1.0, 1.3]}, r"mannequins\.legs\.1: Input should be less than or equal to 1\.25"),
+        ({"legs": [0.65, 1.0]}, r"mannequins\.legs\.0: Input should be greater than or equal to 0\.7"),
         ({"camera": {"turn": [-180.0, 180.0], "frontal": 0.5, "elevation": [0.0, 400.0], "focal": [35.0, 200.0]}}, "mannequins.camera.elevation"),
         ({"camera": {"turn": [0.0, 0.0], "frontal": 0.5, "elevation": [0.0, 4.0]}}, "mannequins.camera.focal"),
     ],
