@@ -201,7 +201,7 @@ def test_a_body_with_the_longest_or_shortest_legs_that_are_allowed_is_one(head_r
     params = Mannequins.model_validate(document)
     for seed in range(20):
         build = sample_body(params, np.random.default_rng(seed))[0].build
-        assert build.torso > 0.45 * build.head
+        assert build.torso > 0.4 * build.head
         assert 0.2 < build.torso / (build.thigh + build.shank) < 1.5
 
 
