@@ -1,6 +1,7 @@
 """The one training loop. It knows images, time and files; a recipe knows networks, optimizers and losses.
 
-    <run_dir>/stats.jsonl              means of a recipe's scalars every log_kimg; no clocks, so the same run writes the same bytes
+    <run_dir>/stats.jsonl              means of a recipe's scalars every log_kimg, and at each look of a watch; no clocks, so the same run writes the
+                                       same bytes
     <run_dir>/samples/<kimg>.png       a recipe's grid every sample_kimg
     <run_dir>/checkpoints/             the last two states; gone when the stage has written its weights
     <run_dir>/checkpoints-before/      those of the last training that was left unfinished for one of other params, data or code
@@ -79,7 +80,9 @@ def fit(
     what: str,
     fingerprint: str,
     tracker: Tracker | None = None,
+    look_kimg: float | None = None,
 ) -> None:
+    """`look_kimg`: how often a watch looks; a line is written there too, so that none holds the mean of two looks or comes after a stop."""
     checkpoints = Checkpoints(run_dir / "checkpoints", fingerprint)
     journal = Journal(run_dir, tracker)
     leads = parallel.rank() == 0
@@ -109,7 +112,7 @@ def fit(
             if not leads:
                 continue
             done = cur_nimg >= total_nimg
-            if done or crosses(params.log_kimg, before, cur_nimg):
+            if done or crosses(params.log_kimg, before, cur_nimg) or (look_kimg and crosses(look_kimg, before, cur_nimg)):
                 bar.set_postfix(journal.log(cur_nimg), refresh=False)
             if done or crosses(params.sample_kimg, before, cur_nimg):
                 journal.picture(recipe.sample(), cur_nimg)

@@ -7,7 +7,8 @@ numbers: the training is the same without.
 
 The alarm: `patience` looks in a row at which too many samples are nearly another one, their spread is small and no longer grows (a generator that
 is still leaving the one face it began with is young), or coverage has fallen too far below the best so far.
-It is written down, and where params say so the training stops there; run again with `action: flag`, it goes on from its last checkpoint.
+It is written down, and where params say so the training stops there, at its last look too; run again with `action: flag`, it goes on from its last
+checkpoint, or finishes at once.
 """
 
 import logging
@@ -49,14 +50,24 @@ class Watched:
     def fit(self, batch_at: Callable[[int], Any], run_dir: Path, *, what: str, fingerprint: str, tracker: Tracker | None) -> None:
         """The training, and the collapse report however it ends."""
         try:
-            fit(self, batch_at, self._recipe.params.training, run_dir, what=what, fingerprint=fingerprint, tracker=tracker)
+            fit(
+                self,
+                batch_at,
+                self._recipe.params.training,
+                run_dir,
+                what=what,
+                fingerprint=fingerprint,
+                tracker=tracker,
+                look_kimg=self._params.every_kimg,
+            )
         except BaseException:
             try:
                 self._report(run_dir, tracker)
             except CheckpointError as error:  # what ended the training is said instead
                 log.warning("%s", error)
             raise
-        self._report(run_dir, tracker)
+        parallel.first_then_others(lambda: self._report(run_dir, tracker))  # whose error would end the first while it still saves
+        self._stop_where_asked()
 
     def _report(self, run_dir: Path, tracker: Tracker | None) -> None:
         if parallel.rank() == 0 and (run_dir / "stats.jsonl").is_file():
@@ -64,12 +75,15 @@ class Watched:
                 if tracker:
                     tracker.file(path)
 
-    def step(self, batch: Batch, cur_nimg: int) -> Scalars:
+    def _stop_where_asked(self) -> None:
         if self.alarm and self._params.action == "stop":
             raise CollapseError(
                 f"{self._what} collapsed {self.alarm}; more pictures, augmentation, a larger r1_gamma or a smaller d_lr help, see docs/collapse.md; "
                 "with watch_collapse.action: flag in params.yaml the training goes on all the same"
             )
+
+    def step(self, batch: Batch, cur_nimg: int) -> Scalars:
+        self._stop_where_asked()
         scalars = self._recipe.step(batch, cur_nimg)
         scalars |= {"g_grad": gradient_norm(self._recipe.G), "d_grad": gradient_norm(self._recipe.D)}
         now = cur_nimg + self._recipe.params.training.batch_size

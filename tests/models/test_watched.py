@@ -5,6 +5,7 @@ import logging
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import cv2
 import numpy as np
@@ -47,7 +48,7 @@ def squares(count: int) -> np.ndarray:
     return pictures
 
 
-def train(run_dir: Path, pictures: np.ndarray, changes: dict[str, Any], **watch: Any) -> Watched:
+def train(run_dir: Path, pictures: np.ndarray, changes: dict[str, Any], tracker: Any = None, **watch: Any) -> Watched:
     params, rule = TrainFace.model_validate(PARAMS | changes), WatchCollapse.model_validate(WATCH | watch)
     watched = Watched(face_recipe(params), pictures[:: len(pictures) // 100][:128], rule, "dcgan16")
     tensors = torch.from_numpy(pictures)
@@ -55,7 +56,7 @@ def train(run_dir: Path, pictures: np.ndarray, changes: dict[str, Any], **watch:
     def batch_at(cur_nimg: int) -> torch.Tensor:
         return tensors[torch.from_numpy(np.random.default_rng(cur_nimg).integers(0, len(tensors), 16))]
 
-    watched.fit(batch_at, run_dir, what="train dcgan16", fingerprint="a", tracker=None)
+    watched.fit(batch_at, run_dir, what="train dcgan16", fingerprint="a", tracker=tracker)
     return watched
 
 
@@ -101,6 +102,53 @@ def test_the_same_is_stopped_where_params_say_so_and_goes_on_when_they_no_longer
     run_dir, undisturbed, _ = flagged
     assert undisturbed.alarm == report["alarm"]
     assert (tmp_path / "stats.jsonl").read_bytes() == (run_dir / "stats.jsonl").read_bytes()
+
+
+@pytest.fixture
+def falling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks see variety up to 0.032 kimg and hardly any from there on, whatever is drawn."""
+    look, at_kimg = Watched._look, 0.0
+
+    def looked(watched: Watched, kimg: float) -> dict[str, float]:
+        nonlocal at_kimg
+        at_kimg = kimg
+        return look(watched, kimg)
+
+    monkeypatch.setattr(Watched, "_look", looked)
+    seen = {"recall": 0.0, "near_identical": 0.0, "spread": 1.0}
+    monkeypatch.setattr("models.recipes.watched.diversity", lambda *_: seen | {"coverage": 0.75 if at_kimg <= 0.032 else 0.25})
+
+
+SOON = {"every_kimg": 0.016, "from_kimg": 0.0, "patience": 1}  # a look at every step
+
+
+def lasting(kimg: float) -> dict[str, Any]:
+    """Lines at its end alone, but for those of looks."""
+    return {"training": PARAMS["training"] | {"total_kimg": kimg, "checkpoint_kimg": 0.032}}
+
+
+@pytest.mark.usefixtures("falling")
+def test_an_alarm_at_the_last_look_stops_too_and_flagged_the_training_finishes_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(CollapseError, match=r"dcgan16 collapsed at 0\.048 kimg"):
+        train(tmp_path, squares(200), lasting(0.048), action="stop", **SOON)
+    assert json.loads((tmp_path / "collapse.json").read_text())["alarm"] and list((tmp_path / "checkpoints").iterdir())
+    monkeypatch.setattr("models.recipes.gan.GanRecipe.step", lambda *_: pytest.fail("trained again"))
+    with pytest.raises(CollapseError, match=r"dcgan16 collapsed at 0\.048 kimg"):
+        train(tmp_path, squares(200), lasting(0.048), action="stop", **SOON)
+    assert train(tmp_path, squares(200), lasting(0.048), action="flag", **SOON).alarm.startswith("at 0.048 kimg")
+
+
+@pytest.mark.usefixtures("falling")
+def test_each_look_has_a_line_of_its_own_the_one_that_stops_too(tmp_path: Path) -> None:
+    tracker = MagicMock()
+    with pytest.raises(CollapseError):
+        train(tmp_path / "stopped", squares(200), lasting(0.096), tracker, action="stop", **SOON)
+    curve = json.loads((tmp_path / "stopped" / "collapse.json").read_text())["curve"]
+    assert [(line["kimg"], line["coverage"], line["alarm"]) for line in curve] == [(0.016, 0.75, 0.0), (0.032, 0.75, 0.0), (0.048, 0.25, 1.0)]
+    assert tracker.log.call_args.args[0]["alarm"] == 1.0
+    for folder in ("stopped", "undisturbed"):
+        train(tmp_path / folder, squares(200), lasting(0.096), action="flag", **SOON)
+    assert (tmp_path / "stopped" / "stats.jsonl").read_bytes() == (tmp_path / "undisturbed" / "stats.jsonl").read_bytes()
 
 
 def test_nothing_is_judged_during_the_warm_up(tmp_path: Path) -> None:
