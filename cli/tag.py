@@ -1,6 +1,6 @@
 """`genga tag FOLDER`: the released tagger's words for pictures, as files that other people's tools read.
 
-    csv    file, tags, version, and the probability of every tag; `genga import` takes the column `tags` as labels
+    csv    file, tags, version, and the probability of every tag; `genga import` takes what `tags` names as labels, all else stays unknown
     json   {file: {tags, version, probabilities}}
     txt    beside each picture its tags, separated by commas, as trainers of image models read them
 

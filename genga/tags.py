@@ -53,13 +53,16 @@ class Vocabulary:
 
         A column mapped to "*" holds many words, separated by commas or else by spaces: where one is a tag of ours, the flags that it does not name
         are unnamed. Another column holds one value of its group, or yes or no for its flag.
+        In a row of `genga tag`, whose `version` is a tagger's, nothing is unnamed, as the tagger may have been unsure, and numbers are probabilities.
         """
+        of_tagger = (row.get("version") or "").strip().startswith("tagger/")
         told = Told({}, {})
         for column, group in self.columns.items():
             text = (row.get(column) or "").strip().lower()
             if group == "*":
-                told = told.over(self._listed(["_".join(word.split()) for word in text.split(",")] if "," in text else text.split()))
-            elif text:
+                listed = self._listed(["_".join(word.split()) for word in text.split(",")] if "," in text else text.split())
+                told = told.over(Told(listed.said, {}) if of_tagger else listed)
+            elif text and not (of_tagger and text.isdecimal()):
                 word = text.replace(" ", "_").replace("-", "_")
                 value = self.words.get(word, word) if group in groups() else YES_NO.get(word)
                 if isinstance(value, bool) or (value and value in groups()[group]):

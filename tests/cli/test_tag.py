@@ -90,6 +90,7 @@ def test_the_table_holds_tags_probabilities_and_the_version_and_is_labels_to_the
         labels = translate(vocabularies_for(list(row)), row).labels
         assert labels["hair_color"] == best
         assert {flag for flag in flags() if float(row[flag]) >= 0.5} == {name for name, value in labels.items() if value is True}
+        assert False not in labels.values()
 
 
 def test_json_says_the_same(here: Path) -> None:

@@ -125,6 +125,16 @@ def test_a_flag_that_one_list_leaves_out_is_a_yes_where_another_names_it() -> No
     assert (one.over(other).labels["hair_color"], other.over(one).labels["hair_color"]) == ("blue", "red")
 
 
+@pytest.mark.parametrize("number", ["0", "1", "0.0", "1.0"])
+def test_what_a_tagger_s_row_does_not_name_is_unknown_and_its_numbers_are_probabilities(number: str) -> None:
+    row = {"file": "a.png", "tags": "blue_hair bangs", "version": "tagger/3", "smile": number, "hair_length": "long"}
+    labels = {"hair_color": "blue", "bangs": True, "hair_length": "long"}
+    assert tags.translate(tags.vocabularies_for(list(row)), row).labels == labels
+    by_hand = tags.translate(tags.vocabularies_for(list(row)), row | {"version": "2"})
+    assert by_hand.labels["glasses"] is False and by_hand.labels["bangs"] is True
+    assert tags.translate(tags.vocabularies_for(list(row)), row | {"smile": "no"}).labels == labels | {"smile": False}
+
+
 def test_known_labels_pass_the_check() -> None:
     labels: tags.Labels = {"hair_color": "blue", "glasses": False}
     assert tags.check(labels) == labels

@@ -540,6 +540,7 @@ def test_labels_of_faces96_come_along(tmp_path: Path) -> None:
     [
         ("Filename,Hair_Class,Skin_Class\nx/1.jpg,blond,tanned\n", {"hair_color": "blonde", "skin_tone": "tan"}),
         ('id,tags\n1,"blue_hair glasses :d"\n', {"hair_color": "blue", "glasses": True, "smile": True, "open_mouth": True} | NOT_NAMED),
+        ("file,tags,version,glasses\n1.jpg,blue_hair bangs,tagger/1,0\n", {"hair_color": "blue", "bangs": True}),
         ("\ufeffpath,hair\r\n./x/1.jpg,red\r\n", {"hair_color": "red"}),
         ("image,hair\nx\\1.jpg,red\n", {"hair_color": "red"}),
         ("file;hair;eyes\n1.jpg;blue;red\n", {"hair_color": "blue", "eye_color": "red"}),
