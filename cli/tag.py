@@ -5,7 +5,7 @@
     txt    beside each picture its tags, separated by commas, as trainers of image models read them
 
 Tags are Danbooru's words. One is written where the tagger is as sure as its card asks for, or as --threshold says.
-What stands is kept: --append adds what is missing, after what is there; only --overwrite replaces it.
+What stands is kept: --append adds what is missing, after what is there and in its form; only --overwrite replaces it.
 """
 
 import csv
@@ -44,6 +44,7 @@ Existing = Literal["keep", "append", "overwrite"]
 
 BATCH = 64
 VOCABULARY = "danbooru"
+UNDERSCORED = re.compile(r"[^\W_]{2}_[^\W_]")  # pink_hair; not o_o
 
 log = logging.getLogger(__name__)
 
@@ -171,8 +172,7 @@ def tag(
         sidecars = _sidecars(folder, todo)
         read = written = 0
         for each in _read(tagger, folder, todo):  # written at once: a run that is stopped goes on from there
-            tags = each.tags if underscores else [_spaced(word) for word in each.tags]
-            read, written = read + 1, written + write_sidecar(sidecars[each.file], tags, existing)
+            read, written = read + 1, written + write_sidecar(sidecars[each.file], each.tags, existing, underscores)
         place = "beside each"
     else:
         path = out or folder / f"tags.{form}"
@@ -182,7 +182,7 @@ def tag(
         tagged = list(_read(tagger, folder, todo))
         read = written = len(tagged)
         if tagged or len(todo) < len(paths):
-            write_whole(path, {"csv": as_csv, "json": as_json}[form](before, tagged))
+            write_whole(path.resolve(), {"csv": as_csv, "json": as_json}[form](before, tagged))
         place = utf8_name(str(path))
     if not read and len(todo) == len(paths):
         raise DataError(f"none of {len(paths)} pictures in {folder} could be read, as is said above of each; put them right or take them away")
@@ -220,40 +220,59 @@ def _name(folder: Path, path: Path) -> str:
 
 
 def _check_writable(path: Path) -> None:
+    """A link stays one: what is written goes where it leads."""
+    real = path.resolve() if path.is_symlink() else path
     if path.is_dir():
         raise DataError(f"{path} is a folder, expected a file to write; move it away, or choose another place")
-    if path.suffix.lower() in SUFFIXES:
-        raise DataError(f"{path} is a picture by its name, expected a table or document to write; choose another name, such as tags.csv")
-    if not (path.parent.is_dir() and os.access(path.parent, os.W_OK | os.X_OK)):
-        raise DataError(f"{path} cannot be written, expected a folder {path.parent} that you may write into; make it, or choose another place")
+    if real.suffix.lower() in SUFFIXES:
+        raise DataError(f"{real} is a picture by its name, expected a table or document to write; choose another name, such as tags.csv")
+    if not (real.parent.is_dir() and os.access(real.parent, os.W_OK | os.X_OK)):
+        raise DataError(f"{path} cannot be written, expected a folder {real.parent} that you may write into; make it, or choose another place")
+    if real.exists() and not (real.stat().st_mode & 0o222 and os.access(real, os.W_OK)):  # root may write what is marked so too
+        raise DataError(f"{path} is read-only, expected a file that you may write; make it so with chmod u+w, or move it away")
 
 
 def _sidecars(folder: Path, paths: Iterable[Path]) -> dict[str, Path]:
-    """Picture -> its text file, one of its own."""
+    """Picture -> its text file, one of its own, where a link leads."""
     pictures: dict[Path, Path] = {}
     for path in paths:
         sidecar = path.with_suffix(".txt")
         _check_writable(sidecar)
-        if (other := pictures.setdefault(sidecar, path)) != path:
+        if (other := pictures.setdefault(sidecar.resolve(), path)) != path:
             raise DataError(f"{other} and {path} would both have their tags in {sidecar}; rename one of them, or choose --format csv or json")
     return {_name(folder, path): sidecar for sidecar, path in pictures.items()}
 
 
-def _spaced(word: str) -> str:
-    return word.replace("_", " ")
+class Form(NamedTuple):
+    """The tags of a text, what stands between them, and whether they are written with underscores."""
+
+    tags: list[str]
+    between: str
+    underscored: bool
 
 
-def write_sidecar(path: Path, tags: Sequence[str], existing: Existing) -> bool:
-    """Own tags stay first and as they are written; a tag counts as there with spaces or underscores alike. False where the file is left alone."""
+def form_of(text: str) -> Form:
+    """Tags are parted by commas or ends of lines; by spaces where a line without commas has underscores."""
+    by_spaces = "," not in text and any(" " in line.strip() and UNDERSCORED.search(line) for line in text.split("\n"))
+    tags = text.split() if by_spaces else [tag.strip() for tag in re.split(r"[,\n]", text)]
+    between = re.search(r"\s+" if by_spaces else r"\s*,\s*" if "," in text else r"\s*\n\s*", text)
+    return Form(tags, between[0] if between else ", ", bool(UNDERSCORED.search(text)) and not any(" " in tag for tag in tags))
+
+
+def write_sidecar(path: Path, words: Sequence[str], existing: Existing, underscores: bool) -> bool:
+    """Own tags stay first and as they are written, and others follow in their form; a tag counts as there with spaces or underscores alike.
+    False where the file is left alone."""
     standing = path.read_bytes() if existing == "append" and path.exists() else b""
     if standing.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
         log.warning("%s is written in UTF-16 and stays as it is; save it as UTF-8 to have tags added", path)
         return False
     own = standing.decode(errors="surrogateescape").rstrip().rstrip(",")
-    there = {_plain(word) for word in own.removeprefix("\ufeff").split(",")}
+    form = form_of(own.removeprefix("\ufeff").strip())
+    there = {_plain(tag) for tag in form.tags}
     parts = [own] if any(there) else []
-    text = ", ".join([*parts, *(word for word in tags if _plain(word) not in there)])
-    write_whole(path, (text + "\n").encode(errors="surrogateescape"))
+    parts += [word if underscores or form.underscored else word.replace("_", " ") for word in words if word not in there]
+    end = "\r\n" if b"\r\n" in standing else "\n"
+    write_whole(path, (form.between.join(parts) + end).encode(errors="surrogateescape"))
     return True
 
 
@@ -266,13 +285,18 @@ def _standing(path: Path, form: Format, existing: Existing) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         if form == "json":
-            return {str(file): entry for file, entry in dict(json.loads(text)).items()}
+            entries = {str(file): entry for file, entry in dict(json.loads(text)).items()}
+            as_json(entries, [])  # what JSON escapes may not be what UTF-8 can hold
+            return entries
         rows = list(csv.DictReader(io.StringIO(text)))
         _check_kept(path, rows)
         return {row["file"]: {name: value or "" for name, value in row.items() if name} for row in rows}
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is no text in UTF-8; save it as UTF-8, give another --out, or --overwrite to replace it") from error
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
+    except UnicodeEncodeError as error:
+        half = error.object[error.start : error.end]
+        raise DataError(f"{path} holds {half!r}, half a character; correct it, give another --out, or --overwrite to replace it") from error
+    except (ValueError, KeyError, TypeError, RecursionError, csv.Error) as error:
         raise DataError(f"{path} is no {form} file with the files' names ({error!r}); give another --out, or --overwrite to replace it") from error
 
 

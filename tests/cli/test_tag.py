@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from cli.main import build_parser
-from cli.tag import Tagger, column_of, parse_thresholds, words
+from cli.tag import Tagger, column_of, parse_thresholds, words, write_sidecar
 from genga.door import run
 from genga.errors import CheckpointError, DataError
 from genga.params import load_params
@@ -171,9 +171,67 @@ def test_tags_after_a_byte_order_mark_are_not_doubled_and_utf_16_is_left_alone(
 
 
 @pytest.mark.parametrize(
+    ("own", "whole"),
+    [
+        ("1girl\npink hair\nsmile\n", "1girl\npink hair\nsmile\nlong hair\nblush\n"),
+        ("1girl\r\npink hair\r\nsmile\r\n", "1girl\r\npink hair\r\nsmile\r\nlong hair\r\nblush\r\n"),
+        ("1girl pink_hair long_hair smile", "1girl pink_hair long_hair smile blush\n"),
+        ("1girl pink_hair\nsmile solo\n", "1girl pink_hair\nsmile solo long_hair blush\n"),
+        ("1girl\npink_hair\n", "1girl\npink_hair\nlong_hair\nsmile\nblush\n"),
+        ("1girl, Pink_Hair, o_o, smile", "1girl, Pink_Hair, o_o, smile, long_hair, blush\n"),
+        ("1girl,pink hair,o_o,\n", "1girl,pink hair,o_o,long hair,smile,blush\n"),
+        ("1girl,\r\nlong hair\r\n", "1girl,\r\nlong hair,\r\npink hair,\r\nsmile,\r\nblush\r\n"),
+        ("a girl with pink hair\n", "a girl with pink hair, pink hair, long hair, smile, blush\n"),
+        ("pink_hair", "pink_hair, long_hair, smile, blush\n"),
+        ("", "pink hair, long hair, smile, blush\n"),
+    ],
+)
+def test_what_is_added_to_a_text_is_parted_and_written_as_its_own_tags_are(tmp_path: Path, own: str, whole: str) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(own.encode())
+    for _ in range(2):
+        assert write_sidecar(path, ["pink_hair", "long_hair", "smile", "blush"], "append", underscores=False)
+        assert path.read_bytes().decode() == whole
+
+
+def test_underscores_that_are_asked_for_are_written_whatever_stands_there(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("pink hair, solo")
+    write_sidecar(tmp_path / "a.txt", ["pink_hair", "long_hair"], "append", underscores=True)
+    assert (tmp_path / "a.txt").read_text() == "pink hair, solo, long_hair\n"
+
+
+def test_what_is_a_link_stays_one_and_its_file_is_written(here: Path) -> None:
+    (here / "elsewhere").mkdir()
+    for name in ("a.txt", "tags.csv"):
+        (here / "faces" / name).symlink_to(here / "elsewhere" / name)
+    (here / "elsewhere" / "a.txt").write_text("my girl\n")
+    genga_tag("--format", "txt", "--append")
+    genga_tag()
+    assert (here / "elsewhere" / "a.txt").read_text().startswith("my girl, ")
+    assert len(table(here / "elsewhere" / "tags.csv")) == 3
+    assert all((here / "faces" / name).is_symlink() for name in ("a.txt", "tags.csv"))
+    (here / "faces" / "b.txt").unlink()
+    (here / "faces" / "b.txt").symlink_to("a.txt")
+    with pytest.raises(DataError, match=r"faces/a\.png and faces/b\.jpg would both have their tags in faces/b\.txt; rename"):
+        genga_tag("--format", "txt", "--append")
+
+
+@pytest.mark.parametrize(("name", "form"), [("b.txt", "txt"), ("tags.csv", "csv")])
+def test_a_file_that_is_read_only_is_said_before_anything_is_written(here: Path, name: str, form: str) -> None:
+    (here / "faces" / name).write_text("file,tags\n")
+    (here / "faces" / name).chmod(0o444)
+    before = sorted(here.rglob("*"))
+    with pytest.raises(DataError, match=rf"faces/{name} is read-only, expected a file that you may write; make it so with chmod u\+w"):
+        genga_tag("--format", form, "--append")
+    assert (here / "faces" / name).read_text() == "file,tags\n" and sorted(here.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
     ("form", "before", "sentence"),
     [
         ("json", b"[1, 2", "is no json file"),
+        ("json", b"[" * 100_000, "is no json file"),
+        ("json", rb'{"q.png": {"tags": ["\ud83d"]}}', r"tags\.json holds '\\ud83d', half a character; correct it"),
         ("csv", "file,tags\nä.png,x\n".encode("latin-1"), "is no text in UTF-8; save it as UTF-8"),
         ("csv", b'file,tags\na.png,"' + b"x" * 140_000, "is no csv file .*field larger than"),
     ],
