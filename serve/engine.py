@@ -183,12 +183,12 @@ class Engine:
         """Of another drawing than the seeds before it, back to the last multiple of MAX_SKETCHES: so none is seen twice side by side."""
         sketcher = self.network("sketcher")
         latents = torch.stack([_latent(each, sketcher.z_dim) for each in range(seed - seed % MAX_SKETCHES, seed + 1)])
-        drawn = sketcher(torch.tensor([request.pose], dtype=torch.float32), latents[-1], latents[:-1])
+        drawn = sketcher(torch.tensor([request.in_square()], dtype=torch.float32), latents[-1], latents[:-1])
         return encode_png(to_uint8(drawn * 2 - 1)[0, :, :, 0])
 
     def nearest(self, request: SketchRequest) -> list[Neighbour]:
         """Figures facing either way count, unsure joints less; the picture of a mirrored one is flipped."""
-        found = self.gallery.nearest(request.pose, NUM_NEAREST, mirroring=True, confidence=request.confidence)
+        found = self.gallery.nearest(request.in_square(), NUM_NEAREST, mirroring=True, confidence=request.confidence)
         return [self._neighbour(*each) for each in zip(found.rows, found.distances, found.mirrored, strict=True)]
 
     def _neighbour(self, row: int, distance: float, mirrored: bool) -> Neighbour:

@@ -6,7 +6,7 @@ has the release's id, which differs also where version numbers begin again.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from genga.pictures import MAX_SIDE, Limits
 
@@ -46,12 +46,34 @@ class CharacterRequest(Request):
 
 
 class SketchRequest(Request):
-    pose: Annotated[list[Point], Field(min_length=11, max_length=11, description="x, y of each joint, in the order of /api/release")]
+    pose: Annotated[
+        list[Point],
+        Field(
+            min_length=11,
+            max_length=11,
+            description="x, y of each joint, in the order of /api/release; in [0, 1] of a square, or of a picture whose width and height are given",
+        ),
+    ]
+    width: int | None = Field(default=None, ge=1, description="of the picture that the joints were read off, as /api/pose says it; with `height`")
+    height: int | None = Field(default=None, ge=1)
     confidence: Annotated[list[Unit], Field(min_length=11, max_length=11)] | None = Field(
         default=None, description="how sure each joint is, as /api/pose says it: unsure ones count less for the nearest figures; without it all count"
     )
     count: int = Field(default=1, ge=1, le=MAX_SKETCHES, description="sketch i has the seed seed + i")
     seed: Seed = Field(default=0, description=f"from a multiple of {MAX_SKETCHES} on, no two of that many sketches are of the same drawing")
+
+    @model_validator(mode="after")
+    def whole_size(self) -> "SketchRequest":
+        if (self.width is None) != (self.height is None):
+            raise ValueError("the picture's width or height is missing; give both, or neither for a pose in a square")
+        return self
+
+    def in_square(self) -> list[Point]:
+        """The pose where it lies when its picture stands in the middle of a square."""
+        if self.width is None or self.height is None:
+            return self.pose
+        width, height = (side / max(self.width, self.height) for side in (self.width, self.height))
+        return [[x * width + (1 - width) / 2, y * height + (1 - height) / 2] for x, y in self.pose]
 
     def seeds(self) -> list[int]:
         return [(self.seed + i) % SEEDS for i in range(self.count)]

@@ -385,6 +385,16 @@ def test_the_pose_of_a_gallery_figure_finds_it_first_and_its_mirror_image_flippe
     assert (pixels(first["image"]) == gallery.picture(3)[:, ::-1]).all()
 
 
+def test_a_pose_read_off_a_wide_picture_is_that_of_a_square_once_its_size_is_said(client: TestClient, release_dir: Path) -> None:
+    gallery = Gallery(release_dir / "gallery" / "1")
+    square = 0.5 + 0.3 * (gallery.poses[3] - 0.5)
+    read = {"pose": ((square - 0.5) * (1, 3) + 0.5).tolist(), "width": 900, "height": 300}
+    found, same = (client.post("/api/sketch", json=asked).json() for asked in (read, {"pose": square.tolist()}))
+    assert found["nearest"][0]["id"] == gallery.store.column("id")[3] and found["nearest"][0]["distance"] < 1e-6
+    assert found["sketches"] == same["sketches"] != client.post("/api/sketch", json={"pose": read["pose"]}).json()["sketches"]
+    assert "give both" in sentence(client.post("/api/sketch", json={"pose": read["pose"], "width": 900}), 422)
+
+
 def test_joints_that_were_not_seen_do_not_count_for_the_nearest_figures(client: TestClient, release_dir: Path) -> None:
     gallery = Gallery(release_dir / "gallery" / "1")
     pose = gallery.poses[3].copy()
@@ -410,6 +420,7 @@ def test_joints_that_were_not_seen_do_not_count_for_the_nearest_figures(client: 
         {"pose": [[0.5], *STANDING[1:]]},
         {"pose": [["0.5", 0.5], *STANDING[1:]]},
         {"pose": [[None, 0.5], *STANDING[1:]]},
+        {"pose": STANDING, "width": 0, "height": 300},
         {"pose": STANDING, "count": MAX_SKETCHES + 1},
         {"count": 1},
     ],
