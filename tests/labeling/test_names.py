@@ -13,6 +13,15 @@ KNOWN = [
     ("4.jpg", "F"),
     ("copy/of/4.jpg", "F"),
     ("5.1", "G"),
+    ("figures/6.png", "H"),
+    ("7.png", "I"),
+    ("sticks/7.png", "J"),
+    ("Eight.PNG", "K"),
+    ("EIGHT.png", "L"),
+    ("figures/Ümlaut (1).png", "M"),
+    ("sticks/t_e_n.png", "N"),
+    ("sticks/t e n.png", "O"),
+    ("figures/Eleven.jpg", "P"),
 ]
 
 
@@ -36,6 +45,19 @@ KNOWN = [
         ("5.1", "G"),
         ("5", None),
         ("missing.jpg", None),
+        ("images/6.png", "H"),  # an own drawing in a folder of another tool
+        ("images/6", "H"),
+        ("figures/6.png", "H"),
+        ("images/deep/sticks/7.png", "J"),
+        ("7.png", "I"),
+        ("images/7.png", None),  # the imported one, or the drawing
+        ("Eight.PNG", "K"),
+        ("eight.png", None),
+        ("images/ELEVEN.JPG", "P"),
+        ("u\u0308mlaut (1).PNG", "M"),  # as macOS writes it
+        ("Ümlaut_1.png", "M"),  # as Label Studio uploads it
+        ("t_e_n.png", "N"),
+        ("T_E N.png", None),
     ],
 )
 def test_a_name_with_or_without_folders_and_suffix_finds_its_picture(name: str, id_: str | None) -> None:
@@ -46,3 +68,5 @@ def test_several_names_that_fit_one_picture_mean_none_but_its_own_name_does() ->
     assert find_pictures(["x/2.png", "y/2.png"], KNOWN) == {}
     assert find_pictures(["2.png", "y/2.png"], KNOWN) == {"2.png": "C"}
     assert find_pictures(["4.jpg", "copy/of/4.jpg"], KNOWN) == {"4.jpg": "F", "copy/of/4.jpg": "F"}
+    assert find_pictures(["figures/Eleven.jpg", "eleven.jpg"], KNOWN) == {"figures/Eleven.jpg": "P"}
+    assert find_pictures(["Eleven.jpg", "eleven.jpg"], KNOWN) == {}
