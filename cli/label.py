@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,8 @@ from genga.errors import GengaError
 
 RELEASE, ANNOTATIONS, FIGURES, FACES = Path("release"), Path("annotations"), Path("data/figures"), Path("data/faces/prepared")
 IMPORTED, LABELS = Path("data/faces/imported"), Path("data/labels")
-SHOWN = 5  # of the names that fit no picture
+MADE = (FACES, Path("data/faces/sample"), FIGURES / "mannequins", FIGURES / "sticks")  # pictures that nobody names
+SHOWN = 5  # of names and ids in a sentence
 DESCRIPTION = """Labeling with people, in a Label Studio on this machine.
 
 One round, from the project's folder:
@@ -99,8 +100,8 @@ def add_label_commands(commands: Any) -> None:
         description="Turns COCO keypoints (the 11 joints, in any order), CVAT's XML (points or skeletons of the 11 joints, image tags) or a JSON "
         "export of Label Studio into annotations/<format>-<name>.json, which the labels stage reads. A picture is known by its sha256, as `genga "
         "label export` writes it, or by its file name, with or without folders and suffix, among the imported pictures and those of "
-        "own-figures/. A name that fits none or several of them is left out and said; a figure or tag that cannot be taken is listed, and the rest "
-        "comes in.",
+        "own-figures/. A name that fits none or several of them is left out and said, and so is what is known by its sha256 but not here. Of COCO "
+        "and CVAT a figure or tag that cannot be taken is listed, and the rest comes in.",
     )
     action.add_argument("format", choices=("coco", "cvat", "label-studio"))
     action.add_argument("file", type=Path, metavar="FILE")
@@ -203,14 +204,22 @@ def pull(args: argparse.Namespace) -> None:
     from flows.turns import our_turn
     from genga.params import load_params
     from labeling.account import HOME, Home
+    from labeling.exports import read_annotations
+    from labeling.pictures import pictures_here
     from labeling.pull import pull
 
-    load_params()  # outside the project this stops here, before a folder is made
+    params = load_params()  # outside the project this stops here, before a folder is made
     with our_turn(partial(print, flush=True)):
         pulled = pull(ANNOTATIONS, Home(HOME), offline=args.offline)
     for problem in pulled.problems:
         print(f"kept out: {problem.task}  {problem.reason}")
-    print(f"{pulled.added} tasks new, {pulled.changed} changed, {pulled.removed} no longer labeled; {len(pulled.problems)} answers kept out")
+    print(
+        f"{pulled.added} tasks new, {pulled.changed} changed, {pulled.removed} no longer labeled; "
+        f"{pulled.corrections} corrections new; {len(pulled.problems)} answers kept out"
+    )
+    ids, here = [said.picture_id for said in read_annotations(ANNOTATIONS).annotations], pictures_here(params, IMPORTED, MADE)
+    if absent := [id_ for id_ in ids if id_ not in here.sizes]:
+        print(f"{len(absent)} answers are about pictures that are not here: {_some(set(absent))}; they count once these are imported")
     if pulled.is_new:
         print(f"label revision {pulled.revision}; `genga repro` trains again what depends on it")
     else:
@@ -232,30 +241,39 @@ def agreement(args: argparse.Namespace) -> None:
 def import_(args: argparse.Namespace) -> None:
     from genga.params import load_params
     from labeling.formats import import_labels
-    from labeling.pictures import known_names
+    from labeling.pictures import pictures_here
 
-    found = import_labels(args.file, args.format, ANNOTATIONS, known_names(load_params(), IMPORTED))
+    found = import_labels(args.file, args.format, ANNOTATIONS, pictures_here(load_params(), IMPORTED, MADE))
     for problem in found.problems:
         print(f"kept out: {problem.task}  {problem.reason}")
     print(f"labels of {found.pictures} pictures are written to {found.path}; `genga repro` reads them")
     if found.unknown:
-        more = " ..." if len(found.unknown) > SHOWN else ""
-        print(f"left out: {len(found.unknown)} names that fit no picture here, or several: {', '.join(found.unknown[:SHOWN])}{more}")
+        print(f"left out: {len(found.unknown)} names that fit no picture here, or several: {_some(found.unknown)}")
+    if found.absent:
+        print(f"{len(found.absent)} of these pictures are not here: {_some(found.absent)}; their labels count once they are imported")
+
+
+def _some(names: Collection[str]) -> str:
+    return ", ".join(sorted(names)[:SHOWN]) + (" ..." if len(names) > SHOWN else "")
 
 
 def export(args: argparse.Namespace) -> None:
     from genga.params import load_params
     from genga.whole import write_whole
     from labeling.exports import read_annotations
-    from labeling.formats import WRITERS, labeled_of, lost
+    from labeling.formats import WRITERS, held, labeled_of, lost
+    from labeling.pictures import pictures_here
 
-    load_params()  # outside the project this stops here
-    if not (found := labeled_of(read_annotations(ANNOTATIONS).annotations)):
+    params = load_params()  # outside the project this stops here
+    if not (said := read_annotations(ANNOTATIONS).annotations):
         raise GengaError(f"no answers are in {ANNOTATIONS}, {args.file} is not written; pull or import some first")
+    found = labeled_of(said, pictures_here(params, IMPORTED, MADE).sizes)
+    dropped = f"; {args.format} cannot hold {', '.join(left)}" if (left := lost(found, args.format)) else ""
+    if not (written := held(found, args.format)):
+        raise GengaError(f"none of the {len(found)} answers in {ANNOTATIONS} is written to {args.file}{dropped}; write label-studio instead")
     with _writing(args.file):
         write_whole(args.file, WRITERS[args.format](found))
-    dropped = f"; {args.format} cannot hold {', '.join(left)}" if (left := lost(found, args.format)) else ""
-    print(f"{len(found)} answers written to {args.file}{dropped}")
+    print(f"{len(written)} answers written to {args.file}{dropped}")
 
 
 @contextmanager

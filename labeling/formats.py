@@ -2,7 +2,8 @@
 
 Each reads and writes `Labeled`: one person's word on one picture, which is its id (sha256) where that is known, else its file name: what stands in
 `file_name` (COCO) or `name` (CVAT). Written is the id with `.png`. What an import does with file names: labeling/names.py. A figure or tag of COCO
-or CVAT that cannot be taken is a `Problem`, and the rest comes in.
+or CVAT that cannot be taken is a `Problem`, and the rest comes in. So is a figure on a picture of another shape than ours, in all three: ours was
+turned or cropped there. A picture that is not here is left out by its name, and kept by its id: it may be imported later.
 COCO holds joints only: v = 2 visible, 1 hidden, 0 not placed. CVAT holds joints as points of one `figure` skeleton or as single points, a hidden one
 occluded or with the attribute `hidden` true, and tags as image tags: a group with the attribute `value`, a flag with `value` true or false.
 """
@@ -10,12 +11,13 @@ occluded or with the attribute `hidden` true, and tags as image tags: a group wi
 import json
 import re
 import xml.etree.ElementTree as ET
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from defusedxml.ElementTree import fromstring
@@ -26,14 +28,15 @@ from genga.skeleton import JOINTS, STICKS
 from genga.tags import Labels
 from genga.whole import write_whole
 from labeling.agreement import word
-from labeling.exports import Annotation, read_exports, read_result, words_of_today
-from labeling.keypoints import BAD, SIGHT, JsonObject, Pose, Problem, annotator, named, picture_of, read_tasks, where_of
-from labeling.names import find_pictures
+from labeling.exports import UNTOLD, Annotation, Exports, add_answers
+from labeling.keypoints import BAD, ODD, SIGHT, JsonObject, Pose, Problem, annotator, keypoints_of, named, picture_of, read_tasks, size_of, where_of
+from labeling.names import Here, Size, find_pictures
 from labeling.tasks import label_regions, pose_regions, sight_regions, verdict_region
 
 SHA256 = re.compile("[0-9a-f]{64}")
 TIMES = re.compile(r',\s*"updated_at": "[^"]*"')
-ODD = (DataError, ValueError, KeyError, TypeError, IndexError)  # what is not as its format has it raises one of these
+FAULTS = (DataError, *ODD)
+NO_PICTURE = "no picture of the file"
 CATEGORY = {
     "id": 1,
     "name": "figure",
@@ -45,12 +48,12 @@ CATEGORY = {
 
 @dataclass(frozen=True)
 class Labeled:
-    """`size`: the picture's width and height; a pose (11, 2) is in shares of it. `by`: "" where nobody is named. `at`: when it was said, where
-    that is known. `hidden`, `decides` and `bad`: as in labeling/exports.py."""
+    """`size`: the picture's width and height, UNTOLD where nobody tells them; a pose (11, 2) is in shares of it. `by`: "" where nobody is named.
+    `at`: when it was said, where that is known. `hidden`, `decides` and `bad`: as in labeling/exports.py."""
 
     picture: str
     by: str
-    size: tuple[int, int]
+    size: Size
     labels: Labels
     pose: Pose | None
     hidden: frozenset[str] | None = frozenset()
@@ -66,10 +69,12 @@ class Read(NamedTuple):
     problems: list[Problem]
 
 
-def labeled_of(annotations: Sequence[Annotation]) -> list[Labeled]:
+def labeled_of(annotations: Sequence[Annotation], sizes: Mapping[str, Size]) -> list[Labeled]:
+    """`sizes`: id of each picture here -> its width and height, for answers that do not tell them; else those that another answer tells."""
+    known = {said.picture_id: said.size for said in annotations if said.size != UNTOLD} | dict(sizes)
+    sized = [(said, known.get(said.picture_id, UNTOLD) if said.size == UNTOLD else said.size) for said in annotations]
     return [
-        Labeled(said.picture_id, said.annotator, said.size, said.labels, said.pose, said.hidden, said.at, said.decides, said.bad)
-        for said in annotations
+        Labeled(said.picture_id, said.annotator, size, said.labels, said.pose, said.hidden, said.at, said.decides, said.bad) for said, size in sized
     ]
 
 
@@ -78,6 +83,13 @@ def _untimed(found: Sequence[Labeled]) -> list[Labeled]:
     found = sorted(found, key=lambda said: (said.decides, said.at))
     last = {(said.picture, said.by): said for said in found if said.pose is not None}
     return [said if said.pose is None or said is last[said.picture, said.by] else replace(said, pose=None, hidden=frozenset()) for said in found]
+
+
+def held(found: Sequence[Labeled], form: str) -> list[Labeled]:
+    """The answers of which the format can hold something, as it holds them."""
+    if form == "label-studio":
+        return list(found)
+    return [said for said in _untimed(found) if said.pose is not None or (said.labels and form == "cvat")]
 
 
 # --- Label Studio
@@ -106,22 +118,22 @@ def _task(number: int, said: Labeled) -> JsonObject:
 
 def to_coco(found: Sequence[Labeled]) -> str:
     """Poses only; joints in pixels of the picture."""
-    posed = [said for said in _untimed(found) if said.pose is not None]
+    posed = held(found, "coco")
     images: dict[str, JsonObject] = {}
     for said in posed:
         images.setdefault(said.picture, {"id": len(images) + 1, "file_name": f"{said.picture}.png", "width": said.size[0], "height": said.size[1]})
-    annotations = [_coco_annotation(number, said, images[said.picture]["id"]) for number, said in enumerate(posed, start=1)]
+    annotations = [_coco_annotation(number, said, images[said.picture]) for number, said in enumerate(posed, start=1)]
     return json.dumps({"images": list(images.values()), "annotations": annotations, "categories": [CATEGORY]}, indent=1)
 
 
-def _coco_annotation(number: int, said: Labeled, image: int) -> JsonObject:
+def _coco_annotation(number: int, said: Labeled, image: JsonObject) -> JsonObject:
     assert said.pose is not None
-    pixels = said.pose * said.size
+    pixels = said.pose * (image["width"], image["height"])
     low, high = pixels.min(axis=0), pixels.max(axis=0)
     width, height = (high - low).tolist()
     sights = [1 if joint in (said.hidden or ()) else 2 for joint in JOINTS]
     return {
-        "id": number, "image_id": image, "category_id": 1, "iscrowd": 0, "num_keypoints": len(JOINTS), "annotator": said.by,
+        "id": number, "image_id": image["id"], "category_id": 1, "iscrowd": 0, "num_keypoints": len(JOINTS), "annotator": said.by,
         "keypoints": [value for (x, y), sight in zip(pixels.tolist(), sights, strict=True) for value in (x, y, sight)],
         "bbox": [*low.tolist(), width, height], "area": width * height,
     }  # fmt: skip
@@ -130,28 +142,66 @@ def _coco_annotation(number: int, said: Labeled, image: int) -> JsonObject:
 def from_coco(text: str) -> Read:
     """Figures whose category names our 11 joints, in any order."""
     document = json.loads(text)
-    images = {image["id"]: image for image in document["images"]}
-    orders = {category["id"]: category["keypoints"] for category in document["categories"] if set(JOINTS) <= set(category.get("keypoints", []))}
-    if not orders:
+    images, categories = _by_id(document["images"]), _by_id(document["categories"])
+    ours = {id_: several for id_, several in categories.items() if any(_has_our_joints(category) for category in several)}
+    if not ours:
         raise DataError(f"no category has the joints {', '.join(JOINTS)}; pose files with other joints go into poses/")
     read = Read([], [])
-    for figure in (annotation for annotation in document["annotations"] if annotation["category_id"] in orders):
-        name = str(images.get(figure["image_id"], {}).get("file_name", "no picture of the file"))
+    for number, figure in enumerate(document["annotations"], start=1):
         try:
-            read.found.append(_from_coco(figure, images[figure["image_id"]], orders[figure["category_id"]]))
-        except ODD as error:
-            read.problems.append(Problem(f"figure {figure.get('id')} on {name}", _picture(name), _said(error)))
+            if figure["category_id"] in ours:
+                read.found.append(_from_coco(figure, _only(images, figure["image_id"], "image"), _only(ours, figure["category_id"], "category")))
+        except FAULTS as error:
+            name, id_ = _picture_of_figure(figure, images), figure.get("id", number) if isinstance(figure, dict) else number
+            read.problems.append(Problem(f"figure {id_} on {name}", _picture(name), _said(error)))
     return read
 
 
-def _from_coco(annotation: JsonObject, image: JsonObject, order: Sequence[str]) -> Labeled:
-    size = (int(image["width"]), int(image["height"]))
-    points = dict(zip(order, np.array(annotation["keypoints"], dtype=np.float64).reshape(-1, 3), strict=True))
+def _by_id(entries: Iterable[Any]) -> dict[Any, list[JsonObject]]:
+    """Those that have an id; another one nothing can mean."""
+    found = defaultdict(list)
+    for entry in entries:
+        with suppress(KeyError, TypeError):
+            found[entry["id"]].append(entry)
+    return dict(found)
+
+
+def _only(entries: Mapping[Any, Sequence[JsonObject]], id_: Any, what: str) -> JsonObject:
+    several = entries.get(id_, [])
+    if len(several) != 1:
+        raise DataError(f"is of {what} {id_}, which stands in the file {len(several)} times, expected once; mend the file")
+    return several[0]
+
+
+def _has_our_joints(category: JsonObject) -> bool:
+    joints = category.get("keypoints")
+    return isinstance(joints, list) and all(joints.count(joint) == 1 for joint in JOINTS)
+
+
+def _picture_of_figure(figure: Any, images: Mapping[Any, Sequence[JsonObject]]) -> str:
+    """In words."""
+    with suppress(*ODD):
+        return " or ".join(str(image.get("file_name")) for image in images[figure["image_id"]])
+    return NO_PICTURE
+
+
+def _size(image: Mapping[str, Any]) -> Size:
+    width, height = int(image["width"]), int(image["height"])
+    if min(width, height) < 1:
+        raise DataError(f"is on a picture of {width}x{height}, expected at least 1x1; export it again with its size")
+    return width, height
+
+
+def _from_coco(annotation: JsonObject, image: JsonObject, category: JsonObject) -> Labeled:
+    if not isinstance(name := image["file_name"], str):
+        raise DataError(f"is on a picture with the file_name {name!r}, expected text; mend the file")
+    size = _size(image)
+    points = dict(zip(category["keypoints"], np.array(annotation["keypoints"], dtype=np.float64).reshape(-1, 3), strict=True))
     if missing := [joint for joint in JOINTS if points[joint][2] == 0]:
         raise DataError(f"lacks {', '.join(missing)}; place every joint, hidden ones with v = 1")
     pose = np.array([points[joint][:2] for joint in JOINTS]) / size
     hidden = frozenset(joint for joint in JOINTS if points[joint][2] == 1)
-    return Labeled(_picture(image["file_name"]), str(annotation.get("annotator") or ""), size, {}, pose, hidden)
+    return Labeled(_picture(name), str(annotation.get("annotator") or ""), size, {}, pose, hidden)
 
 
 # --- CVAT
@@ -160,11 +210,10 @@ def _from_coco(annotation: JsonObject, image: JsonObject, order: Sequence[str]) 
 def to_cvat(found: Sequence[Labeled]) -> str:
     root = ET.Element("annotations")
     ET.SubElement(root, "version").text = "1.1"
-    for number, said in enumerate(said for said in _untimed(found) if said.labels or said.pose is not None):
+    for number, said in enumerate(held(found, "cvat")):
         width, height = map(str, said.size)
-        image = ET.SubElement(
-            root, "image", {"id": str(number), "name": f"{said.picture}.png", "width": width, "height": height, "annotator": said.by}
-        )
+        size = {} if said.pose is None and said.size == UNTOLD else {"width": width, "height": height}
+        image = ET.SubElement(root, "image", {"id": str(number), "name": f"{said.picture}.png", **size, "annotator": said.by})
         if said.pose is not None:
             skeleton = ET.SubElement(image, "skeleton", {"label": "figure", "source": "manual", "z_order": "0"})
             for joint, (x, y) in zip(JOINTS, (said.pose * said.size).tolist(), strict=True):
@@ -181,6 +230,9 @@ def from_cvat(text: str) -> Read:
     """Images that hold a pose or a tag."""
     read = Read([], [])
     for image in fromstring(text, forbid_dtd=True).iter("image"):
+        if "name" not in image.attrib:
+            read.problems.append(Problem("an image without a name", NO_PICTURE, "expected the file name of its picture; export it again"))
+            continue
         said = _from_cvat(image, read.problems)
         if said.labels or said.pose is not None:
             read.found.append(said)
@@ -188,19 +240,26 @@ def from_cvat(text: str) -> Read:
 
 
 def _from_cvat(image: ET.Element, problems: list[Problem]) -> Labeled:
-    name, size = image.attrib["name"], (int(image.attrib["width"]), int(image.attrib["height"]))
-    labels: Labels = {}
+    name, size = image.attrib["name"], UNTOLD
     pose, hidden = None, frozenset[str]()
+    told: dict[str, set[str | bool]] = defaultdict(set)
     for element in image.findall("tag"):
         try:
-            labels |= tags.check({element.attrib["label"]: _cvat_value(element)})
-        except ODD as error:
+            for label, value in tags.check({element.attrib["label"]: _cvat_value(element)}).items():
+                told[label].add(value)
+        except FAULTS as error:
             problems.append(Problem(f"a tag of {name}", _picture(name), _said(error)))
+    for label, values in told.items():
+        if len(values) > 1:
+            both = " and as ".join(sorted(map(word, values)))
+            problems.append(Problem(f"a tag of {name}", _picture(name), f"{label} stands there as {both}, expected one; take the wrong ones away"))
+    labels = {label: value for label, (value, *others) in told.items() if not others}
     points = [element for element in image.iter("points") if element.get("label") in JOINTS and element.get("outside") != "1"]
     try:
         if points:
+            size = _size(image.attrib)
             pose, hidden = _cvat_pose(points) / size, frozenset(element.attrib["label"] for element in points if _is_hidden(element))
-    except ODD as error:
+    except FAULTS as error:
         problems.append(Problem(f"the figure on {name}", _picture(name), _said(error)))
     return Labeled(_picture(name), image.get("annotator", ""), size, labels, pose, hidden)
 
@@ -268,14 +327,14 @@ def _said(error: Exception) -> str:
 def read_labeled(path: Path, form: str) -> Read:
     """DataError where the file is not of this form."""
     try:
-        return _once(READERS[form](path.read_text(encoding="utf-8")))
+        return _once(READERS[form](path.read_text(encoding="utf-8-sig")))
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     except FileNotFoundError as error:
         raise DataError(f"no file {path}; give the one that was exported") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is no text in UTF-8, expected a {form} file; unpack it where it is a zip, or save it as UTF-8") from error
-    except (OSError, ET.ParseError, *ODD) as error:
+    except (OSError, ET.ParseError, RecursionError, *ODD) as error:
         raise DataError(f"{path} is no {form} file that we read ({error!r}); export it again") from error
 
 
@@ -293,36 +352,61 @@ def _once(read: Read) -> Read:
 
 @dataclass(frozen=True)
 class Imported:
-    """`pictures`: how many are labeled in `path`; `unknown`: names in the file that mean no picture here, or several; `problems`: answers of the file
-    that are kept out of the labels."""
+    """`pictures`: how many are labeled in `path`; `unknown`: names in the file that mean no picture here, or several; `absent`: ids of those of the
+    pictures that are not here; `problems`: answers of the file that are kept out of the labels."""
 
     path: Path
     pictures: int
     unknown: list[str]
+    absent: list[str]
     problems: list[Problem]
 
 
-def import_labels(path: Path, form: str, annotations_dir: Path, known: Sequence[tuple[str, str]]) -> Imported:
-    """The file's labels as a Label Studio export in annotations/, where the labels stage reads them. `known`: name and id of the pictures here."""
+def import_labels(path: Path, form: str, annotations_dir: Path, here: Here) -> Imported:
+    """The file's labels as a Label Studio export in annotations/, where the labels stage reads them."""
     tasks, problems = (_answered(path), []) if form == "label-studio" else _said_when_written(path, form)
-    if not tasks:
-        first = f" ({problems[0].task}: {problems[0].reason})" if problems else ""
-        raise DataError(f"{path} holds no pose and no tag that can be taken{first}; see `genga label import --help`")
     names = {task["data"]["id"] for task in tasks}
-    ids = find_pictures(names, known) | {name: name for name in names if SHA256.fullmatch(name)}
+    ids = find_pictures(names, here.names) | {name: name for name in names if SHA256.fullmatch(name)}
     unknown = sorted(names - ids.keys())
-    if not ids:
+    if names and not ids:
         raise DataError(
             f"none of the {len(names)} pictures that {path} names is known here ({', '.join(unknown[:3])}), expected file names of imported "
             "pictures or of own-figures/, or sha256; import the pictures first with `genga repro import_faces`"
         )
-    found = [task | {"data": task["data"] | {"id": ids[name]}} for task in tasks if (name := task["data"]["id"]) in ids]
+    known = [task | {"data": task["data"] | {"id": ids[name]}} for task in tasks if (name := task["data"]["id"]) in ids]
+    found = [kept for task in known if (kept := _on_our_shape(task, here.sizes, problems))["annotations"]]
+    if not found:
+        first = f" ({problems[0].task}: {problems[0].reason})" if problems else ""
+        raise DataError(f"{path} holds no pose and no tag that can be taken{first}; see `genga label import --help`")
     out, text = annotations_dir / f"{form}-{path.stem}.json", json.dumps(found, indent=1, ensure_ascii=False)
+    said = Exports([], problems)
+    add_answers(said, found, out)
     if not out.is_file():
         write_whole(out, text)
     elif TIMES.sub("", out.read_text(encoding="utf-8")) != TIMES.sub("", text):
         raise DataError(f"{out} holds other labels of a file of the same name; rename {path.name} to add to them, or take {out.name} away first")
-    return Imported(out, len(set(ids.values())), unknown, problems + read_exports([out]).problems)
+    labeled = {each.picture_id for each in said.annotations}
+    return Imported(out, len(labeled), unknown, sorted(labeled - here.sizes.keys()), said.problems)
+
+
+def _on_our_shape(task: JsonObject, sizes: Mapping[str, Size], problems: list[Problem]) -> JsonObject:
+    """Without the poses that are no places in the picture here. An answer of which no choice is left goes with its pose: it answered nothing else."""
+    kept, picture = [], task["data"]["id"]
+    for annotation in task["annotations"]:
+        size = None if annotation.get("was_cancelled") else size_of(keypoints_of(annotation["result"]))
+        if size is None or _is_rescaled(size, ours := sizes.get(picture, size)):
+            kept.append(annotation)
+            continue
+        reason = f"labeled as {size[0]}x{size[1]}, is {ours[0]}x{ours[1]}; label it as it is here, neither turned nor cropped"
+        problems.append(Problem(f"the figure on {task['data']['image']}", picture, reason))
+        if left := [region for region in annotation["result"] if region["type"] == "choices" and region["from_name"] != SIGHT]:
+            kept.append(annotation | {"result": left})
+    return task | {"annotations": kept}
+
+
+def _is_rescaled(size: Size, other: Size) -> bool:
+    """Whether the sides have one ratio, to a pixel of the smaller picture."""
+    return abs(size[0] * other[1] - size[1] * other[0]) <= max(sum(size), sum(other))
 
 
 def _said_when_written(path: Path, form: str) -> tuple[list[JsonObject], list[Problem]]:
@@ -333,17 +417,15 @@ def _said_when_written(path: Path, form: str) -> tuple[list[JsonObject], list[Pr
 
 
 def _answered(path: Path) -> list[JsonObject]:
-    """The tasks of a Label Studio export that somebody answered, each checked. `data.id` becomes the picture's name where it is no sha256, and people
+    """The tasks of a Label Studio export that somebody answered, all checked. `data.id` becomes the picture's name where it is no sha256, and people
     are named apart from those of other files."""
     tasks = []
     for task in read_tasks(path):
         with named(where_of(task, path)):
-            answers = [annotation["result"] for annotation in task["annotations"] if not annotation.get("was_cancelled")]
-            for result in answers:
-                read_result(words_of_today(result)[0])
-            if answers:
+            if not all(annotation.get("was_cancelled") for annotation in task["annotations"]):
                 signed = [_signed(annotation, path) for annotation in task["annotations"]]
                 tasks.append(task | {"data": task["data"] | {"id": _picture(picture_of(task.get("data")))}, "annotations": signed})
+    add_answers(Exports([], []), tasks, path)
     return tasks
 
 

@@ -5,7 +5,7 @@ something to try. Nobody learns from those labels: the drawing knows its joints.
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from genga.errors import DataError, PictureError
 from genga.params import OwnFigures, Params
 from genga.pictures import SUFFIXES, Limits, decode
-from genga.store import Store, picture_id
+from genga.store import MANIFEST, Store, picture_id
 from labeling.exports import read_annotations
+from labeling.names import OWN_FOLDERS, Here, Size
 from labeling.projects import KindName
 from labeling.tasks import asking
 
 Picture = NDArray[np.uint8]
-OWN_FOLDERS = ("figures", "sticks")  # what stages/own_figures.py takes
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def entries(kind: KindName, params: Params, figures_dir: Path, faces_dir: Path) 
     if kind == "tags":
         return _faces(faces_dir)
     own: dict[str, Entry] = {}
-    for _, entry in _own(params.draw_figures.own):
+    for _, _, entry in _own(params.draw_figures.own):
         own.setdefault(entry.id, entry)
     return list(own.values()) or _drawn(figures_dir)
 
@@ -61,13 +61,18 @@ def entries(kind: KindName, params: Params, figures_dir: Path, faces_dir: Path) 
 def _faces(faces_dir: Path) -> list[Entry]:
     store = Store(faces_dir)
     pictures = store.images(max(store.sizes, key=int))
-    copies = store.column("duplicate_ids") if "duplicate_ids" in store.manifest.column_names else ["[]"] * len(store)
-    rows = enumerate(zip(store.column("id"), copies, strict=True))
-    return [Entry(id_, partial(_row, pictures, row), copies=tuple(json.loads(told))) for row, (id_, told) in rows]
+    rows = enumerate(zip(store.column("id"), _copies(store), strict=True))
+    return [Entry(id_, partial(_row, pictures, row), copies=copies) for row, (id_, copies) in rows]
 
 
-def _own(params: OwnFigures) -> list[tuple[str, Entry]]:
-    """Each by its name in the folder. Those that cannot be read are left to the stage draw_figures, which lists them."""
+def _copies(faces: Store) -> list[tuple[str, ...]]:
+    """Of each face the ids of those that nearly equal it."""
+    told = faces.column("duplicate_ids") if "duplicate_ids" in faces.manifest.column_names else ["[]"] * len(faces)
+    return [tuple(json.loads(ids)) for ids in told]
+
+
+def _own(params: OwnFigures) -> list[tuple[str, Size, Entry]]:
+    """Each with its name in the folder. Those that cannot be read are left to the stage draw_figures, which lists them."""
     folder, limits = Path(params.path), Limits(params.max_picture_bytes, params.max_picture_pixels, params.min_side)
     found = []
     for path in sorted(path for name in OWN_FOLDERS for path in (folder / name).rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()):
@@ -76,18 +81,33 @@ def _own(params: OwnFigures) -> list[tuple[str, Entry]]:
             continue
         read = partial(_decoded, path, limits)
         try:
-            found.append((name.as_posix(), Entry(picture_id(read()), read)))
+            picture = read()
         except PictureError:
             continue
+        height, width = picture.shape[:2]
+        found.append((name.as_posix(), (width, height), Entry(picture_id(picture), read)))
     return found
 
 
-def known_names(params: Params, imported_dir: Path) -> list[tuple[str, str]]:
-    """File name and id of every imported picture, of its copies, and of every own drawing, as far as there are any."""
-    imported = Store(imported_dir) if (imported_dir / "manifest.parquet").is_file() else None
-    columns = [imported.column(name) for name in ("id", "name", "duplicates")] if imported else []
-    found = [(name, id_) for id_, first, copies in zip(*columns, strict=True) for name in (first, *copies)]
-    return found + [(name, entry.id) for name, entry in _own(params.draw_figures.own)]
+def pictures_here(params: Params, imported_dir: Path, made_dirs: Sequence[Path]) -> Here:
+    """As far as there are any. `made_dirs`: stores of prepared faces and of drawn pictures."""
+    here = Here([], {})
+    for store in _stores(made_dirs):
+        height, width = store.images(max(store.sizes, key=int)).shape[1:3]
+        ids = [store.column(name) for name in ("id", "crop_id") if name in store.manifest.column_names]
+        here.sizes.update((id_, (width, height)) for several in (*ids, *_copies(store)) for id_ in several)
+    for imported in _stores([imported_dir]):
+        for id_, width, height, name, copies in zip(*map(imported.column, ("id", "width", "height", "name", "duplicates")), strict=True):
+            here.sizes[id_] = width, height
+            here.names.extend((each, id_) for each in (name, *copies))
+    for name, size, entry in _own(params.draw_figures.own):
+        here.sizes[entry.id] = size
+        here.names.append((name, entry.id))
+    return here
+
+
+def _stores(dirs: Iterable[Path]) -> list[Store]:
+    return [Store(store_dir) for store_dir in dirs if (store_dir / MANIFEST).is_file()]
 
 
 def _drawn(figures_dir: Path) -> list[Entry]:

@@ -14,6 +14,7 @@ got (`got-<id>.jsonl`); the next one asks only for the rest. A pull that finds n
 import hashlib
 import json
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -41,11 +42,13 @@ Seen = dict[str, str]  # task id -> its time of change
 
 @dataclass(frozen=True)
 class Pulled:
-    """`revision`: its number; that of the last one where nothing is new. `files`: the snapshots that changed, with their sha256."""
+    """`revision`: its number; that of the last one where nothing is new. `files`: the snapshots that changed, with their sha256. `corrections`: how
+    many from the page are new; `added`, `changed`, `removed`: tasks of Label Studio."""
 
     revision: int
     is_new: bool
     files: dict[str, str]
+    corrections: int
     added: int
     changed: int
     removed: int
@@ -58,7 +61,10 @@ def pull(annotations_dir: Path, home: Home, *, offline: bool = False) -> Pulled:
     revisions_dir = annotations_dir / "revisions"
     revisions_dir.mkdir(parents=True, exist_ok=True)
     with locked(revisions_dir / ".lock"):
-        corrected = _keep(annotations_dir, revisions_dir, reviews := snapshot_of_reviews(annotations_dir), (0, 0, 0))
+        before = _read_json(annotations_dir / "review.json", [])
+        reviews = snapshot_of_reviews(annotations_dir)
+        corrections = (_numberless(json.loads(reviews.get("review.json", "[]"))) - _numberless(before)).total()
+        corrected = replace(_keep(annotations_dir, revisions_dir, reviews, (0, 0, 0)), corrections=corrections)
         if offline or (reviews and not is_known(home)):
             return corrected
         changes = [0, 0, 0]
@@ -74,7 +80,12 @@ def pull(annotations_dir: Path, home: Home, *, offline: bool = False) -> Pulled:
                 if (annotations_dir / name).is_file():
                     snapshots[name] = text
         pulled = _keep(annotations_dir, revisions_dir, snapshots, changes)
-        return replace(pulled, is_new=pulled.is_new or corrected.is_new, files=corrected.files | pulled.files)
+        return replace(pulled, is_new=pulled.is_new or corrected.is_new, files=corrected.files | pulled.files, corrections=corrections)
+
+
+def _numberless(tasks: Sequence[JsonObject]) -> Counter[str]:
+    """What was said, without the numbers of tasks and annotations, which move when others come in between."""
+    return Counter(json.dumps([task["data"], *({**annotation, "id": 0} for annotation in task["annotations"])]) for task in tasks)
 
 
 def _snapshot(client: Any, project: Project, path: Path, revisions_dir: Path, emails: Mapping[int, str]) -> tuple[str, tuple[int, int, int]]:
@@ -178,7 +189,7 @@ def _keep(annotations_dir: Path, revisions_dir: Path, snapshots: Mapping[str, st
         }
         write_whole(log_path, "".join(f"{line}\n" for line in (*known, json.dumps(record))))
     added, changed, removed = changes
-    return Pulled(revision, bool(new), new, added, changed, removed, exports.problems)
+    return Pulled(revision, bool(new), new, 0, added, changed, removed, exports.problems)
 
 
 def _whole_lines(path: Path) -> list[str]:

@@ -17,7 +17,7 @@ from genga.errors import DataError
 from genga.skeleton import to_vector
 from genga.whole import write_whole
 from labeling.formats import Labeled, to_label_studio
-from labeling.keypoints import JsonObject
+from labeling.keypoints import ODD, JsonObject
 
 REVIEW = "review.jsonl"
 
@@ -39,7 +39,7 @@ def _read(source: Path) -> list[Labeled]:
     for number, line in enumerate([*lines, last] if is_json(last) else lines, start=1):
         try:
             found.append(_labeled(json.loads(line.decode())))
-        except (ValueError, KeyError, TypeError, DataError) as error:
+        except (DataError, RecursionError, *ODD) as error:
             raise DataError(f"{source} line {number} is no correction ({error!r}); take the line away and pull again") from error
     return sorted(found, key=lambda said: (said.picture, said.by))
 

@@ -127,11 +127,49 @@ def test_answers_are_compared_exported_and_pulled_without_a_server(tmp_path: Pat
     assert "nothing new since label revision 1" in capsys.readouterr().out
 
 
+def test_a_pull_counts_corrections_and_says_what_is_about_no_picture_here_until_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    drawn = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    line = {"at": "2026-01-01", "by": "cat", "width": 64, "height": 64, "labels": {"glasses": True}}
+    said = [line | {"id": id_} for id_ in (picture_id(drawn), "b" * 64, "b" * 64)]
+    (tmp_path / "annotations" / "review.jsonl").write_text("".join(json.dumps(each) + "\n" for each in said))
+    counts = "0 tasks new, 0 changed, 0 no longer labeled; {} corrections new; 0 answers kept out"
+    absent = "{} answers are about pictures that are not here: {}; they count once these are imported"
+    label("pull", "--offline")
+    told = capsys.readouterr().out.splitlines()
+    assert told[:2] == [counts.format(3), absent.format(3, ", ".join(sorted([picture_id(drawn), "b" * 64])))]
+    (tmp_path / "own-figures" / "figures").mkdir(parents=True)
+    (tmp_path / "own-figures" / "figures" / "1.png").write_bytes(encode_png(drawn))
+    label("pull", "--offline")
+    assert capsys.readouterr().out.splitlines()[:2] == [counts.format(0), absent.format(2, "b" * 64)]
+    with StoreWriter(tmp_path / "data" / "faces" / "imported", {}) as writer:
+        writer.append_encoded({"id": "b" * 64, "name": "b.png", "width": 64, "height": 64, "duplicates": []}, b"")
+    label("pull", "--offline")
+    assert capsys.readouterr().out.splitlines()[:2] == [counts.format(0), "nothing new since label revision 1"]
+
+
+def test_an_export_counts_what_is_written_and_one_that_can_hold_nothing_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pose = np.random.default_rng(0).uniform(0.1, 0.9, (11, 2))
+    said = [Labeled("a" * 64, "ann", (9, 9), {"glasses": True}, None), Labeled("b" * 64, "ann", (9, 9), {}, pose)]
+    (tmp_path / "annotations" / "project-1.json").write_text(to_label_studio(said))
+    label("export", "coco", "out.json")
+    label("export", "cvat", "out.xml")
+    assert capsys.readouterr().out.splitlines() == [
+        "1 answers written to out.json; coco cannot hold 1 answers' tags",
+        "2 answers written to out.xml",
+    ]
+    (tmp_path / "annotations" / "project-1.json").write_text(to_label_studio(said[:1]))
+    before = (tmp_path / "out.json").read_bytes()
+    with pytest.raises(SystemExit) as ended:
+        label("export", "coco", "out.json")
+    assert ended.value.code == 2 and (tmp_path / "out.json").read_bytes() == before
+    assert "none of the 1 answers in annotations is written to out.json; coco cannot hold 1 answers' tags; write" in capsys.readouterr().err
+
+
 def test_a_pull_takes_turns_with_the_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def pull(*_: Any, offline: bool) -> Pulled:
         with LOCK.open() as lock, pytest.raises(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return Pulled(3, False, {}, 0, 0, 0, [])
+        return Pulled(3, False, {}, 0, 0, 0, 0, [])
 
     monkeypatch.setattr("labeling.pull.pull", pull)
     label("pull", "--offline")
@@ -169,7 +207,7 @@ def test_a_label_studio_that_ends_by_itself_is_one_sentence_with_its_code_and_it
 
 def test_an_import_finds_pictures_by_their_names_and_says_which_it_does_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with StoreWriter(tmp_path / "data" / "faces" / "imported", {}) as writer:
-        writer.append_encoded({"id": "a" * 64, "name": "faces/one.png", "duplicates": []}, b"")
+        writer.append_encoded({"id": "a" * 64, "name": "faces/one.png", "width": 50, "height": 50, "duplicates": []}, b"")
     said = Labeled("one", "ann", (100, 100), {}, np.random.default_rng(0).uniform(0.1, 0.9, (11, 2)))
     (tmp_path / "x.json").write_text(to_coco([said, *(replace(said, picture=f"gone-{number}") for number in range(6))]))
     label("import", "coco", "x.json")
@@ -190,6 +228,12 @@ def test_an_import_finds_pictures_by_their_names_and_says_which_it_does_not(tmp_
     assert capsys.readouterr().out.splitlines() == [
         "kept out: figure 2 on one.png  lacks head; place every joint, hidden ones with v = 1",
         "labels of 1 pictures are written to annotations/coco-odd.json; `genga repro` reads them",
+    ]
+    (tmp_path / "id.json").write_text(to_coco([replace(said, picture="b" * 64)]))
+    label("import", "coco", "id.json")
+    assert capsys.readouterr().out.splitlines() == [
+        "labels of 1 pictures are written to annotations/coco-id.json; `genga repro` reads them",
+        f"1 of these pictures are not here: {'b' * 64}; their labels count once they are imported",
     ]
     (tmp_path / "y.json").write_text(to_coco([replace(said, picture="gone")]))
     with pytest.raises(SystemExit) as ended:

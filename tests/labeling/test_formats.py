@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +14,12 @@ import pytest
 from genga.errors import DataError
 from genga.skeleton import JOINTS
 from labeling.agreement import NEWEST, Key, answers_of, settle
-from labeling.exports import read_annotations, read_exports
+from labeling.exports import Annotation, read_annotations, read_exports
 from labeling.formats import READERS, WRITERS, Labeled, import_labels, labeled_of, lost
 from labeling.keypoints import Problem
+from labeling.names import Here
 
+NOWHERE = Here([], {})
 RNG = np.random.default_rng(0)
 POSED = [
     Labeled("a" * 64, "ann@example.com", (300, 200), {}, RNG.uniform(0.1, 0.9, (11, 2)), frozenset({"r_wrist", "head"})),
@@ -47,13 +50,13 @@ def test_label_studios_json_is_what_the_labels_stage_reads(tmp_path: Path) -> No
     (tmp_path / "x.json").write_text(WRITERS["label-studio"]([*POSED, *TAGGED]))
     exports = read_exports([tmp_path / "x.json"])
     assert exports.problems == []
-    same(labeled_of(exports.annotations), [*POSED, *TAGGED])
+    same(labeled_of(exports.annotations, {}), [*POSED, *TAGGED])
 
 
 def test_poses_that_leave_open_what_is_hidden_stay_so_where_the_format_has_room_for_that(tmp_path: Path) -> None:
     said = [replace(POSED[0], hidden=None), POSED[1]]
     (tmp_path / "x.json").write_text(WRITERS["label-studio"](said))
-    same(labeled_of(read_exports([tmp_path / "x.json"]).annotations), said)
+    same(labeled_of(read_exports([tmp_path / "x.json"]).annotations, {}), said)
     assert [each.hidden for each in READERS["coco"](WRITERS["coco"](said)).found] == [frozenset(), frozenset()]
     assert lost(said, "coco") == lost(said, "cvat") == ["1 poses that leave open what is hidden"]
     tasks = json.loads((tmp_path / "x.json").read_text())
@@ -69,21 +72,21 @@ def test_an_export_that_is_corrected_and_imported_again_is_the_newest_word(tmp_p
     (tmp_path / "project-1.json").write_text(WRITERS["label-studio"]([mine, wrong]))
     export = tmp_path / "x.xml"
     export.write_text(WRITERS["cvat"]([replace(mine, labels={"hair_color": "red"})]))
-    out = import_labels(export, "cvat", tmp_path, []).path
+    out = import_labels(export, "cvat", tmp_path, NOWHERE).path
     answers = answers_of(read_annotations(tmp_path).annotations)[Key("b" * 64, "hair_color")]
     assert [(answer.annotator, answer.value) for answer in answers] == [("ben", "blue"), ("ann@example.com", "red")]
     before = out.read_bytes()
     os.utime(export, (0, 0))
-    assert import_labels(export, "cvat", tmp_path, []).path.read_bytes() == before  # the same file once more
+    assert import_labels(export, "cvat", tmp_path, NOWHERE).path.read_bytes() == before  # the same file once more
 
 
 @pytest.mark.parametrize("form", ["coco", "cvat"])
 def test_an_import_lands_among_the_annotations(tmp_path: Path, form: str) -> None:
     (tmp_path / "in").write_text(WRITERS[form](POSED))
     (tmp_path / "annotations").mkdir()
-    out = import_labels(tmp_path / "in", form, tmp_path / "annotations", []).path
+    out = import_labels(tmp_path / "in", form, tmp_path / "annotations", NOWHERE).path
     assert out.name == f"{form}-in.json"
-    same(labeled_of(read_exports([out]).annotations), POSED)
+    same(labeled_of(read_exports([out]).annotations, {}), POSED)
 
 
 @pytest.mark.parametrize("form", ["coco", "cvat"])
@@ -93,18 +96,18 @@ def test_a_pose_that_leaves_its_picture_is_listed_and_kept_out(tmp_path: Path, f
     outside[4] = (-0.3, 0.5)
     (tmp_path / "in").write_text(WRITERS[form]([replace(POSED[0], pose=outside), POSED[1]]))
     (tmp_path / "annotations").mkdir()
-    done = import_labels(tmp_path / "in", form, tmp_path / "annotations", [])
+    done = import_labels(tmp_path / "in", form, tmp_path / "annotations", NOWHERE)
     assert done.problems == [Problem(f"{form}-in.json task 1", "a" * 64, "l_wrist outside the picture")]
-    same(labeled_of(read_exports([done.path]).annotations), POSED[1:])
+    same(labeled_of(read_exports([done.path]).annotations, {}), POSED[1:])
 
 
 @pytest.mark.parametrize("form", ["coco", "cvat"])
 def test_two_figures_of_one_person_on_one_picture_are_both_kept_out(tmp_path: Path, form: str) -> None:
     (tmp_path / "annotations").mkdir()
     (tmp_path / "in").write_text(WRITERS[form]([*POSED, replace(POSED[1], by="benjamin")]).replace("benjamin", "ben"))
-    done = import_labels(tmp_path / "in", form, tmp_path / "annotations", [])
+    done = import_labels(tmp_path / "in", form, tmp_path / "annotations", NOWHERE)
     assert done.problems == [Problem("a" * 64, "a" * 64, "2 figures by ben, expected one of each annotator; take the others away")]
-    same(labeled_of(read_exports([done.path]).annotations), POSED[:1])
+    same(labeled_of(read_exports([done.path]).annotations, {}), POSED[:1])
 
 
 def test_coco_annotations_of_other_categories_are_passed_over() -> None:
@@ -126,10 +129,10 @@ def test_what_label_studios_json_tells_settles_the_same_when_it_comes_back(tmp_p
     ]
     (tmp_path / "x.json").write_text(WRITERS["label-studio"](said))
     (tmp_path / "annotations").mkdir()
-    found = read_exports([import_labels(tmp_path / "x.json", "label-studio", tmp_path / "annotations", []).path]).annotations
+    found = read_exports([import_labels(tmp_path / "x.json", "label-studio", tmp_path / "annotations", NOWHERE).path]).annotations
     settled = {key.picture_id[0]: settle(key.name, given, 0.1, "newest") for key, given in answers_of(found).items()}
     assert {picture: (each.value, each.rule) for picture, each in settled.items()} == {"1": ("red", NEWEST), "2": ("red", "a reviewer decided")}
-    assert [(each.at, each.decides, each.bad) for each in labeled_of(found)] == [(each.at, each.decides, each.bad) for each in said]
+    assert [(each.at, each.decides, each.bad) for each in labeled_of(found, {})] == [(each.at, each.decides, each.bad) for each in said]
 
 
 def test_what_coco_and_cvat_cannot_hold_is_counted() -> None:
@@ -149,9 +152,9 @@ def test_people_without_a_name_are_those_of_their_file(tmp_path: Path, form: str
     for stem in ("north", "south"):
         path = tmp_path / f"{stem}.{form}"
         path.write_text(WRITERS[form]([replace(POSED[0], by=by)]))
-        out = import_labels(path, form, tmp_path / "annotations", []).path
+        out = import_labels(path, form, tmp_path / "annotations", NOWHERE).path
         before = out.read_bytes()
-        import_labels(path, form, tmp_path / "annotations", [])
+        import_labels(path, form, tmp_path / "annotations", NOWHERE)
         assert out.read_bytes() == before
     found = [each.annotator for each in read_annotations(tmp_path / "annotations").annotations]
     assert found == [expected.format(stem) for stem in ("north", "south")]
@@ -166,7 +169,7 @@ def test_numbers_of_label_studios_people_are_those_of_their_file(tmp_path: Path,
     task["annotations"][0] |= who
     (tmp_path / "x.json").write_text(json.dumps([task]))
     (tmp_path / "annotations").mkdir()
-    (read,) = read_exports([import_labels(tmp_path / "x.json", "label-studio", tmp_path / "annotations", []).path]).annotations
+    (read,) = read_exports([import_labels(tmp_path / "x.json", "label-studio", tmp_path / "annotations", NOWHERE).path]).annotations
     assert read.annotator == expected
 
 
@@ -180,7 +183,7 @@ def test_pictures_are_known_by_their_file_names_and_the_rest_is_told(tmp_path: P
     (tmp_path / "in").write_text(text.replace(".jpg.png", ".jpg"))
     (tmp_path / "annotations").mkdir()
     known = [("one.jpg", "a" * 64), ("deep/two.jpg", "b" * 64), ("1/both.jpg", "d" * 64), ("2/both.jpg", "e" * 64)]
-    done = import_labels(tmp_path / "in", form, tmp_path / "annotations", known)
+    done = import_labels(tmp_path / "in", form, tmp_path / "annotations", Here(known, {}))
     assert (done.pictures, done.unknown) == (3, ["both.jpg", "gone.jpg"])
     said = read_exports([done.path]).annotations
     assert [each.picture_id for each in said] == ["a" * 64, "b" * 64, "c" * 64]
@@ -189,11 +192,56 @@ def test_pictures_are_known_by_their_file_names_and_the_rest_is_told(tmp_path: P
 
 
 @pytest.mark.parametrize("form", ["coco", "cvat", "label-studio"])
+def test_ids_of_pictures_that_are_not_here_are_told_and_their_labels_kept(tmp_path: Path, form: str) -> None:
+    (tmp_path / "in").write_text(WRITERS[form](POSED))
+    (tmp_path / "annotations").mkdir()
+    known, other = ({letter * 64: POSED[0].size} for letter in "ab")
+    assert import_labels(tmp_path / "in", form, tmp_path / "annotations", Here([], known)).absent == []
+    done = import_labels(tmp_path / "in", form, tmp_path / "annotations", Here([], other))
+    assert (done.pictures, done.absent, done.problems) == (1, ["a" * 64], [])
+    same(labeled_of(read_exports([done.path]).annotations, {}), POSED)
+
+
+@pytest.mark.parametrize("form", ["coco", "cvat", "label-studio"])
+@pytest.mark.parametrize(
+    ("size", "is_ours"), [((300, 200), True), ((150, 100), True), ((67, 45), True), ((3000, 2001), True), ((200, 300), False), ((300, 150), False)]
+)
+def test_a_figure_on_a_picture_that_was_turned_or_cropped_is_listed_and_the_rest_comes_in(
+    tmp_path: Path, form: str, size: tuple[int, int], is_ours: bool
+) -> None:
+    tagged = {} if form == "coco" else TAGGED[0].labels
+    said = [replace(POSED[0], size=size, labels=tagged), replace(POSED[0], picture="b" * 64, size=size)]
+    (tmp_path / "in").write_text(WRITERS[form](said))
+    (tmp_path / "annotations").mkdir()
+    done = import_labels(tmp_path / "in", form, tmp_path / "annotations", Here([], {"a" * 64: (300, 200), "b" * 64: size}))
+    reason = f"labeled as {size[0]}x{size[1]}, is 300x200; label it as it is here, neither turned nor cropped"
+    assert done.problems == ([] if is_ours else [Problem(f"the figure on {'a' * 64}.png", "a" * 64, reason)])
+    read = {each.picture_id[0]: each for each in read_exports([done.path]).annotations}
+    assert read["b"].pose is not None
+    assert ("a" in read and read["a"].pose is not None) == is_ours
+    assert "a" not in read or read["a"].labels == tagged
+    if not is_ours:
+        (tmp_path / "alone").write_text(WRITERS[form](said[:1]) if form == "coco" else WRITERS[form]([replace(said[0], labels={})]))
+        with pytest.raises(DataError, match=f"holds no pose and no tag .*{reason}"):
+            import_labels(tmp_path / "alone", form, tmp_path / "annotations", Here([], {"a" * 64: (300, 200)}))
+
+
+@pytest.mark.parametrize("form", ["coco", "cvat", "label-studio"])
 def test_a_file_in_which_no_picture_is_known_is_refused_and_writes_nothing(tmp_path: Path, form: str) -> None:
     (tmp_path / "in").write_text(WRITERS[form](named("x", "y")))
     (tmp_path / "annotations").mkdir()
     with pytest.raises(DataError, match=r"none of the 2 pictures that .* names is known here \(x\.png, y\.png\), .* `genga repro import_faces`"):
-        import_labels(tmp_path / "in", form, tmp_path / "annotations", [("z.png", "a" * 64)])
+        import_labels(tmp_path / "in", form, tmp_path / "annotations", Here([("z.png", "a" * 64)], {}))
+    assert list((tmp_path / "annotations").iterdir()) == []
+
+
+@pytest.mark.parametrize(("data", "message"), [({"asks": 5}, "export.json task 1 has a region"), ({"image": 5, "id": ""}, "no picture is named")])
+def test_a_label_studio_file_that_is_refused_leaves_nothing_behind(tmp_path: Path, data: Any, message: str) -> None:
+    (task,) = json.loads(WRITERS["label-studio"](TAGGED))
+    (tmp_path / "export.json").write_text(json.dumps([task | {"data": task["data"] | data}]))
+    (tmp_path / "annotations").mkdir()
+    with pytest.raises(DataError, match=message):
+        import_labels(tmp_path / "export.json", "label-studio", tmp_path / "annotations", NOWHERE)
     assert list((tmp_path / "annotations").iterdir()) == []
 
 
@@ -210,7 +258,7 @@ def test_another_projects_label_studio_json_comes_in_whole(tmp_path: Path) -> No
     (tmp_path / "export.json").write_text(json.dumps(tasks))
     (tmp_path / "annotations").mkdir()
     known = [("one.jpg", "a" * 64), ("two.jpg", "b" * 64), ("three.jpg", "c" * 64)]
-    done = import_labels(tmp_path / "export.json", "label-studio", tmp_path / "annotations", known)
+    done = import_labels(tmp_path / "export.json", "label-studio", tmp_path / "annotations", Here(known, {}))
     assert (done.path.name, done.pictures, done.unknown) == ("label-studio-export.json", 2, [])
     one, two = read_exports([done.path]).annotations
     assert (one.picture_id, one.decides, one.at, two.picture_id, two.bad) == ("a" * 64, True, "2026-01-01", "b" * 64, True)
@@ -222,7 +270,7 @@ def test_words_of_a_label_studio_file_that_are_no_tags_are_listed_and_the_rest_c
     task["annotations"][0]["result"].append(wings)
     (tmp_path / "export.json").write_text(json.dumps([task]))
     (tmp_path / "annotations").mkdir()
-    done = import_labels(tmp_path / "export.json", "label-studio", tmp_path / "annotations", [("one.jpg", "a" * 64)])
+    done = import_labels(tmp_path / "export.json", "label-studio", tmp_path / "annotations", Here([("one.jpg", "a" * 64)], {}))
     assert [problem.reason for problem in done.problems] == ["wings is no tag any more"]
     (said,) = read_exports([done.path]).annotations
     assert said.labels == named("one.jpg")[0].labels
@@ -233,11 +281,11 @@ def test_an_import_of_another_file_of_the_same_name_takes_nothing_away(tmp_path:
     for folder, found in (("one", POSED), ("two", TAGGED)):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "annotations.xml").write_text(WRITERS["cvat"](found))
-    out = import_labels(tmp_path / "one" / "annotations.xml", "cvat", tmp_path / "annotations", []).path
-    assert import_labels(tmp_path / "one" / "annotations.xml", "cvat", tmp_path / "annotations", []).path == out
+    out = import_labels(tmp_path / "one" / "annotations.xml", "cvat", tmp_path / "annotations", NOWHERE).path
+    assert import_labels(tmp_path / "one" / "annotations.xml", "cvat", tmp_path / "annotations", NOWHERE).path == out
     with pytest.raises(DataError, match="holds other labels of a file of the same name"):
-        import_labels(tmp_path / "two" / "annotations.xml", "cvat", tmp_path / "annotations", [])
-    same(labeled_of(read_exports([out]).annotations), POSED)
+        import_labels(tmp_path / "two" / "annotations.xml", "cvat", tmp_path / "annotations", NOWHERE)
+    same(labeled_of(read_exports([out]).annotations, {}), POSED)
 
 
 @pytest.mark.parametrize("pose", [None, POSED[0].pose])
@@ -245,7 +293,7 @@ def test_an_import_of_another_file_of_the_same_name_takes_nothing_away(tmp_path:
 def test_a_no_alone_is_an_answer(tmp_path: Path, form: str, pose: Any) -> None:
     said = Labeled("a" * 64, "ann", (300, 200), {"glasses": False}, pose)
     (tmp_path / "in").write_text(WRITERS[form]([said]))
-    out = tmp_path / "in" if form == "label-studio" else import_labels(tmp_path / "in", form, tmp_path, []).path
+    out = tmp_path / "in" if form == "label-studio" else import_labels(tmp_path / "in", form, tmp_path, NOWHERE).path
     (read,) = read_exports([out]).annotations
     assert read.labels == {"glasses": False} and (read.pose is None) == (pose is None)
 
@@ -277,7 +325,7 @@ def test_odd_figures_of_a_coco_file_are_listed_and_the_rest_comes_in(tmp_path: P
     document["annotations"][3]["image_id"] = 99
     (tmp_path / "in.json").write_text(json.dumps(document))
     (tmp_path / "annotations").mkdir()
-    done = import_labels(tmp_path / "in.json", "coco", tmp_path / "annotations", [])
+    done = import_labels(tmp_path / "in.json", "coco", tmp_path / "annotations", NOWHERE)
     assert [(problem.task, problem.picture_id) for problem in done.problems] == [
         (f"figure 2 on {'a' * 64}.png", "a" * 64),
         (f"figure 3 on {'b' * 64}.png", "b" * 64),
@@ -285,12 +333,125 @@ def test_odd_figures_of_a_coco_file_are_listed_and_the_rest_comes_in(tmp_path: P
     ]
     assert done.problems[0].reason == "lacks r_ankle; place every joint, hidden ones with v = 1"
     assert done.problems[1].reason.startswith("cannot be read (ValueError")
-    same(labeled_of(read_exports([done.path]).annotations), [POSED[0], others[2]])
+    same(labeled_of(read_exports([done.path]).annotations, {}), [POSED[0], others[2]])
     document["annotations"] = document["annotations"][1:4]
     (tmp_path / "none.json").write_text(json.dumps(document))
     with pytest.raises(DataError, match=r"none.json holds no pose and no tag that can be taken \(figure 2 on a+.png: lacks r_ankle"):
-        import_labels(tmp_path / "none.json", "coco", tmp_path / "annotations", [])
+        import_labels(tmp_path / "none.json", "coco", tmp_path / "annotations", NOWHERE)
     assert [path.name for path in (tmp_path / "annotations").iterdir()] == ["coco-in.json"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "odd"),
+    [
+        ("images", None), ("images", {"file_name": "x.png"}), ("categories", "figure"), ("categories", {"id": 2, "keypoints": None}),
+        ("categories", {"id": [2], "keypoints": list(JOINTS)}),
+    ],
+)  # fmt: skip
+def test_entries_of_a_coco_file_that_no_figure_means_are_passed_over(kind: str, odd: Any) -> None:
+    document = json.loads(WRITERS["coco"](POSED))
+    document[kind].append(odd)
+    read = READERS["coco"](json.dumps(document))
+    same(read.found, POSED)
+    assert read.problems == []
+
+
+@pytest.mark.parametrize(
+    ("image", "figure", "reason"),
+    [
+        ({"file_name": None}, {}, "is on a picture with the file_name None, expected text"),
+        ({"file_name": 123}, {}, "is on a picture with the file_name 123, expected text"),
+        ({"width": float("inf")}, {}, "cannot be read .OverflowError"),
+        ({"width": 0}, {}, "is on a picture of 0x200, expected at least 1x1"),
+        ({"height": -2}, {}, "is on a picture of 300x-2, expected at least 1x1"),
+        ({"height": None}, {}, "cannot be read .TypeError"),
+        ({"id": 1}, {}, "is of image 2, which stands in the file 0 times, expected once"),
+        ({}, {"image_id": [2]}, "cannot be read .TypeError"),
+        ({}, {"image_id": None}, "is of image None, which stands in the file 0 times, expected once"),
+        ({}, {"category_id": {}}, "cannot be read .TypeError"),
+        ({}, {"keypoints": None}, "cannot be read"),
+        ({}, None, "cannot be read .TypeError"),
+    ],
+)
+def test_one_odd_figure_of_a_coco_file_takes_no_other_away(image: Any, figure: Any, reason: str) -> None:
+    others = [replace(POSED[0], picture=letter * 64) for letter in "abc"]
+    document = json.loads(WRITERS["coco"](others))
+    document["images"][1] |= image
+    document["annotations"][1] = figure if figure is None else document["annotations"][1] | figure
+    read = READERS["coco"](json.dumps(document))
+    same(read.found, others[2:] if "id" in image else [others[0], others[2]])
+    assert re.match(reason, read.problems[-1].reason) and len(read.problems) == (2 if "id" in image else 1)
+
+
+def test_figures_of_an_image_id_that_stands_twice_are_listed() -> None:
+    others = [replace(POSED[0], picture=letter * 64) for letter in "abc"]
+    document = json.loads(WRITERS["coco"](others))
+    document["images"][1]["id"] = document["annotations"][1]["image_id"] = 1
+    read = READERS["coco"](json.dumps(document))
+    same(read.found, others[2:])
+    two, reason = (
+        " or ".join(f"{letter * 64}.png" for letter in "ab"),
+        "is of image 1, which stands in the file 2 times, expected once; mend the file",
+    )
+    assert [(problem.task, problem.reason) for problem in read.problems] == [(f"figure {number} on {two}", reason) for number in (1, 2)]
+
+
+def test_one_picture_labeled_in_two_sizes_has_one_in_coco() -> None:
+    said = [POSED[0], replace(POSED[1], size=(600, 400))]
+    same(READERS["coco"](WRITERS["coco"](said)).found, POSED)
+
+
+def test_tags_that_contradict_each_other_in_a_cvat_file_are_listed_and_none_counts() -> None:
+    root = ET.fromstring(WRITERS["cvat"](TAGGED))
+    (image,) = root.findall("image")
+    for label, value in (("hair_color", "red"), ("glasses", "false"), ("smile", "false")):
+        ET.SubElement(ET.SubElement(image, "tag", {"label": label}), "attribute", {"name": "value"}).text = value
+    (said,), problems = READERS["cvat"](ET.tostring(root, encoding="unicode"))
+    assert said.labels == {"smile": False}
+    assert [problem.reason for problem in problems] == [
+        f"{told}, expected one; take the wrong ones away"
+        for told in ("hair_color stands there as blue and as red", "glasses stands there as false and as true")
+    ]
+
+
+def test_a_cvat_picture_needs_its_size_for_a_figure_and_its_name_for_anything() -> None:
+    root = ET.fromstring(WRITERS["cvat"]([replace(TAGGED[0], picture=letter * 64, pose=POSED[0].pose) for letter in "abcd"]))
+    without_size, of_nothing, without_name, _ = root.findall("image")
+    del without_size.attrib["width"], without_size.attrib["height"], without_name.attrib["name"]
+    of_nothing.set("width", "0")
+    found, problems = READERS["cvat"](ET.tostring(root, encoding="unicode"))
+    assert [(said.picture[0], said.labels == TAGGED[0].labels, said.pose is None) for said in found] == [
+        ("a", True, True), ("b", True, True), ("d", True, False)
+    ]  # fmt: skip
+    assert [problem.reason.partition(";")[0] for problem in problems] == [
+        "cannot be read (KeyError('width'))",
+        "is on a picture of 0x96, expected at least 1x1",
+        "expected the file name of its picture",
+    ]
+
+
+def test_answers_without_a_size_are_written_in_that_of_the_picture_or_in_none() -> None:
+    posed = Annotation("a" * 64, "task", "ann", "1", {}, POSED[0].pose, size=(300, 200))
+    tagged = [replace(posed, picture_id=letter * 64, labels={"glasses": True}, pose=None, size=(1, 1)) for letter in "abc"]
+    root = ET.fromstring(WRITERS["cvat"](labeled_of([*tagged, posed], {"b" * 64: (96, 64)})))
+    sizes = [(image.attrib["name"][0], image.get("width"), image.get("height")) for image in root.findall("image")]
+    assert sizes == [("a", "300", "200"), ("b", "96", "64"), ("c", None, None), ("a", "300", "200")]
+
+
+def test_only_what_is_not_kept_out_counts_as_labeled(tmp_path: Path) -> None:
+    in_one_place = np.full((11, 2), 0.5)
+    (tmp_path / "in").write_text(WRITERS["coco"]([POSED[0], replace(POSED[0], picture="b" * 64, pose=in_one_place)]))
+    (tmp_path / "annotations").mkdir()
+    done = import_labels(tmp_path / "in", "coco", tmp_path / "annotations", NOWHERE)
+    assert (done.pictures, done.absent) == (1, ["a" * 64])
+    assert [(problem.picture_id, problem.reason) for problem in done.problems] == [("b" * 64, "all joints lie in one place")]
+
+
+@pytest.mark.parametrize("form", ["coco", "cvat", "label-studio"])
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path, form: str) -> None:
+    (tmp_path / "in").write_text(WRITERS[form](POSED), encoding="utf-8-sig")
+    (tmp_path / "annotations").mkdir()
+    assert import_labels(tmp_path / "in", form, tmp_path / "annotations", NOWHERE).pictures == 1
 
 
 def test_odd_tags_and_figures_of_a_cvat_file_are_listed_and_the_rest_of_their_picture_comes_in(tmp_path: Path) -> None:
@@ -301,7 +462,7 @@ def test_odd_tags_and_figures_of_a_cvat_file_are_listed_and_the_rest_of_their_pi
     third.findall("skeleton/points")[6].set("label", "head")
     (tmp_path / "in.xml").write_text(ET.tostring(root, encoding="unicode"))
     (tmp_path / "annotations").mkdir()
-    done = import_labels(tmp_path / "in.xml", "cvat", tmp_path / "annotations", [])
+    done = import_labels(tmp_path / "in.xml", "cvat", tmp_path / "annotations", NOWHERE)
     told = [(problem.task, problem.picture_id[0], problem.reason.partition(", expected")[0]) for problem in done.problems]
     assert told[:2] == [(f"a tag of {'a' * 64}.png", "a", "unknown tag 'blurry'"), (f"a tag of {'b' * 64}.png", "b", "hair_color is 'plaid'")]
     assert told[2][:2] == (f"the figure on {'c' * 64}.png", "c") and told[2][2].startswith("has the joints head, ") and len(told) == 3
@@ -328,16 +489,18 @@ def test_joints_and_flags_of_cvat_count_as_people_write_them() -> None:
 def test_what_is_no_text_is_refused_without_its_bytes(tmp_path: Path, form: str) -> None:
     (tmp_path / "export.zip").write_bytes(b"PK\x03\x04" + bytes(range(256)) * 1000)
     with pytest.raises(DataError, match=rf"export\.zip is no text in UTF-8, expected a {form} file; unpack it") as refused:
-        import_labels(tmp_path / "export.zip", form, tmp_path, [])
+        import_labels(tmp_path / "export.zip", form, tmp_path, NOWHERE)
     assert len(str(refused.value)) < 300
     with pytest.raises(DataError, match=r"no file .*none"):
-        import_labels(tmp_path / "none", form, tmp_path, [])
+        import_labels(tmp_path / "none", form, tmp_path, NOWHERE)
 
 
 @pytest.mark.parametrize(
     ("form", "text", "message"),
     [
         ("coco", "{", "is no coco file that we read"),
+        ("coco", "[" * 100_000, "is no coco file that we read"),
+        ("coco", '{"images": [], "annotations": [], "categories": ["figure"]}', "no category has the joints head"),
         ("coco", '{"images": [], "annotations": [], "categories": [{"id": 1, "keypoints": ["nose"]}]}', "no category has the joints head"),
         ("cvat", "<annotations><image", "is no cvat file that we read"),
         ("cvat", '<!DOCTYPE a [<!ENTITY b "c">]><annotations>&b;</annotations>', "is no cvat file that we read"),
@@ -353,4 +516,4 @@ def test_what_is_no_text_is_refused_without_its_bytes(tmp_path: Path, form: str)
 def test_what_is_no_such_file_is_refused_with_its_name(tmp_path: Path, form: str, text: str, message: str) -> None:
     (tmp_path / "file").write_text(text)
     with pytest.raises(DataError, match=message):
-        import_labels(tmp_path / "file", form, tmp_path, [])
+        import_labels(tmp_path / "file", form, tmp_path, NOWHERE)

@@ -12,7 +12,7 @@ from genga.errors import DataError
 from genga.params import load_params
 from genga.pictures import encode_png
 from genga.store import StoreWriter, picture_id
-from labeling.pictures import Entry, doubtful, entries, known_names, said_by_people
+from labeling.pictures import Entry, doubtful, entries, pictures_here, said_by_people
 from labeling.tasks import asking
 
 
@@ -45,13 +45,18 @@ def test_where_no_doubtful_picture_is_left_or_the_file_is_another_one_sentence_s
             doubtful(path, ENTRIES)
 
 
-def test_imported_pictures_their_copies_and_own_drawings_have_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_imported_pictures_and_own_drawings_have_names_and_every_picture_here_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     params = load_params(Path(__file__).parents[2] / "params.yaml")
     monkeypatch.chdir(tmp_path)
-    assert known_names(params, tmp_path / "imported") == []
+    assert pictures_here(params, tmp_path / "imported", [tmp_path / "faces"]) == ([], {})
     with StoreWriter(tmp_path / "imported", {}) as writer:
         for id_, name, copies in (("A", "a/1.jpg", []), ("B", "2.jpg", ["copy/2.jpg"])):
-            writer.append_encoded({"id": id_, "name": name, "duplicates": copies}, b"")
+            writer.append_encoded({"id": id_, "name": name, "width": 30, "height": 20, "duplicates": copies}, b"")
+    with StoreWriter(tmp_path / "faces", {"8": (8, 8, 3), "16": (16, 16, 3)}) as writer:
+        rows = [{"id": id_, "crop_id": crop_id, "duplicate_ids": copies} for id_, crop_id, copies in (("A", "cut", "[]"), ("C", "C", '["D"]'))]
+        writer.append(rows, **{"8": np.zeros((2, 8, 8, 3), np.uint8), "16": np.zeros((2, 16, 16, 3), np.uint8)})
+    with StoreWriter(tmp_path / "drawn", {"8": (8, 16)}) as writer:
+        writer.append([{"id": "E"}], **{"8": np.zeros((1, 8, 16), np.uint8)})
     drawn = np.full((40, 50, 3), 200, np.uint8)
     for name in ("figures/1.png", "sticks/again.png"):
         (tmp_path / "own-figures" / name).parent.mkdir(parents=True)
@@ -61,10 +66,13 @@ def test_imported_pictures_their_copies_and_own_drawings_have_names(tmp_path: Pa
         (tmp_path / "own-figures" / folder).mkdir(parents=True)
         (tmp_path / "own-figures" / folder / "other.png").write_bytes(encode_png(drawn - np.uint8(number + 1)))
     own = picture_id(drawn)
-    assert known_names(params, tmp_path / "imported") == [
+    here = pictures_here(params, tmp_path / "imported", [tmp_path / "faces", tmp_path / "none", tmp_path / "drawn"])
+    assert here.names == [
         *(("a/1.jpg", "A"), ("2.jpg", "B"), ("copy/2.jpg", "B")),
         *(("figures/1.png", own), ("sticks/again.png", own)),
     ]
+    face, imported = (16, 16), (30, 20)
+    assert here.sizes == {"A": imported, "B": imported, "cut": face, "C": face, "D": face, "E": (16, 8), own: (50, 40)}
     assert [entry.id for entry in entries("poses", params, tmp_path, tmp_path)] == [own]
 
 

@@ -47,6 +47,14 @@ def test_a_pull_without_a_server_takes_the_newest_correction_of_each_person(tmp_
     assert [each.labels for each in read_exports([tmp_path / "review.json"]).annotations if each.annotator == "cat"] == [{"glasses": False}]
 
 
+def test_corrections_that_are_new_are_counted(tmp_path: Path) -> None:
+    review = tmp_path / "review.jsonl"
+    review.write_text(line(by="ben", labels={"hair_color": "red"}) + line(by="ben", pose=POSE))
+    assert [pulled(tmp_path).corrections, pulled(tmp_path).corrections] == [2, 0]
+    review.write_text(line(labels={"glasses": True}) + review.read_text())
+    assert [pulled(tmp_path).corrections, pulled(tmp_path).corrections] == [1, 0]
+
+
 def test_a_last_line_that_an_editor_left_without_its_end_counts(tmp_path: Path) -> None:
     (tmp_path / "review.jsonl").write_text((line(labels={"glasses": True}) + line(by="ben", labels={"hair_color": "red"})).rstrip("\n"))
     pulled(tmp_path)
@@ -121,6 +129,7 @@ def test_two_label_studios_with_projects_of_one_number_keep_what_was_said_in_eac
     ("text", "message"),
     [
         ("nonsense\n", "review.jsonl line 1 is no correction"),
+        ("[" * 100_000 + "\n", "review.jsonl line 1 is no correction"),
         (line(labels=[1]), "line 1 .*sequence"),
         (line(pose=POSE) + line(pose=[[1, 2]]), "line 2 .*a pose of shape"),
         (line(labels={"glasses": True}) + line(), "line 2 .*labels"),
