@@ -347,7 +347,7 @@ export class PoseTool {
     else
       say(
         byId("pose-message"),
-        `This file holds no pose; expected {"pose": [[x, y], …]} with ${joints.length} joints from 0 to 1, or OpenPose’s people with pose_keypoints_2d.`,
+        `This file holds no pose; expected {"pose": [[x, y], …]} with ${joints.length} joints, or OpenPose’s people with pose_keypoints_2d.`,
       );
   }
 
@@ -378,8 +378,8 @@ export class PoseTool {
   // --- answers
 
   #askSketches({ pose, confidence } = this.#timeline.now) {
-    const unsure = confidence.some((each) => each < 1) ? { confidence } : {};
-    if (this.#release.families.sketcher) this.#sketches.ask({ pose, ...unsure, seed: this.#seed });
+    const unsure = confidence.some((each) => each < 1) && confidence.some((each) => each > 0); // all 0 tell no joint from another
+    if (this.#release.families.sketcher) this.#sketches.ask({ pose, ...(unsure && { confidence }), seed: this.#seed });
     else say(byId("sketch-message"), "This release has no sketcher; train one with `dvc repro`.");
   }
 

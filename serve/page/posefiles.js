@@ -1,5 +1,6 @@
 // Poses as files: our own JSON, {"joints": names, "pose": [[x, y], ...]} in [0, 1] of a square, and OpenPose's. Where some joints are guesses, ours
-// has "confidence": [...] too, from 0 to 1; a joint without it is sure.
+// has "confidence": [...] too, from 0 to 1; a joint without it is sure. Of ours is also read what `poses/` takes: 22 numbers, the first of a list,
+// and shares or pixels of a picture of "width" and "height".
 //
 // OpenPose (its doc/02_output.md): people[].pose_keypoints_2d = x, y, confidence of each point, in pixels; confidence 0 = missing.
 // Written is BODY_25. Our head is its nose, our hip its MidHip; shoulders and hips, which we do not have, lie on the way from the neck to
@@ -11,6 +12,7 @@ import { fit, letterbox } from "./figure.js";
 
 const CANVAS = 512; // side of the square that the pixels are given for
 const LEAST = 0.05; // confidence of a joint that is there but was hardly seen
+const SHARE = 2; // what is no larger is a share of the picture, where a joint may lie outside; else pixels
 const SHOULDER = 0.35;
 const SOCKET = 0.2;
 
@@ -43,21 +45,31 @@ export function openPoseJson(pose, confidence, joints) {
 export function poseOf(text, joints) {
   try {
     const document = JSON.parse(text);
-    const whole = document[0]?.people ? document[0] : document; // editors write a list of pictures
-    return whole.people ? openPose(whole, joints) : own(document, joints);
+    const whole = document[0]?.people || document[0]?.pose ? document[0] : document; // editors write a list of pictures
+    return whole.people ? openPose(whole, joints) : own(whole, joints);
   } catch {
     return undefined; // no JSON, or JSON of another shape
   }
 }
 
 function own(document, joints) {
-  const points = document.pose ?? document;
+  const numbers = (document.pose ?? document).flat();
   const names = document.joints ?? joints;
-  const sure = document.confidence ?? points.map(() => 1);
-  if (points.length !== joints.length || sure.length !== joints.length || ![...points.flat(), ...sure].every(unit)) return undefined;
+  const sure = document.confidence ?? joints.map(() => 1);
+  if (numbers.length !== 2 * joints.length || sure.length !== joints.length || !numbers.every(Number.isFinite) || !sure.every(unit)) return undefined;
   const places = joints.map((name) => names.indexOf(name));
-  const pose = places.map((place) => points[place].slice());
-  return pose.every((point) => point.length === 2) ? { pose, confidence: places.map((place) => sure[place]) } : undefined;
+  if (places.includes(-1)) return undefined;
+  const points = places.map((place) => numbers.slice(2 * place, 2 * place + 2));
+  const shares = numbers.every((value) => value <= SHARE);
+  return { pose: inSquare(points, { ...document, shares }, joints), confidence: places.map((place) => sure[place]) };
+}
+
+/** Points of a picture, where its size is known, as they lie when it stands in the middle of the square; what does not lie there is made to fit. */
+function inSquare(points, { width, height, shares }, joints) {
+  const sized = width > 0 && height > 0;
+  const place = sized ? letterbox(width, height) : (point) => point;
+  const pose = points.map(([x, y]) => place(sized && !shares ? [x / width, y / height] : [x, y]));
+  return pose.flat().every(unit) ? pose : fit(pose, joints);
 }
 
 const unit = (value) => typeof value === "number" && value >= 0 && value <= 1;
@@ -69,11 +81,9 @@ function openPose({ people, canvas_width: width, canvas_height: height }, joints
   const best = seen.reduce((first, each) => (sure(each) > sure(first) ? each : first));
   const at = complete(best);
   if (!joints.every((name) => at[name]?.every(Number.isFinite))) return undefined;
-  const sized = width > 0 && height > 0;
-  const shares = Object.values(best).every(([x, y]) => x <= 1 && y <= 1); // OpenPose can be told to write these instead of pixels
-  const place = sized ? letterbox(width, height) : (point) => point;
-  const pose = joints.map((name) => place(sized && !shares ? [at[name][0] / width, at[name][1] / height] : at[name].slice(0, 2)));
-  return { pose: pose.flat().every(unit) ? pose : fit(pose, joints), confidence: joints.map((name) => Math.min(1, at[name][2])) };
+  const shares = Object.values(best).every(([x, y]) => x <= SHARE && y <= SHARE); // OpenPose can be told to write these instead of pixels
+  const points = joints.map((name) => at[name]);
+  return { pose: inSquare(points, { width, height, shares }, joints), confidence: points.map((point) => Math.min(1, point[2])) };
 }
 
 /** {name: [x, y, confidence]} of the points that are there. */

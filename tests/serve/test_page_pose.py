@@ -846,6 +846,34 @@ def test_coco_18_of_a_wide_picture_comes_in_and_what_is_missing_is_hollow(posing
     pose = asked(watch)
     np.testing.assert_allclose(pose[J["head"]], [0.5, 0.25 + 80 / 800])
     np.testing.assert_allclose(pose[HIP], [0.5, 0.25 + 200 / 800])
+def test_our_own_json_comes_in_as_it_may_lie_in_poses(posing: Page, tmp_path: Path) -> None:
+    pose = np.array(BENT)
+    wide = (pose - (0, 0.5)) * (1, 2) + (0, 0.5)  # shares of a picture twice as wide as high, in whose square the figure is BENT
+    documents: dict[str, Any] = {
+        "numbers": {"pose": pose.ravel().tolist()},
+        "bare": pose.ravel().tolist(),
+        "list": [{"pose": BENT}, {"pose": BENT[::-1]}],
+        "other order": [{"joints": JOINTS[::-1], "pose": np.ravel(BENT[::-1]).tolist()}],
+    }
+    for name, document in documents.items():
+        assert call(posing, "posefiles", "poseOf", json.dumps(document), JOINTS)["pose"] == BENT, name
+    pixels = {"pose": (wide * (400, 200)).tolist(), "width": 400, "height": 200}
+    for sized in ({**pixels, "pose": wide.tolist()}, pixels):
+        np.testing.assert_allclose(call(posing, "posefiles", "poseOf", json.dumps(sized), JOINTS)["pose"], BENT, atol=1e-9)
+    large = call(posing, "posefiles", "poseOf", json.dumps({"pose": (pose * 700).tolist()}), JOINTS)["pose"]
+    np.testing.assert_allclose(normalise(np.array(large)), normalise(pose), atol=1e-9)
+    for bad in ({"pose": BENT[:10]}, {"pose": [*BENT[:10], [0.5, None]]}, {"pose": BENT, "joints": ["nose", *JOINTS[1:]]}, [{"pose": []}]):
+        assert call(posing, "posefiles", "poseOf", json.dumps(bad), JOINTS) is None
+
+
+def test_a_pose_of_guesses_alone_brings_sketches(posing: Page, watch: Watch) -> None:
+    upload(posing, "#pose-file", "pose.json", json.dumps({"pose": BENT, "confidence": [0] * len(JOINTS)}).encode(), "application/json")
+    expect(posing.locator("#stage .joint.unsure")).to_have_count(len(JOINTS))
+    np.testing.assert_allclose(asked(watch), BENT)
+    assert "confidence" not in watch.bodies("/api/sketch")[-1]
+    expect(posing.locator("#sketch-message")).to_be_empty()
+
+
     np.testing.assert_allclose(pose[J["l_ankle"]], [420 / 800, 0.25 + 320 / 800])
     np.testing.assert_allclose(pose[J["r_wrist"]] - pose[J["r_elbow"]], 0.9 * (pose[J["r_elbow"]] - pose[NECK]))
     confidence = watch.bodies("/api/sketch")[-1]["confidence"]
