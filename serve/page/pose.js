@@ -367,7 +367,7 @@ export class PoseTool {
     say(byId("pose-message"));
     if (!(await keep(file, said)) || file !== this.#timeline.now.traced?.file) return;
     this.#kept = this.#timeline.now;
-    say(byId("stage-help"), "Kept. `genga label pull` takes these joints into the labels.");
+    say(byId("stage-help"), "Kept. `genga label pull` takes these joints into the labels; they count once this very file lies in own-figures/figures or own-figures/sticks.");
   }
 
   #trace(traced) {

@@ -128,7 +128,7 @@ export class TagTool {
     }
     if (!(await keep(file, { by: reviewer(), labels })) || file !== this.#file) return;
     say(byId("tags-message"));
-    say(byId("tags-made"), "Kept. `genga label pull` takes it into the labels.");
+    say(byId("tags-made"), "Kept. `genga label pull` takes these tags into the labels; they count if this very picture is among the imported faces.");
   }
 }
 
