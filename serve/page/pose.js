@@ -2,6 +2,7 @@
 //
 // What undo leads back to is a state:
 //   pose, confidence, of    of each joint; `of`: the picture (a File) that it was read off or that somebody placed it on, null elsewhere
+//   placed, kind            of each joint, whether it is where a person put it since the strokes began; what the joints were read as, null if not
 //   strokes, drawnOn        `drawnOn`: the picture that was behind all of them; with `unread` the joints are those from before the last stroke
 //   traced, hidden          the picture behind, {file, url, width, height}, or null; its joints that one does not see, null until somebody says so
 
@@ -98,7 +99,8 @@ export class PoseTool {
     });
     const named = presets(skeleton.joints);
     const each = (value) => skeleton.joints.map(() => value);
-    this.start = { pose: named[0].pose, confidence: each(1), of: each(null), strokes: [], drawnOn: null, unread: false, traced: null, hidden: null };
+    const read = { confidence: each(1), of: each(null), placed: each(false), kind: null };
+    this.start = { pose: named[0].pose, ...read, strokes: [], drawnOn: null, unread: false, traced: null, hidden: null };
     const left = recall(POSE, (text) => typeof text === "string", "");
     this.#timeline = new Timeline({ ...this.start, ...poseOf(left, skeleton.joints) });
     this.#showState();
@@ -219,14 +221,16 @@ export class PoseTool {
   /** A joint on its way: sketches follow at once, and the step that can be undone is the whole drag or the run of keys. */
   #moved(pose, { joint, last, key }) {
     const { now } = this.#timeline;
-    const moves = differ(pose, now.pose); // a click alone, or a key at the end of a limb's reach, moves nothing
+    const moved = pose.map((place, each) => differ(place, now.pose[each]));
+    const moves = moved.includes(true); // a click alone, or a key at the end of a limb's reach, moves nothing
     if (moves) {
       say(byId("pose-message"));
       this.#forgetReading();
     }
-    const placed = (values, value) => values.map((each, each_idx) => (each_idx === joint ? value : each)); // by a person
-    const [confidence, of] = [placed(now.confidence, 1), placed(now.of, now.traced?.file ?? null)];
-    const state = moves ? { ...now, pose, confidence, of, unread: false } : now;
+    const put = (values, value) => values.map((each, each_idx) => (each_idx === joint ? value : each));
+    const [confidence, of] = [put(now.confidence, 1), put(now.of, now.traced?.file ?? null)];
+    const placed = now.placed.map((each, each_idx) => each || (moved[each_idx] && confidence[each_idx] >= UNSURE)); // a guess carried along stays one
+    const state = moves ? { ...now, pose, confidence, of, placed, unread: false } : now;
     this.#askSketches(state);
     if (!last) return;
     if (moves) this.#step(state, key ? joint : -1);
@@ -247,7 +251,8 @@ export class PoseTool {
     const { now } = this.#timeline;
     const behind = now.traced?.file ?? null;
     const drawnOn = !now.strokes.length || now.drawnOn === behind ? behind : null;
-    this.#timeline.push({ ...now, strokes, drawnOn, unread: true });
+    const placed = now.strokes.length ? now.placed : this.start.placed;
+    this.#timeline.push({ ...now, placed, kind: null, strokes, drawnOn, unread: true });
     this.#showState();
     this.#readStrokes();
   }
@@ -256,9 +261,16 @@ export class PoseTool {
     const { joints } = this.#release;
     const other = (name) => name.replace(/^[lr]_/, (start) => ({ l_: "r_", r_: "l_" })[start]);
     const mirrored = (values) => joints.map((name) => values[joints.indexOf(other(name))]);
-    const { pose, strokes, confidence, unread } = this.#timeline.now;
+    const { pose, strokes, confidence, placed, kind, unread } = this.#timeline.now;
     const flip = ([x, y]) => [1 - x, y];
-    this.#commit({ pose: mirrored(pose).map(flip), strokes: strokes.map((points) => points.map(flip)), confidence: mirrored(confidence), unread });
+    this.#commit({
+      pose: mirrored(pose).map(flip),
+      confidence: mirrored(confidence),
+      placed: mirrored(placed),
+      kind,
+      strokes: strokes.map((points) => points.map(flip)),
+      unread,
+    });
     if (unread) this.#readStrokes(); // as they are now
   }
 
@@ -289,25 +301,37 @@ export class PoseTool {
   /** What is there, as that which has been chosen meanwhile. */
   #readAgain() {
     const { now } = this.#timeline;
-    const onlyTrace = byId("read-as").value === ONLY_TRACE;
+    const { value } = byId("read-as");
+    const onlyTrace = value === ONLY_TRACE;
     this.#forgetReading();
     if (now.strokes.length && !onlyTrace) {
       this.#timeline.push({ ...now, unread: true });
+    if (value === now.kind && !now.unread) return; // it was read as that
       this.#showState();
     }
     if (this.#timeline.now.unread) this.#readStrokes();
     else if (now.traced && !onlyTrace) this.#reader.ask({ strokes: now.strokes, file: now.traced.file });
   }
 
-  /** `strokes`: those that were read, or those that were there when the picture `file` was opened; later ones stay, to be read next. */
-  #take({ pose, confidence, width, height, version }, { strokes, file }) {
+  /**
+   * `strokes`: those that were read, or those that were there when the picture `file` was opened; later ones stay, to be read next. So do joints
+   * that a person has placed, on this very picture where one was read.
+   */
+  #take({ kind, pose, confidence, width, height, version }, { strokes, file }) {
     const { now } = this.#timeline;
     const unread = now.strokes !== strokes;
     if (file) this.#toRead = null;
-    const joints = { pose: pose.map(letterbox(width, height)), confidence, of: pose.map(() => file ?? now.drawnOn), unread };
-    if (file) this.#timeline.push({ ...now, ...joints, strokes: unread ? now.strokes : [] });
-    else this.#timeline.replace({ ...now, ...joints });
-    const unsure = confidence.some((each) => each < UNSURE);
+    const placed = now.placed.map((each, joint) => each && (!file || now.of[joint] === file));
+    const merged = (name, read) => read.map((each, joint) => (placed[joint] ? now[name][joint] : each));
+    const joints = {
+      pose: merged("pose", pose.map(letterbox(width, height))),
+      confidence: merged("confidence", confidence),
+      of: merged("of", pose.map(() => file ?? now.drawnOn)),
+    };
+    const read = { ...joints, placed, kind, unread };
+    if (file) this.#timeline.push({ ...now, ...read, strokes: unread ? now.strokes : [] });
+    else this.#timeline.replace({ ...now, ...read });
+    const unsure = joints.confidence.some((each) => each < UNSURE);
     say(byId("pose-message"));
     this.#showState();
     say(byId("stage-help"), `Joints read by ${version}${unsure ? "; the hollow ones are guesses" : ""}. Correct them with Joints.`);
@@ -371,7 +395,7 @@ export class PoseTool {
   }
 
   #trace(traced) {
-    this.#timeline.push({ ...this.#timeline.now, traced, hidden: null });
+    this.#timeline.push({ ...this.#timeline.now, kind: null, traced, hidden: null });
     this.#showState();
   }
 
@@ -399,9 +423,7 @@ function listed(joints) {
   return words.length > NAMED ? `${words.slice(0, NAMED).join(", ")} and ${words.length - NAMED} more` : words.join(", ");
 }
 
-function differ(pose, other) {
-  return pose.some(([x, y], joint) => Math.hypot(x - other[joint][0], y - other[joint][1]) > STILL);
-}
+const differ = ([x, y], [otherX, otherY]) => Math.hypot(x - otherX, y - otherY) > STILL;
 
 async function sketchTile(url, seed) {
   const picture = h("img", { alt: `Sketch of the pose, seed ${seed}` });

@@ -290,6 +290,12 @@ def draw(page: Page, x: float) -> None:
     page.mouse.move(box["x"] + x * box["width"], box["y"] + 0.5 * box["height"], steps=4)
 
 
+def kind_asked(route: Route) -> bytes | None:
+    """What a picture or strokes are to be read as."""
+    found = re.search(rb'name="kind"\s+(\w+)', route.request.post_data_buffer or b"")
+    return found[1] if found else None
+
+
 def drag_wrist(page: Page) -> None:
     page.get_by_role("button", name="Joints", exact=True).click()
     drag(page, joint(page, "Left wrist"), 20, -60)
@@ -501,12 +507,12 @@ def test_a_picture_is_read_as_what_the_artist_says_or_only_traced(posing: Page, 
     read_as = posing.get_by_label("Read as")
     upload(posing, "#pose-file", "a.png", png(80, 80))
     until(posing, lambda: len(held) == 1, "the picture is read")
-    assert b'name="kind"' not in (held[0].request.post_data_buffer or b"")
+    assert kind_asked(held[0]) is None
     held[0].fulfill(json=reading(BENT))
     np.testing.assert_allclose(asked(watch), BENT)
     read_as.select_option("figure")
     until(posing, lambda: len(held) == 2, "it is read again")
-    assert re.search(rb'name="kind"\s+figure\s', held[1].request.post_data_buffer or b"")
+    assert kind_asked(held[1]) == b"figure"
     turned = np.flip(BENT, 0).tolist()
     held[1].fulfill(json=reading(turned))
     np.testing.assert_allclose(asked(watch), turned)
@@ -522,11 +528,70 @@ def test_a_picture_is_read_as_what_the_artist_says_or_only_traced(posing: Page, 
     posing.mouse.up()
     until(posing, lambda: len(held) == 3, "strokes are read all the same")
     held[2].fulfill(json=reading(turned))
-    read_as.select_option("stick figure")
+    read_as.select_option("figure")
     until(posing, lambda: len(held) == 4, "the strokes are read again")
-    assert re.search(rb'name="kind"\s+stick\s', held[3].request.post_data_buffer or b"")
+    assert kind_asked(held[3]) == b"figure"
     held[3].fulfill(json=reading(BENT))
     np.testing.assert_allclose(asked(watch), BENT)
+
+
+def test_what_it_was_read_as_already_is_not_read_again_and_placed_joints_stay_in_another_reading(
+    posing: Page, watch: Watch, held: list[Route]
+) -> None:
+    read_as, turned = posing.get_by_label("Read as"), np.flip(BENT, 0)
+    upload(posing, "#pose-file", "a.png", png(80, 80))
+    until(posing, lambda: len(held) == 1, "the picture is read")
+    held[0].fulfill(json=reading(BENT))
+    drag_wrist(posing)
+    corrected = asked(watch)
+    arm = moved(BENT, corrected)
+    read_as.select_option("stick figure")
+    np.testing.assert_allclose(asked(watch), corrected)
+    assert len(held) == 1
+    read_as.select_option("figure")
+    until(posing, lambda: len(held) == 2, "it is read again")
+    held[1].fulfill(json=reading(turned.tolist()) | {"kind": "figure"})
+    merged = asked(watch)
+    assert not moved(corrected, merged) & arm and not moved(turned, merged) - arm
+    upload(posing, "#pose-file", "b.png", png(80, 80))
+    until(posing, lambda: len(held) == 3, "the next one is read")
+    held[2].fulfill(json=reading(BENT))
+    np.testing.assert_allclose(asked(watch), BENT)
+
+
+def stroke(page: Page, held: list[Route], x: float, answer: Any) -> None:
+    """One, and how it and those before it are read."""
+    num_read = len(held)
+    draw(page, x)
+    page.mouse.up()
+    until(page, lambda: len(held) == num_read + 1, "strokes are read")
+    held[-1].fulfill(json=answer)
+
+
+def test_joints_that_a_person_has_placed_stay_when_more_is_drawn(posing: Page, watch: Watch, held: list[Route]) -> None:
+    turned = np.flip(BENT, 0)
+    stroke(posing, held, 0.3, reading(BENT) | {"confidence": [0.2 if idx == ELBOW else 1.0 for idx in range(len(JOINTS))]})
+    expect(posing.locator("#stage-help")).to_contain_text("Joints read by")
+    drag_wrist(posing)
+    placed = asked(watch)
+    assert moved(BENT, placed) == {"l_elbow", "l_wrist"}
+    stroke(posing, held, 0.5, reading(turned.tolist()))
+    more = asked(watch)
+    assert not moved(turned, more) - {"l_wrist"}, "the elbow was a guess that the wrist took along"
+    np.testing.assert_allclose(more[WRIST], placed[WRIST])
+    undo = posing.get_by_role("button", name="Undo")
+    undo.click()
+    posing.get_by_role("button", name="Mirror").click()
+    stroke(posing, held, 0.5, reading(turned.tolist()))
+    np.testing.assert_allclose(asked(watch)[J["r_wrist"]], (1 - placed[WRIST][0], placed[WRIST][1]))
+    for _ in range(3):
+        undo.click()
+    stroke(posing, held, 0.5, reading(turned.tolist()))
+    np.testing.assert_allclose(asked(watch), turned, err_msg="nothing is placed where undo leads to")
+    choose(posing, "Standing")
+    drag_wrist(posing)
+    stroke(posing, held, 0.5, reading(BENT))
+    np.testing.assert_allclose(asked(watch), BENT, err_msg="what is placed before the first stroke is not of the drawing")
 
 
 def test_an_answer_that_breaks_off_is_said(posing: Page) -> None:
@@ -771,6 +836,34 @@ def test_a_pose_goes_out_as_json_and_comes_back(posing: Page) -> None:
         expect(posing.locator("#pose-message")).to_contain_text("This file holds no pose")
 
 
+def test_our_own_json_comes_in_as_it_may_lie_in_poses(posing: Page, tmp_path: Path) -> None:
+    pose = np.array(BENT)
+    wide = (pose - (0, 0.5)) * (1, 2) + (0, 0.5)  # shares of a picture twice as wide as high, in whose square the figure is BENT
+    documents: dict[str, Any] = {
+        "numbers": {"pose": pose.ravel().tolist()},
+        "bare": pose.ravel().tolist(),
+        "list": [{"pose": BENT}, {"pose": BENT[::-1]}],
+        "other order": [{"joints": JOINTS[::-1], "pose": np.ravel(BENT[::-1]).tolist()}],
+    }
+    for name, document in documents.items():
+        assert call(posing, "posefiles", "poseOf", json.dumps(document), JOINTS)["pose"] == BENT, name
+    pixels = {"pose": (wide * (400, 200)).tolist(), "width": 400, "height": 200}
+    for sized in ({**pixels, "pose": wide.tolist()}, pixels):
+        np.testing.assert_allclose(call(posing, "posefiles", "poseOf", json.dumps(sized), JOINTS)["pose"], BENT, atol=1e-9)
+    large = call(posing, "posefiles", "poseOf", json.dumps({"pose": (pose * 700).tolist()}), JOINTS)["pose"]
+    np.testing.assert_allclose(normalise(np.array(large)), normalise(pose), atol=1e-9)
+    for bad in ({"pose": BENT[:10]}, {"pose": [*BENT[:10], [0.5, None]]}, {"pose": BENT, "joints": ["nose", *JOINTS[1:]]}, [{"pose": []}]):
+        assert call(posing, "posefiles", "poseOf", json.dumps(bad), JOINTS) is None
+
+
+def test_a_pose_of_guesses_alone_brings_sketches(posing: Page, watch: Watch) -> None:
+    upload(posing, "#pose-file", "pose.json", json.dumps({"pose": BENT, "confidence": [0] * len(JOINTS)}).encode(), "application/json")
+    expect(posing.locator("#stage .joint.unsure")).to_have_count(len(JOINTS))
+    np.testing.assert_allclose(asked(watch), BENT)
+    assert "confidence" not in watch.bodies("/api/sketch")[-1]
+    expect(posing.locator("#sketch-message")).to_be_empty()
+
+
 def test_guesses_go_out_as_guesses_and_come_back_as_such(posing: Page, watch: Watch, tmp_path: Path) -> None:
     confidence = [0.25 if name == "r_ankle" else 1 for name in JOINTS]
     guessed = {"joints": JOINTS[::-1], "pose": BENT[::-1], "confidence": confidence[::-1]}
@@ -846,34 +939,6 @@ def test_coco_18_of_a_wide_picture_comes_in_and_what_is_missing_is_hollow(posing
     pose = asked(watch)
     np.testing.assert_allclose(pose[J["head"]], [0.5, 0.25 + 80 / 800])
     np.testing.assert_allclose(pose[HIP], [0.5, 0.25 + 200 / 800])
-def test_our_own_json_comes_in_as_it_may_lie_in_poses(posing: Page, tmp_path: Path) -> None:
-    pose = np.array(BENT)
-    wide = (pose - (0, 0.5)) * (1, 2) + (0, 0.5)  # shares of a picture twice as wide as high, in whose square the figure is BENT
-    documents: dict[str, Any] = {
-        "numbers": {"pose": pose.ravel().tolist()},
-        "bare": pose.ravel().tolist(),
-        "list": [{"pose": BENT}, {"pose": BENT[::-1]}],
-        "other order": [{"joints": JOINTS[::-1], "pose": np.ravel(BENT[::-1]).tolist()}],
-    }
-    for name, document in documents.items():
-        assert call(posing, "posefiles", "poseOf", json.dumps(document), JOINTS)["pose"] == BENT, name
-    pixels = {"pose": (wide * (400, 200)).tolist(), "width": 400, "height": 200}
-    for sized in ({**pixels, "pose": wide.tolist()}, pixels):
-        np.testing.assert_allclose(call(posing, "posefiles", "poseOf", json.dumps(sized), JOINTS)["pose"], BENT, atol=1e-9)
-    large = call(posing, "posefiles", "poseOf", json.dumps({"pose": (pose * 700).tolist()}), JOINTS)["pose"]
-    np.testing.assert_allclose(normalise(np.array(large)), normalise(pose), atol=1e-9)
-    for bad in ({"pose": BENT[:10]}, {"pose": [*BENT[:10], [0.5, None]]}, {"pose": BENT, "joints": ["nose", *JOINTS[1:]]}, [{"pose": []}]):
-        assert call(posing, "posefiles", "poseOf", json.dumps(bad), JOINTS) is None
-
-
-def test_a_pose_of_guesses_alone_brings_sketches(posing: Page, watch: Watch) -> None:
-    upload(posing, "#pose-file", "pose.json", json.dumps({"pose": BENT, "confidence": [0] * len(JOINTS)}).encode(), "application/json")
-    expect(posing.locator("#stage .joint.unsure")).to_have_count(len(JOINTS))
-    np.testing.assert_allclose(asked(watch), BENT)
-    assert "confidence" not in watch.bodies("/api/sketch")[-1]
-    expect(posing.locator("#sketch-message")).to_be_empty()
-
-
     np.testing.assert_allclose(pose[J["l_ankle"]], [420 / 800, 0.25 + 320 / 800])
     np.testing.assert_allclose(pose[J["r_wrist"]] - pose[J["r_elbow"]], 0.9 * (pose[J["r_elbow"]] - pose[NECK]))
     confidence = watch.bodies("/api/sketch")[-1]["confidence"]
