@@ -22,6 +22,7 @@ const NUM_SKETCHES = 6;
 const [KEEPING, POSE] = ["genga.lengths", "genga.pose"]; // what the browser remembers them under
 const KINDS = ["stick", "figure"]; // that a picture can be read as, against what it seems
 const ONLY_TRACE = "trace";
+const FEW = 3; // fewer strokes do not show yet what they are: a head's circle alone seems a figure
 const NAMED = 3; // as many missing joints are named
 const STILL = 1e-4; // of the width: a joint that moves less has not moved, nobody sees it
 const HELP = {
@@ -295,7 +296,8 @@ export class PoseTool {
   async #read({ strokes, file }, signal) {
     const kind = KINDS.find((each) => each === byId("read-as").value);
     if (file) return readPose(file, file.name, kind, signal);
-    return readPose(await this.#stage.strokesPng(strokes), "strokes.png", kind, signal);
+    const begun = strokes.length < FEW ? "stick" : undefined;
+    return readPose(await this.#stage.strokesPng(strokes), "strokes.png", kind ?? begun, signal);
   }
 
   /** What is there, as that which has been chosen meanwhile. */
@@ -304,9 +306,9 @@ export class PoseTool {
     const { value } = byId("read-as");
     const onlyTrace = value === ONLY_TRACE;
     this.#forgetReading();
+    if (value === now.kind && !now.unread) return; // it was read as that
     if (now.strokes.length && !onlyTrace) {
       this.#timeline.push({ ...now, unread: true });
-    if (value === now.kind && !now.unread) return; // it was read as that
       this.#showState();
     }
     if (this.#timeline.now.unread) this.#readStrokes();

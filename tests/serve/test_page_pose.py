@@ -594,6 +594,16 @@ def test_joints_that_a_person_has_placed_stay_when_more_is_drawn(posing: Page, w
     np.testing.assert_allclose(asked(watch), BENT, err_msg="what is placed before the first stroke is not of the drawing")
 
 
+def test_the_first_strokes_are_a_stick_figure_unless_the_artist_says_otherwise(posing: Page, watch: Watch, held: list[Route]) -> None:
+    for x in (0.3, 0.5, 0.7):
+        stroke(posing, held, x, reading(BENT))
+    choose(posing, "Standing")
+    posing.get_by_label("Read as").select_option("figure")
+    stroke(posing, held, 0.3, reading(BENT))
+    assert [kind_asked(route) for route in held] == [b"stick", b"stick", None, b"figure"]
+    watch.quiet()
+
+
 def test_an_answer_that_breaks_off_is_said(posing: Page) -> None:
     posing.evaluate(
         """() => {
