@@ -28,6 +28,7 @@ Array = NDArray[Any]
 Pictures = NDArray[np.uint8]
 
 INCEPTION_SIDE = 299
+MISREAD = 0.001  # of the features' length: rounding is a thousandth of this, padding that is counted fifty times as much
 
 
 class Extractor(Protocol):
@@ -89,7 +90,11 @@ class Edges:
 
 
 class Inception:
-    """The network of the Frechet Inception distance, as ONNX: (N, 3, 299, 299) in [-1, 1] -> (N, 2048), its last pooling. OpenCV runs it."""
+    """The network of the Frechet Inception distance, as ONNX: (N, 3, 299, 299) in [-1, 1] -> (N, 2048), its last pooling. OpenCV runs it, and what
+    it makes of one picture is held against what the network gave where it was exported: docs/measuring.md.
+
+    Raises CheckpointError where a file is missing, another, or read otherwise than it was exported.
+    """
 
     def __init__(self, file: InceptionFile) -> None:
         try:
@@ -105,14 +110,35 @@ class Inception:
             self._net = cv2.dnn.readNetFromONNX(np.frombuffer(data, np.uint8))
         except cv2.error as error:
             raise CheckpointError(f"{file.path} is no ONNX file that OpenCV reads ({' '.join(str(error).split())[:200]}); export it again") from error
+        self._check(Path(file.path))
+
+    def _check(self, path: Path) -> None:
+        found, expected_path = self._of(stripes()), path.with_suffix(".npy")
+        try:
+            expected = np.load(expected_path).reshape(found.shape)
+        except (OSError, EOFError, ValueError) as error:
+            raise CheckpointError(
+                f"{expected_path} holds no features of one picture ({error}), expected the {INCEPTION_FEATURES} that the network gave where {path} "
+                "was exported; export both as docs/measuring.md says"
+            ) from error
+        off = np.linalg.norm(found - expected) / np.linalg.norm(expected)
+        if not off < MISREAD:
+            raise CheckpointError(
+                f"OpenCV reads {path} otherwise than it was exported: its features of one picture are off by {off:.2g} of their length, expected "
+                f"less than {MISREAD:g}; export it as docs/measuring.md says"
+            )
 
     def features(self, pictures: Pictures, batch_size: int) -> Array:
         found = []
         for start in range(0, len(pictures), batch_size):
             images = to_signed(torch.from_numpy(pictures[start : start + batch_size]))
-            self._net.setInput(_at_side(images, INCEPTION_SIDE).clamp(-1, 1).contiguous().numpy())
-            found.append(np.array(self._net.forward()).reshape(len(images), -1))
-        features: Array = np.concatenate(found)
+            found.append(self._of(_at_side(images, INCEPTION_SIDE).clamp(-1, 1)))
+        return np.concatenate(found)
+
+    def _of(self, images: Tensor) -> Array:
+        """(N, 3, 299, 299) -> (N, 2048)."""
+        self._net.setInput(images.contiguous().numpy())
+        features = np.array(self._net.forward()).reshape(len(images), -1)
         if (count := features.shape[1]) != INCEPTION_FEATURES:
             raise CheckpointError(
                 f"evaluate.inception gives {count} features of a picture, expected {INCEPTION_FEATURES}; export Inception up to its last pooling"
@@ -126,6 +152,11 @@ class Inception:
             "side": INCEPTION_SIDE,
             "resize": "bilinear, shrunk with antialiasing",
         }
+
+
+def stripes() -> Tensor:
+    """(1, 3, 299, 299) in [-1, 1], by the rule that stands in docs/measuring.md too."""
+    return (torch.arange(3 * INCEPTION_SIDE**2) % 255 / 127 - 1).reshape(1, 3, INCEPTION_SIDE, INCEPTION_SIDE)
 
 
 def _at_side(images: Tensor, side: int) -> Tensor:

@@ -6,15 +6,19 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from small_world import MODELS, World, write_faces, write_model
+from torch import Tensor
+from torch.nn import functional as F
 
 from genga.errors import CheckpointError, DataError
 from genga.params import InceptionFile, judged_by, named
 from genga.protocols import difference
 from genga.store import Store
+from models.batches import to_signed
 from models.export import load_model
 from models.metrics.distance import Reference, frechet
-from models.metrics.extractors import Inception
+from models.metrics.extractors import Inception, stripes
 from models.metrics.sampling import Sampling, draw_faces
 from models.precision import number_format
 from stages.evaluate import evaluate
@@ -78,9 +82,19 @@ def test_sketches_of_another_side_are_measured_otherwise(reports: Path, shared_w
     assert difference("ink_f1", protocol, protocol | {"side": 128}) == "side 64 against 128"
 
 
-def onnx_of_means(path: Path, features: int) -> str:
-    """The smallest file in Inception's place: (N, 3, S, S) -> (N, features), channel means times fixed weights, written as ONNX's protocol buffers.
-    Gives its sha256."""
+SIDE = 23  # of what the stand-in pools with a margin, as Inception does where its pictures have become 35, 17 and 8 wide
+
+
+def means(images: Tensor, num_features: int) -> np.ndarray:
+    """The smallest network in Inception's place, as PyTorch has it: (N, 3, 299, 299) -> (N, F), channel means after a pool that does not count its
+    padding, times fixed weights."""
+    pooled = F.avg_pool2d(F.avg_pool2d(images, 299 // SIDE), 3, 1, 1, count_include_pad=False).mean(dim=(2, 3))
+    return pooled.numpy() @ np.random.default_rng(0).normal(size=(3, num_features))
+
+
+def onnx_of_means(path: Path, num_features: int, *, divided: bool = True) -> str:
+    """The same written as ONNX's protocol buffers, its padded pool divided by that of ones, as docs/measuring.md has it exported, or as PyTorch does
+    by itself; beside it what it makes of one picture. Gives its sha256."""
 
     def field(number: int, value: bytes | int) -> bytes:
         def varint(n: int) -> bytes:
@@ -88,8 +102,14 @@ def onnx_of_means(path: Path, features: int) -> str:
 
         return varint(number << 3) + varint(value) if isinstance(value, int) else varint(number << 3 | 2) + varint(len(value)) + value
 
-    def node(kind: str, inputs: tuple[str, ...], output: str) -> bytes:
-        return b"".join(field(1, name.encode()) for name in inputs) + field(2, output.encode()) + field(4, kind.encode())
+    def node(kind: str, inputs: tuple[str, ...], output: str, **attributes: int | list[int]) -> bytes:
+        said = b"".join(field(1, name.encode()) for name in inputs) + field(2, output.encode()) + field(4, kind.encode())
+        return said + b"".join(field(5, attribute(name, value)) for name, value in attributes.items())
+
+    def attribute(name: str, value: int | list[int]) -> bytes:
+        if isinstance(value, int):
+            return field(1, name.encode()) + field(3, value) + field(20, 2)
+        return field(1, name.encode()) + b"".join(field(8, each) for each in value) + field(20, 7)
 
     def tensor(name: str, array: np.ndarray) -> bytes:
         return b"".join(field(1, side) for side in array.shape) + field(2, 1) + field(8, name.encode()) + field(9, array.astype("<f4").tobytes())
@@ -98,12 +118,18 @@ def onnx_of_means(path: Path, features: int) -> str:
         dims = b"".join(field(1, field(1, side)) for side in shape)
         return field(1, name.encode()) + field(2, field(1, field(1, 1) + field(2, dims)))
 
-    weights = np.random.default_rng(0).normal(size=(3, features))
-    nodes = node("GlobalAveragePool", ("x",), "p"), node("Flatten", ("p",), "f"), node("MatMul", ("f", "w"), "y")
-    graph = b"".join(field(1, each) for each in nodes) + field(2, b"g") + field(5, tensor("w", weights))
-    graph += field(11, value("x", (1, 3, 299, 299))) + field(12, value("y", (1, features)))
-    data = field(1, 8) + field(7, graph) + field(8, field(1, b"") + field(2, 13))
+    weights, there = np.random.default_rng(0).normal(size=(3, num_features)), F.avg_pool2d(torch.ones(1, 1, SIDE, SIDE), 3, 1, 1).numpy()
+    nodes = [
+        node("AveragePool", ("x",), "s", kernel_shape=[299 // SIDE] * 2, strides=[299 // SIDE] * 2),
+        node("AveragePool", ("s",), "m", kernel_shape=[3, 3], pads=[1] * 4, count_include_pad=int(divided)),
+        *([node("Div", ("m", "n"), "d")] if divided else []),
+        *(node("GlobalAveragePool", ("d" if divided else "m",), "p"), node("Flatten", ("p",), "f"), node("MatMul", ("f", "w"), "y")),
+    ]
+    graph = b"".join(field(1, each) for each in nodes) + field(2, b"g") + field(5, tensor("w", weights)) + field(5, tensor("n", there))
+    graph += field(11, value("x", (1, 3, 299, 299))) + field(12, value("y", (1, num_features)))
+    data = field(1, 8) + field(2, b"pytorch") + field(7, graph) + field(8, field(1, b"") + field(2, 13))
     path.write_bytes(data)
+    np.save(path.with_suffix(".npy"), means(stripes(), num_features)[0])
     return hashlib.sha256(data).hexdigest()
 
 
@@ -125,14 +151,13 @@ def test_a_file_in_inception_s_place_gives_fid_on_features_as_they_are(world: Wo
     assert "FID against 20 real faces was asked for, expected 2048 or more" in caplog.text
 
     def means_of(pictures: np.ndarray) -> np.ndarray:
-        """Features are linear in the pictures' mean colours: so is their Frechet distance known."""
-        return (pictures.mean(axis=(1, 2)) / 127.5 - 1) @ np.random.default_rng(0).normal(size=(3, 2048))
+        return means(F.interpolate(to_signed(torch.from_numpy(pictures)), size=(299, 299), mode="bilinear"), 2048)
 
     generator, _ = load_model(world.weights_dir / "dcgan32")
     store = Store(world.data.faces_dir)
     chosen = np.sort(np.random.default_rng(0).permutation(len(store))[:20])
     expected = frechet(means_of(store.images(32)[chosen]), means_of(draw_faces(generator, Sampling(20, 0, 32))))
-    assert score.metrics["inception/fid"] == pytest.approx(expected, rel=0.02)
+    assert score.metrics["inception/fid"] == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_file_in_inception_s_place_that_is_none_is_refused_with_what_was_found(tmp_path: Path) -> None:
@@ -147,6 +172,21 @@ def test_a_file_in_inception_s_place_that_is_none_is_refused_with_what_was_found
     path.write_bytes(b"no network")
     with pytest.raises(CheckpointError, match="is no ONNX file that OpenCV reads"):
         Inception(small.model_copy(update={"sha256": hashlib.sha256(b"no network").hexdigest()}))
+
+
+def test_a_file_in_inception_s_place_that_opencv_reads_otherwise_than_it_was_exported_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "inception.onnx"
+    counted = InceptionFile(path=str(path), sha256=onnx_of_means(path, 2048, divided=False))
+    with pytest.raises(CheckpointError, match=r"reads .* otherwise than it was exported: .* off by 0\.\d+ .*less than 0\.001; .*docs/measuring"):
+        Inception(counted)
+    right = InceptionFile(path=str(path), sha256=onnx_of_means(path, 2048))
+    Inception(right)
+    for content in (None, b"", b"no array"):
+        path.with_suffix(".npy").unlink(missing_ok=True)
+        if content is not None:
+            path.with_suffix(".npy").write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"inception\.npy holds no features of one picture .*expected the 2048 .*docs/measuring\.md"):
+            Inception(right)
 
 
 def test_the_same_weights_give_the_same_bytes(reports: Path, shared_world: World, tmp_path: Path) -> None:
