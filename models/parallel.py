@@ -10,6 +10,7 @@ With one process nothing of this happens.
 """
 
 import os
+from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import wraps
@@ -36,19 +37,31 @@ def size() -> int:
     return 1 if _fabric is None else int(_fabric.world_size)
 
 
+def add_devices(parser: ArgumentParser) -> None:
+    """`--devices`; what `dvc repro` runs has none and goes by GENGA_DEVICES, so that the number of processes is no part of a result."""
+    said = "GPUs, or processes on a CPU, that share each batch (default: what GENGA_DEVICES says, else torchrun, else one)"
+    parser.add_argument("--devices", type=int, help=said)
+
+
 @contextmanager
 def together(devices: int | None) -> Iterator[None]:
-    """Starts the other processes, each of which runs this same command; under torchrun they are there already. None: as many as torchrun says."""
+    """Starts the other processes, each of which runs this same command; under torchrun they are there already. None: as many as GENGA_DEVICES in the
+    environment says, else as torchrun does, else one. ParamsError where there cannot be so many."""
     global _fabric
+    asked = f"--devices {devices}"
+    if devices is None and (said := os.environ.get("GENGA_DEVICES")):
+        asked, devices = f"GENGA_DEVICES={said}", int(said) if said.isdecimal() else 0
     started = "TORCHELASTIC_RUN_ID" in os.environ
     local, processes = (int(os.environ[name]) if started else 1 for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
     devices, nodes = local if devices is None else devices, processes // local
     if devices < 1:
-        raise ParamsError(f"--devices {devices} was found, expected 1 or more; give another number or leave it out")
+        raise ParamsError(f"{asked} was found, expected 1 or more; give another number or leave it out")
     if started and devices != local:
-        raise ParamsError(f"--devices {devices} was found, expected {local}, which torchrun started; leave it out, or change --nproc-per-node")
+        raise ParamsError(f"{asked} was found, expected {local}, which torchrun started; leave it out, or change --nproc-per-node")
     if torch.cuda.is_available() and devices > (gpus := torch.cuda.device_count()):
-        raise ParamsError(f"{devices} processes were asked for, expected at most {gpus}, a GPU for each; change --devices or --nproc-per-node")
+        raise ParamsError(
+            f"{devices} processes were asked for, expected at most {gpus}, a GPU for each; change --devices, GENGA_DEVICES or --nproc-per-node"
+        )
     if devices * nodes == 1:
         yield
         return
@@ -72,7 +85,7 @@ def part_size(batch_size: int) -> int:
     if size() > 1 and (rest or part < LEAST):
         raise ParamsError(
             f"a batch of {batch_size} was found for {size()} processes, expected {LEAST} pictures or more for each, as many for all; "
-            "change batch_size in params.yaml or --devices"
+            "change batch_size in params.yaml, --devices or GENGA_DEVICES"
         )
     return part
 

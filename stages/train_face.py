@@ -91,7 +91,7 @@ def main() -> None:
     parser.add_argument("family")
     for name in ("prepared_dir", "tagged_dir", "run_dir", "weights_dir"):
         parser.add_argument(name, type=Path)
-    parser.add_argument("--devices", type=int, help="GPUs, or processes on a CPU, that share each batch (default: one, or what torchrun says)")
+    parallel.add_devices(parser)
     args = parser.parse_args()
     params, watch = family_params(args.family), load_params().watch_collapse
     paths = args.prepared_dir, args.run_dir, args.weights_dir

@@ -117,7 +117,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("prepared_dir", "run_dir", "weights_dir"):
         parser.add_argument(name, type=Path)
-    parser.add_argument("--devices", type=int, help="GPUs, or processes on a CPU, that share each batch (default: one, or what torchrun says)")
+    parallel.add_devices(parser)
     args = parser.parse_args()
     params = load_params().train_upscaler
     paths = args.prepared_dir, args.run_dir, args.weights_dir

@@ -1,5 +1,6 @@
 """a trained face generator + the faces that show one tag -> a generator for that tag.
 
+By one process, on one GPU where there is one, whatever GENGA_DEVICES says: few faces show one tag, and a training on them is short.
 reads   weights/<family>/      the generator that layers are appended to
         data/faces/prepared/   store;   data/faces/tagged/
 writes  runs/tag-transfer/     curves, sample grids, what they say about collapse; faces, ways between them

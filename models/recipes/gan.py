@@ -71,7 +71,7 @@ class GanRecipe(Resumable):
         if style and style.path_weight and parallel.size() > 1 and (part := parallel.part_size(params.training.batch_size)) % SHRINK:
             raise ParamsError(
                 f"{part} pictures a process were found, expected a multiple of {SHRINK} where path_weight is not 0, which looks at one of {SHRINK}; "
-                "change batch_size in params.yaml or --devices"
+                "change batch_size in params.yaml, --devices or GENGA_DEVICES"
             )
         self._augment = Probability(params.augment, params.adapt)
         self._shown = torch.randn(SHOWN, G.z_dim, generator=torch.Generator().manual_seed(params.training.seed))

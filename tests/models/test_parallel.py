@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -162,25 +163,44 @@ def test_torchrun_does_the_same(faces_dir: Path, by_one: Callable[[str], Path], 
 
 
 @pytest.mark.parametrize(
-    ("devices", "torchrun", "said"),
+    ("devices", "environment", "torchrun", "said"),
     [
-        (-1, None, "--devices -1 was found, expected 1 or more"),
-        (0, None, "--devices 0 was found, expected 1 or more"),
-        (2, None, "2 processes were asked for, expected at most 1, a GPU for each"),
-        (1, "2", "--devices 1 was found, expected 2, which torchrun started"),
-        (None, "2", "2 processes were asked for, expected at most 1"),
+        (-1, None, None, "--devices -1 was found, expected 1 or more"),
+        (0, None, None, "--devices 0 was found, expected 1 or more"),
+        (2, None, None, "2 processes were asked for, expected at most 1, a GPU for each"),
+        (1, None, "2", "--devices 1 was found, expected 2, which torchrun started"),
+        (None, None, "2", "2 processes were asked for, expected at most 1"),
+        (None, "0", None, "GENGA_DEVICES=0 was found, expected 1 or more"),
+        (None, "four", None, "GENGA_DEVICES=four was found, expected 1 or more"),
+        (None, "2", None, "2 processes were asked for, expected at most 1, a GPU for each"),
+        (None, "1", "2", "GENGA_DEVICES=1 was found, expected 2, which torchrun started"),
     ],
 )
 def test_numbers_of_processes_that_cannot_be_are_refused(
-    monkeypatch: pytest.MonkeyPatch, devices: int | None, torchrun: str | None, said: str
+    monkeypatch: pytest.MonkeyPatch, devices: int | None, environment: str | None, torchrun: str | None, said: str
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    if environment:
+        monkeypatch.setenv("GENGA_DEVICES", environment)
     if torchrun:
         for name in ("TORCHELASTIC_RUN_ID", "LOCAL_WORLD_SIZE", "WORLD_SIZE"):
             monkeypatch.setenv(name, torchrun)
     with pytest.raises(ParamsError, match=said), parallel.together(devices):
         pass
+
+
+@pytest.mark.parametrize("stage", ["train_face", "train_upscaler"])
+def test_the_graph_s_command_goes_by_the_environment_and_devices_before_it(monkeypatch: pytest.MonkeyPatch, stage: str) -> None:
+    monkeypatch.chdir(REPO)
+    monkeypatch.setenv("GENGA_DEVICES", "0")
+    block = yaml.safe_load(Path("dvc.yaml").read_text())["stages"][stage]
+    command = block.get("do", block)["cmd"].replace("${key}", "dcgan32").split()
+    monkeypatch.setattr(sys, "argv", command[2:])  # after `python -m`
+    with pytest.raises(ParamsError, match="GENGA_DEVICES=0 was found"):
+        import_module(f"stages.{stage}").main()
+    with parallel.together(1):
+        assert parallel.size() == 1
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(by_two: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
