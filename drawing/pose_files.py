@@ -1,7 +1,8 @@
 """Files of 2D poses -> poses (N, 11, 2) whose x and y are in one unit, y down.
 
 .npz    arrays (N, 11, 2) of any name, which becomes their kind; `joints` names the 11 where they stand in another order than ours
-.json   ours: {"joints": [...], "pose": 22 numbers or 11 pairs}, as the page saves it, or a list of these
+.json   ours: {"joints": [...], "pose": 22 numbers or 11 pairs}, as the page saves it, with width and height where the picture is not square, or a
+        list of these
         OpenPose: {"people": [{"pose_keypoints_2d": BODY_25 or COCO-18}]}, or a list of these
         COCO keypoints: {"annotations": [{"keypoints": [x, y, v ...]}], "categories": ...}, or a list of results
         Label Studio: a list of tasks, read by whom the caller names
@@ -30,6 +31,7 @@ from genga.skeleton import JOINTS, reference_length
 Array = NDArray[Any]
 JsonObject = dict[str, Any]
 
+SHARES = 2  # coordinates up to it are shares of the picture, whose joints may lie outside, as some editors write them; others are pixels
 # fmt: off
 COCO_17 = ("nose", "l_eye", "r_eye", "l_ear", "r_ear", "l_shoulder", "r_shoulder", "l_elbow", "r_elbow", "l_wrist", "r_wrist",
            "l_hip", "r_hip", "l_knee", "r_knee", "l_ankle", "r_ankle")
@@ -132,7 +134,9 @@ def _read_own(entries: Sequence[JsonObject], path: Path) -> PoseFile:
     poses = []
     for entry in entries:
         points = np.asarray(entry["pose"], dtype=np.float64).reshape(len(JOINTS), 2)
-        poses.append(points[_order(entry.get("joints", JOINTS), path)] * (entry.get("width", 1), entry.get("height", 1)))
+        if points.max() <= SHARES:
+            points *= (entry.get("width", 1), entry.get("height", 1))
+        poses.append(points[_order(entry.get("joints", JOINTS), path)])
     return whole(np.stack(poses), [str(entry.get("kind", "pose")) for entry in entries])
 
 
@@ -145,7 +149,7 @@ def _read_openpose(entries: Sequence[JsonObject]) -> PoseFile:
                 strange.append(f"{len(numbers)} numbers" if numbers else "a person without a body")
                 continue
             points = np.array(numbers, dtype=np.float64).reshape(-1, 3)
-            if points[:, :2].max() <= 2:  # shares of the picture, as some editors write them; a joint may lie outside
+            if points[:, :2].max() <= SHARES:
                 points[:, :2] *= (entry.get("canvas_width", 1), entry.get("canvas_height", 1))
             poses.append(as_joints(points, OPENPOSE[len(numbers)]))
     return whole(np.array(poses).reshape(-1, len(JOINTS), 2), ["openpose"] * len(poses), strange)

@@ -68,10 +68,11 @@ def test_our_own_json_is_read_as_the_page_saves_it(tmp_path: Path, pose: np.ndar
 
 
 def test_a_list_of_our_own_poses_keeps_kinds_and_the_aspect_of_pictures(tmp_path: Path) -> None:
-    entries = [{"pose": POSES[0].tolist(), "kind": "dance"}, {"pose": (POSES[1] / (300, 600)).tolist(), "width": 300, "height": 600}]
+    size = {"width": 300, "height": 600}
+    entries = [{"pose": POSES[0].tolist(), "kind": "dance"}, {"pose": (POSES[1] / (300, 600)).tolist(), **size}, {"pose": POSES[2].tolist(), **size}]
     found = read_pose_file(written(tmp_path, entries))
-    np.testing.assert_allclose(found.poses, POSES[:2])
-    assert found.kinds == ["dance", "pose"]
+    np.testing.assert_allclose(found.poses, POSES[:3])
+    assert found.kinds == ["dance", "pose", "pose"]
 
 
 @pytest.mark.parametrize("names", [BODY_25, COCO_18])
