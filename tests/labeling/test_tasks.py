@@ -1,12 +1,16 @@
 """A guess goes in as Label Studio wants it, and reads back as the labels that it is when nobody changes it."""
 
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from genga import tags
 from genga.skeleton import JOINTS, STICKS
-from labeling.configs import KEYBOARD, hotkeys
+from labeling.configs import KEYBOARD, hotkeys, poses_config, tags_config
 from labeling.exports import read_result
+from labeling.keypoints import VERDICTS
 from labeling.tasks import EVERYTHING, PoseGuess, TagGuess, about, asked, asking, pose_regions, prediction, sight_regions
 
 POSE = np.random.default_rng(0).uniform(0.05, 0.95, (11, 2))
@@ -116,3 +120,14 @@ def test_a_new_tag_is_not_asked_for_by_what_asked_for_everything(monkeypatch: py
 
 def test_a_tag_that_is_no_more_is_asked_for_no_longer() -> None:
     assert asked(asking(["hair_color", "glasses"]) | {"asks": ["hair_color", "gone", "glasses"]}) == ["hair_color", "glasses"]
+
+
+def test_the_readme_names_the_keys_of_both_screens() -> None:
+    poses, tagged = (
+        {choice.get("value"): choice.get("hotkey") for choice in ET.fromstring(config).iter("Choice")} for config in (poses_config(), tags_config())
+    )
+    text = " ".join((Path(__file__).parents[2] / "README.md").read_text().split())
+    unsure, bad = VERDICTS
+    assert f"press `{poses['hidden']}` on a chosen joint" in text
+    assert f"unsure press `{poses[unsure]}`, for a bad picture `{poses[bad]}`; on the screen of tags" in text
+    assert f"`{tagged[unsure]}` and `{tagged[bad]}`." in text
