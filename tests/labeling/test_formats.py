@@ -235,10 +235,17 @@ def test_a_file_in_which_no_picture_is_known_is_refused_and_writes_nothing(tmp_p
     assert list((tmp_path / "annotations").iterdir()) == []
 
 
-@pytest.mark.parametrize(("data", "message"), [({"asks": 5}, "export.json task 1 has a region"), ({"image": 5, "id": ""}, "no picture is named")])
-def test_a_label_studio_file_that_is_refused_leaves_nothing_behind(tmp_path: Path, data: Any, message: str) -> None:
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": {"id": "a" * 64, "image": "a.png", "asks": 5}}, "export.json task 1 has a region that Label Studio would not write"),
+        ({"data": {"image": 5}}, "export.json task 1: no picture is named"),
+        ({"annotations": ["x"]}, "export.json task 1 has an annotation that is none"),
+    ],
+)
+def test_a_label_studio_file_that_is_refused_leaves_nothing_behind(tmp_path: Path, changes: Any, message: str) -> None:
     (task,) = json.loads(WRITERS["label-studio"](TAGGED))
-    (tmp_path / "export.json").write_text(json.dumps([task | {"data": task["data"] | data}]))
+    (tmp_path / "export.json").write_text(json.dumps([task | changes]))
     (tmp_path / "annotations").mkdir()
     with pytest.raises(DataError, match=message):
         import_labels(tmp_path / "export.json", "label-studio", tmp_path / "annotations", NOWHERE)
@@ -389,10 +396,8 @@ def test_figures_of_an_image_id_that_stands_twice_are_listed() -> None:
     document["images"][1]["id"] = document["annotations"][1]["image_id"] = 1
     read = READERS["coco"](json.dumps(document))
     same(read.found, others[2:])
-    two, reason = (
-        " or ".join(f"{letter * 64}.png" for letter in "ab"),
-        "is of image 1, which stands in the file 2 times, expected once; mend the file",
-    )
+    two = " or ".join(f"{letter * 64}.png" for letter in "ab")
+    reason = "is of image 1, which stands in the file 2 times, expected once; mend the file"
     assert [(problem.task, problem.reason) for problem in read.problems] == [(f"figure {number} on {two}", reason) for number in (1, 2)]
 
 
