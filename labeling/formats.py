@@ -366,7 +366,7 @@ def import_labels(path: Path, form: str, annotations_dir: Path, here: Here) -> I
     """The file's labels as a Label Studio export in annotations/, where the labels stage reads them."""
     tasks, problems = (_answered(path), []) if form == "label-studio" else _said_when_written(path, form)
     names = {task["data"]["id"] for task in tasks}
-    ids = find_pictures(names, here.names) | {name: name for name in names if SHA256.fullmatch(name)}
+    ids = {name: name for name in names if SHA256.fullmatch(name)} | find_pictures(names - here.sizes.keys(), here.names)
     unknown = sorted(names - ids.keys())
     if names and not ids:
         raise DataError(
@@ -398,7 +398,7 @@ def _on_our_shape(task: JsonObject, sizes: Mapping[str, Size], problems: list[Pr
             kept.append(annotation)
             continue
         reason = f"labeled as {size[0]}x{size[1]}, is {ours[0]}x{ours[1]}; label it as it is here, neither turned nor cropped"
-        problems.append(Problem(f"the figure on {task['data']['image']}", picture, reason))
+        problems.append(Problem(f"the figure on {task['data'].get('image', picture)}", picture, reason))
         if left := [region for region in annotation["result"] if region["type"] == "choices" and region["from_name"] != SIGHT]:
             kept.append(annotation | {"result": left})
     return task | {"annotations": kept}

@@ -203,6 +203,25 @@ def test_ids_of_pictures_that_are_not_here_are_told_and_their_labels_kept(tmp_pa
 
 
 @pytest.mark.parametrize("form", ["coco", "cvat", "label-studio"])
+def test_a_file_name_that_only_looks_like_an_id_is_that_of_its_picture(tmp_path: Path, form: str) -> None:
+    (tmp_path / "in").write_text(WRITERS[form](named("a" * 64, "b" * 64)))
+    (tmp_path / "annotations").mkdir()
+    here = Here([(f"deep/{'a' * 64}.png", "c" * 64), (f"{'b' * 64}.png", "d" * 64)], {letter * 64: POSED[0].size for letter in "bcd"})
+    done = import_labels(tmp_path / "in", form, tmp_path / "annotations", here)
+    assert (done.unknown, done.absent) == ([], [])
+    assert [each.picture_id[0] for each in read_exports([done.path]).annotations] == ["c", "b"]
+
+
+def test_a_turned_figure_of_a_label_studio_task_that_names_its_picture_by_id_alone_is_listed(tmp_path: Path) -> None:
+    tasks = json.loads(WRITERS["label-studio"](named("a" * 64, "b" * 64)))
+    del tasks[0]["data"]["image"]
+    (tmp_path / "in").write_text(json.dumps(tasks))
+    (tmp_path / "annotations").mkdir()
+    done = import_labels(tmp_path / "in", "label-studio", tmp_path / "annotations", Here([], {"a" * 64: (200, 300)}))
+    assert [problem.task for problem in done.problems] == [f"the figure on {'a' * 64}"]
+
+
+@pytest.mark.parametrize("form", ["coco", "cvat", "label-studio"])
 @pytest.mark.parametrize(
     ("size", "is_ours"), [((300, 200), True), ((150, 100), True), ((67, 45), True), ((3000, 2001), True), ((200, 300), False), ((300, 150), False)]
 )
