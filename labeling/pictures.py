@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from genga.errors import DataError, PictureError
 from genga.params import OwnFigures, Params
-from genga.pictures import SUFFIXES, Limits, decode
+from genga.pictures import SUFFIXES, Limits, decode, decode_rgba, on_paper
 from genga.store import MANIFEST, Store, picture_id
 from labeling.exports import read_annotations
 from labeling.names import OWN_FOLDERS, Here, Size
@@ -79,13 +79,12 @@ def _own(params: OwnFigures) -> list[tuple[str, Size, Entry]]:
         name = path.relative_to(folder)
         if any(part.startswith(".") for part in name.parts):
             continue
-        read = partial(_decoded, path, limits)
         try:
-            picture = read()
+            picture = decode(path.read_bytes(), limits)
         except PictureError:
             continue
         height, width = picture.shape[:2]
-        found.append((name.as_posix(), (width, height), Entry(picture_id(picture), read)))
+        found.append((name.as_posix(), (width, height), Entry(picture_id(picture), partial(_drawing, path, limits))))
     return found
 
 
@@ -121,8 +120,8 @@ def _drawn(figures_dir: Path) -> list[Entry]:
     return found
 
 
-def _decoded(path: Path, limits: Limits) -> Picture:
-    return decode(path.read_bytes(), limits)
+def _drawing(path: Path, limits: Limits) -> Picture:
+    return on_paper(decode_rgba(path.read_bytes(), limits))
 
 
 def _row(pictures: Picture, row: int) -> Picture:

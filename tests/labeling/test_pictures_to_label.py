@@ -76,6 +76,18 @@ def test_imported_pictures_and_own_drawings_have_names_and_every_picture_here_a_
     assert [entry.id for entry in entries("poses", params, tmp_path, tmp_path)] == [own]
 
 
+def test_white_lines_on_nothing_are_shown_and_known_by_their_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = load_params(Path(__file__).parents[2] / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    clear = np.full((40, 50, 4), 255, np.uint8)
+    clear[:, 10:, 3] = 0
+    (tmp_path / "own-figures" / "sticks").mkdir(parents=True)
+    (tmp_path / "own-figures" / "sticks" / "a.png").write_bytes(encode_png(clear))
+    (entry,) = entries("poses", params, tmp_path / "figures", tmp_path / "faces")
+    assert entry.id == picture_id(np.full((40, 50, 3), 255, np.uint8))
+    assert (entry.read()[:, :10] == 255).all() and (entry.read()[:, 10:] == 0).all()
+
+
 def test_who_called_a_picture_bad_is_not_asked_again(tmp_path: Path) -> None:
     verdict = {"id": "v", "from_name": "verdict", "to_name": "image", "type": "choices", "value": {"choices": ["bad picture"]}}
     task = {"id": 1, "data": {"id": "a"}, "annotations": [{"id": 1, "completed_by": 1, "result": [verdict]}]}
