@@ -122,7 +122,11 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--format", choices=("csv", "json", "txt"), default="csv", help="one table, one document, or a text file beside each picture (default: csv)"
     )
-    command.add_argument("--out", type=Path, help="the csv or json file (default: tags.csv or tags.json in FOLDER); `genga import` takes the tags it names as labels, all else stays unknown")
+    command.add_argument(
+        "--out",
+        type=Path,
+        help="the csv or json file (default: tags.csv or tags.json in FOLDER); `genga import` takes the tags it names, all else stays unknown",
+    )
     command.add_argument(
         "--threshold",
         action="append",
