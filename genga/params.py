@@ -403,7 +403,7 @@ class TrainFace(Adversarial):
     began: Began | None = Field(description="null for every arch but began")
     style: Style | None = Field(description="null for every arch but stylegan2")
     warm_up: WarmUp | None
-    growth: list[Growth] = Field(description="smaller sides to begin at, in order; afterwards the model's resolution")
+    growth: list[Growth] = Field(description="smaller sides to begin at, each twice the one before; afterwards the model's resolution")
 
     @model_validator(mode="after")
     def began_is_of_began(self) -> Self:
@@ -447,11 +447,15 @@ class TrainFace(Adversarial):
 
     @model_validator(mode="after")
     def can_grow(self) -> Self:
-        sides = [step.side for step in self.growth]
-        if sides and self.model.arch != "stylegan2":
+        sides = [*(step.side for step in self.growth), self.model.resolution]
+        if self.growth and self.model.arch != "stylegan2":
             raise ValueError("only stylegan2 can grow; leave growth empty")
-        if sides != sorted(set(sides)) or any(side >= self.model.resolution for side in sides):
-            raise ValueError("growth must list sides from small to large, below the model's resolution")
+        for side, after in pairwise(sides):
+            if after != 2 * side:
+                raise ValueError(
+                    f"growth goes from side {side} to {after}, expected {2 * side}: sides from small to large, each twice the one before, up to the "
+                    "model's resolution, since only what is newest is faded in; list the sides between, or change model.resolution"
+                )
         ends = [step.until_kimg for step in self.growth]
         if ends != sorted(set(ends)):
             raise ValueError("growth must list rising until_kimg: each side is learned after the one before")

@@ -12,6 +12,8 @@ from genga.families import ALWAYS, GALLERY
 from genga.params import Section, begin_stage, check_rules, check_unchanged, load_params, parse_params
 from genga.registry import PROMOTIONS
 
+GROWTH = {"until_kimg": 9.0, "fade_kimg": 0.0}
+
 
 def changed(tmp_path: Path, keys: str, value: object) -> Path:
     """params.yaml with one value replaced; `keys` are joined by dots."""
@@ -44,11 +46,14 @@ def test_the_shipped_params_are_valid() -> None:
         ("train_face.stylegan2.training.batch_size", 6, "groups of 4 pictures.*it is 6"),
         ("transfer_tag.training.batch_size", 6, "groups of 4 pictures.*it is 6"),
         ("train_face.stylegan2.growth", [{"side": s, "until_kimg": 9.0, "fade_kimg": 0.0} for s in (16, 32)], "rising until_kimg"),
+        ("train_face.stylegan2.growth", [GROWTH | {"side": 16}], "growth goes from side 16 to 64, expected 32: .*list the sides between"),
+        ("train_face.stylegan2.growth", [GROWTH | {"side": s} for s in (8, 32)], "growth goes from side 8 to 32, expected 16"),
+        ("train_face.stylegan2.growth", [GROWTH | {"side": 64}], "growth goes from side 64 to 64, expected 128"),
         ("train_face.stylegan2.growth", [{"side": 2, "until_kimg": 9.0, "fade_kimg": 0.0}], r"growth\.0\.side: Input should be 4, 8, 16"),
         (
             "train_face.stylegan2.growth",
-            [{"side": 8, "until_kimg": 10.0, "fade_kimg": 12.0}, {"side": 16, "until_kimg": 20.0, "fade_kimg": 1.0}],
-            "side 16 is faded in for 12 kimg and stays for 10, expected a fade no longer than the stay; lower fade_kimg of side 8",
+            [{"side": 16, "until_kimg": 10.0, "fade_kimg": 12.0}, {"side": 32, "until_kimg": 20.0, "fade_kimg": 1.0}],
+            "side 32 is faded in for 12 kimg and stays for 10, expected a fade no longer than the stay; lower fade_kimg of side 16",
         ),
         ("evaluate.inception", {"path": "inception.onnx", "sha256": "0" * 64}, "1000 samples were found, expected 2048 or more for FID.*50000"),
         ("train_face.dcgan32.model.d_batch_norm", True, "R1 and R2 speak of one; make it false, or r1_gamma and r2_gamma 0"),
@@ -57,7 +62,7 @@ def test_the_shipped_params_are_valid() -> None:
         ("prepare_faces.val", 0.95, r"prepare_faces: .*val and test are 0\.95 and 0\.08, expected less than 1 together"),
         ("transfer_tag.family", "began64", "transfer_tag.family is began64, expected one of train_face: dcgan32, stylegan2"),
         ("train_face", {"a; b": None}, r"train_face\.a; b"),
-        ("train_face.stylegan2.model.resolution", 256, r"train_face\.stylegan2\.model\.resolution is 256, expected one of .* 32, 64, 128; add 256"),
+        ("train_face.dcgan32.model.resolution", 256, r"train_face\.dcgan32\.model\.resolution is 256, expected one of .* 32, 64, 128; add 256"),
         ("train_tagger.model.resolution", 16, r"train_tagger\.model\.resolution is 16, expected one of prepare_faces\.sizes, 32, 64, 128; add 16"),
         ("train_upscaler.crop", 256, r"train_upscaler\.crop is 256, expected at most the largest of prepare_faces\.sizes, 128; add a size"),
         ("train_sketcher.model.resolution", 64, r"resolution is 64, expected that of draw_figures\.mannequins\.line_art, 128; make"),
@@ -91,6 +96,11 @@ def test_a_wrong_key_or_value_stops_and_is_named(tmp_path: Path, keys: str, valu
 def test_the_originals_average_no_weights_and_a_dcgan_of_theirs_has_batch_norm_in_both_networks(profile: str, family: str) -> None:
     params = parse_params(with_profiles(profile), profile).train_face[family]
     assert params.ema_kimg == 0 and getattr(params.model, "d_batch_norm", True)
+
+
+def test_the_character_generator_after_the_gpu_s_values_grows_by_doubling_too() -> None:
+    stylegan2 = parse_params(with_profiles("gpu", "character-generator"), "both").train_face["stylegan2"]
+    assert [step.side for step in stylegan2.growth] + [stylegan2.model.resolution] == [4, 8, 16, 32, 64]
 
 
 @pytest.mark.parametrize("name", [*ALWAYS, GALLERY, PROMOTIONS])

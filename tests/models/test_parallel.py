@@ -45,7 +45,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "adapt": {"target": 0.6, "kimg": 0.1},
         "training": PARAMS["training"] | {"batch_size": 12, "total_kimg": 0.12},  # 6 a process: not whole groups of minibatch stddev
         "warm_up": {"kimg": 0.024, "lr": 0.005, "kl_weight": 0.0001},
-        "growth": [{"side": 4, "until_kimg": 0.036, "fade_kimg": 0.012}, {"side": 16, "until_kimg": 0.06, "fade_kimg": 0.016}],
+        "growth": [{"side": 8, "until_kimg": 0.036, "fade_kimg": 0.012}, {"side": 16, "until_kimg": 0.06, "fade_kimg": 0.016}],
     },
     "began": {
         **{"model": BEGAN, "began": {"gamma": 0.5, "lambda_k": 0.01}},

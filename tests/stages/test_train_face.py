@@ -30,7 +30,7 @@ PARAMS: dict[str, Any] = {
     "faces": "prepared",
     "began": None,
     "warm_up": {"kimg": 0.15, "lr": 0.005, "kl_weight": 0.0001},
-    "growth": [{"side": 4, "until_kimg": 0.12, "fade_kimg": 0.04}, {"side": 16, "until_kimg": 0.3, "fade_kimg": 0.1}],
+    "growth": [{"side": 8, "until_kimg": 0.12, "fade_kimg": 0.04}, {"side": 16, "until_kimg": 0.3, "fade_kimg": 0.1}],
     "style": {"mixing": 0.5, "path_weight": 2.0, "path_interval": 4, "residual": False},
     "g_lr": 0.002,
     "d_lr": 0.002,
