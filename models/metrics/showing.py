@@ -20,7 +20,6 @@ from models.metrics.sampling import CONTACT_SHEET, Pictures, Sampling, at_once, 
 PATHS, STEPS = 6, 10  # of the strip of ways between faces
 MIXED = 7  # faces along each side of the table of mixed styles
 COARSE = 8  # styles of levels up to this side come from the row's face, all others from the column's
-STYLES_A_SIDE = 2
 ASKED = 12  # faces of each tag that is asked for
 SIDE_BY_SIDE, LABEL_WIDTH = 12, 130  # faces of each generator; pixels for its name
 
@@ -57,7 +56,7 @@ def mixing_table(G: Any, seed: int) -> Pictures:
     figure 3)."""
     coarse, fine = G.mapping(latents(G, 2 * MIXED, seed)).chunk(2)
     rows, columns = coarse.repeat_interleave(MIXED, dim=0), fine.repeat(MIXED, 1)
-    first = torch.arange(G.num_ws, device=rows.device)[None, :, None] < STYLES_A_SIDE * (COARSE.bit_length() - 2)  # 4, 8, ... COARSE
+    first = torch.arange(G.num_ws, device=rows.device)[None, :, None] < G.num_ws_at(COARSE)
     mixed, above, left = (draw_in_parts(G.synthesis, G.resolution, w) for w in (torch.where(first, rows[:, None], columns[:, None]), fine, coarse))
     corner = np.full_like(above[:1], 255)
     below = [picture for row, face in enumerate(left) for picture in (face, *mixed[row * MIXED : (row + 1) * MIXED])]

@@ -274,10 +274,15 @@ class Generator(Finishing):
             nn.init.zeros_(to_rgb.weight)  # a level that joins later does not disturb those below
         self.to_rgbs = nn.ModuleList(to_rgbs)
         self.rgb_bias = nn.Parameter(torch.zeros(3))
-        self.num_ws = 2 * len(sides)
+        self.num_ws = self.num_ws_at(resolution)
+
+    @staticmethod
+    def num_ws_at(side: int) -> int:
+        """L of a picture (N, 3, side, side): two for each of 4, 8, ... side."""
+        return 2 * (side.bit_length() - 2)
 
     def synthesis(self, w: Tensor, side: int | None = None, fade: float = 1.0) -> Tensor:
-        """w (N, W), or one for each layer (N, L, W) -> image (N, 3, R, R), not clamped.
+        """w (N, W), or one for each layer in use (N, L, W) -> image (N, 3, R, R), not clamped.
 
         While the network is growing: the image (N, 3, side, side), to which the newest level adds `fade` of what it will.
         """

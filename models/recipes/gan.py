@@ -139,7 +139,7 @@ class GanRecipe(Resumable):
         if self._path_length and self._path_length.is_due(step):
             count = max(1, len(real) // SHRINK)
             with parallel.fewer(count):
-                ws = self._latents(count, None if tags is None else tags[::SHRINK]).requires_grad_()
+                ws = self._latents(count, level, None if tags is None else tags[::SHRINK]).requires_grad_()
                 made = type(self.G).synthesis(self.G, ws, *level)  # differentiated twice: never compiled
                 penalty, scalars["path_length"] = self._path_length.penalty(made, ws)
             loss = loss + penalty
@@ -161,20 +161,21 @@ class GanRecipe(Resumable):
     def _penalty(self, images: Tensor, tags: Tensor | None, level: Level) -> Tensor:
         return squared_slope(lambda seen: _faded(self.D.forward, seen, level, tags), images)
 
-    def _latents(self, count: int, tags: Tensor | None = None) -> Tensor:
-        """w (N, W), or (N, L, W) where the generator has styles; `count` is at most that of the tags."""
+    def _latents(self, count: int, level: Level, tags: Tensor | None = None) -> Tensor:
+        """w (N, W), or where the generator has styles (N, L, W) for the layers in use; `count` is at most that of the tags."""
         w = self._mapped(count, tags)
         if self._style is None:
             return w
+        num_ws = self.G.num_ws_at(level.side)
         if torch.rand(()) < self._style.mixing:
-            return mixed(w, self._mapped(count, tags), self.G.num_ws)
-        return w[:, None].expand(-1, self.G.num_ws, -1).contiguous()  # laid out as mixed ones: a compiled generator is compiled once
+            return mixed(w, self._mapped(count, tags), num_ws)
+        return w[:, None].expand(-1, num_ws, -1).contiguous()  # laid out as mixed ones: a compiled generator is compiled once
 
     def _mapped(self, count: int, tags: Tensor | None) -> Tensor:
         return _mapping(self.G, torch.randn(count, self.G.z_dim, device=device()), None if tags is None else tags[:count])
 
     def _make(self, count: int, level: Level, tags: Tensor | None = None) -> Tensor:
-        return _synthesis(self.G, self._latents(count, tags), level)
+        return _synthesis(self.G, self._latents(count, level, tags), level)
 
     @torch.no_grad()
     def settle(self) -> None:

@@ -1,5 +1,6 @@
 """What only a generator with styles can be taught: style mixing (Karras et al. 2019, https://arxiv.org/abs/1812.04948, section 3.1) and
-path-length regularisation (StyleGAN2, section 3.2). N batch, L layers with a style, W latent dim.
+path-length regularisation (StyleGAN2, section 3.2). N batch, L layers with a style, those in use while a network grows (as in the papers' code),
+W latent dim.
 """
 
 import math

@@ -174,9 +174,24 @@ def test_mixed_styles_are_the_first_latent_s_up_to_a_layer_and_the_second_s_from
 
 def test_styles_lie_alike_whether_they_are_mixed_or_not() -> None:
     recipe = face_recipe(params_for("stylegan2", style=STYLE | {"mixing": 0.5}))
-    ws = [recipe._latents(4) for _ in range(16)]
+    ws = [recipe._latents(4, recipe._level_at(0)) for _ in range(16)]
     assert {torch.equal(w[:, 0], w[:, -1]) for w in ws} == {True, False}
     assert len({w.stride() for w in ws}) == 1
+
+
+def test_while_the_network_is_small_styles_are_mixed_and_path_lengths_taken_among_the_layers_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    growth = [{"side": 4, "until_kimg": 0.008, "fade_kimg": 0.0}, {"side": 8, "until_kimg": 0.016, "fade_kimg": 0.0}]
+    style = {"mixing": 1.0, "path_weight": 2.0, "path_interval": 1, "residual": False}
+    recipe = face_recipe(params_for("stylegan2", style=style, growth=growth))
+    for cur_nimg, num_ws in ((0, 2), (8, 4), (16, 6)):
+        found = [recipe._latents(2, recipe._level_at(cur_nimg)) for _ in range(30)]
+        assert all(ws.shape == (2, num_ws, 8) and not torch.equal(ws[:, 0], ws[:, -1]) for ws in found)
+        assert {int((ws == ws[:, :1]).all(dim=(0, 2)).sum()) for ws in found} == set(range(1, num_ws))  # where they cross
+    seen: list[int] = []
+    penalty = PathLength.penalty
+    monkeypatch.setattr(PathLength, "penalty", lambda paths, images, ws: seen.append(ws.shape[1]) or penalty(paths, images, ws))
+    train(recipe, flat_faces(), 3)
+    assert seen == [2, 4, 6]
 
 
 def test_style_mixing_and_path_lengths_come_when_they_are_asked_for(faces: torch.Tensor) -> None:
