@@ -1,12 +1,14 @@
 """prepared faces -> the upscaler: 4 times as wide and high.
 
-The truth is the largest prepared size that most pictures really have: above that, a picture holds nothing to learn.
+The truth is the largest prepared size that most pictures really have: above that, a picture holds nothing to learn. Where crops are larger than that,
+the log and the card say so.
 reads   data/faces/prepared/   store
 writes  runs/upscaler/         curves and sample grids
         weights/upscaler/      weights, card (PSNR beside that of bicubic enlarging), sheet
 """
 
 import argparse
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,11 +35,19 @@ SHOWN = 8
 JUDGED = 200  # pictures
 JUDGE_BATCH = 20
 INVENTED = "It learned to look sharp as well as to be near the truth, so some of its fine lines are invented."
+ENLARGED = (
+    "Most of the {size} px pictures that it learned from were enlarged and hold no more detail than before: half are at most {native:g} px wide."
+)
+
+log = logging.getLogger(__name__)
 
 
 def train_upscaler(params: TrainUpscaler, prepared_dir: Path, run_dir: Path, weights_dir: Path, tracker: Tracker | None = None) -> None:
     faces = Store(prepared_dir)
-    size = truth_size(faces, params.crop)
+    size, native = truth_size(faces, params.crop), native_side(faces)
+    enlarged = [ENLARGED.format(size=size, native=native)] if size > native else []
+    for note in enlarged:
+        log.warning("train upscaler: %s Lower train_upscaler.crop in params.yaml, or import larger pictures.", note)
     pictures, rows = faces.images(size), Pictures(faces, size, faces.indices("train")).rows
     held_out = np.concatenate([faces.indices(split) for split in ("test", "val")])
     judged = pictures[(held_out if len(held_out) else rows)[:JUDGED]]
@@ -57,6 +67,7 @@ def train_upscaler(params: TrainUpscaler, prepared_dir: Path, run_dir: Path, wei
         kimg=params.training.total_kimg,
         metrics=_judge(recipe.upscaler_ema, judged),
         notes=[f"Learned to make {size} px pictures out of {size // SCALE} px ones."]
+        + enlarged
         + ([INVENTED] if params.adversarial or params.srgan else [])
         + ([] if len(held_out) else ["Its PSNR was measured on pictures that it was trained on, because none were held out."]),
     )
@@ -71,15 +82,19 @@ def recipe_for(params: TrainUpscaler, shown: NDArray[np.uint8]) -> UpscalerRecip
 
 
 def truth_size(faces: Store, crop: int) -> int:
-    """The largest prepared size not above the median of the pictures' own shorter sides, and large enough to crop from."""
-    native = np.median(np.minimum(faces.column("width"), faces.column("height")))
-    sizes = [size for size in map(int, faces.sizes) if size >= crop]
+    """The largest prepared size that is not above `native_side`, or else the smallest, of those large enough to crop from."""
+    native, sizes = native_side(faces), [size for size in map(int, faces.sizes) if size >= crop]
     if not sizes:
         raise DataError(
             f"the largest prepared size is {max(map(int, faces.sizes))}, expected at least train_upscaler.crop = {crop}; "
             "add a size to prepare_faces.sizes or lower the crop in params.yaml"
         )
     return max((size for size in sizes if size <= native), default=min(sizes))
+
+
+def native_side(faces: Store) -> float:
+    """The median of the pictures' own shorter sides, in pixels."""
+    return float(np.median(np.minimum(faces.column("width"), faces.column("height"))))
 
 
 def crops(params: TrainUpscaler, pictures: NDArray[np.uint8], rows: NDArray[np.int64]) -> Callable[[int], Tensor]:

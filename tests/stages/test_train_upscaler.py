@@ -71,6 +71,16 @@ def test_the_stage_beats_bicubic_and_says_what_it_learned_from(tmp_path: Path) -
     assert (tmp_path / "weights" / "sheet.png").is_file()
 
 
+def test_where_crops_are_larger_than_most_pictures_the_log_and_the_card_say_that_those_were_enlarged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    params = TrainUpscaler.model_validate({**PARAMS, "crop": 64, "training": PARAMS["training"] | {"total_kimg": 0.008}})
+    train_upscaler(params, store_of_discs(tmp_path, 40), tmp_path / "runs", tmp_path / "weights")
+    said = "Most of the 64 px pictures that it learned from were enlarged and hold no more detail than before: half are at most 40 px wide."
+    assert f"{said} Lower train_upscaler.crop in params.yaml, or import larger pictures." in caplog.text
+    assert load_model(tmp_path / "weights")[1]["notes"][1] == said
+
+
 def test_killed_before_mlflow_has_heard_of_the_weights_it_goes_on_from_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     short = TrainUpscaler.model_validate({**PARAMS, "training": PARAMS["training"] | {"total_kimg": 0.016}})
     paths = store_of_discs(tmp_path, 64), tmp_path / "runs", tmp_path / "weights"
