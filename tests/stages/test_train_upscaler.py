@@ -76,7 +76,7 @@ def test_where_crops_are_larger_than_most_pictures_the_log_and_the_card_say_that
 ) -> None:
     params = TrainUpscaler.model_validate({**PARAMS, "crop": 64, "training": PARAMS["training"] | {"total_kimg": 0.008}})
     train_upscaler(params, store_of_discs(tmp_path, 40), tmp_path / "runs", tmp_path / "weights")
-    said = "Most of the 64 px pictures that it learned from were enlarged and hold no more detail than before: half are at most 40 px wide."
+    said = "Most of the 64 px pictures it learned from were enlarged and hold no more detail than before: half are at most 40 px wide."
     assert f"{said} Lower train_upscaler.crop in params.yaml, or import larger pictures." in caplog.text
     assert load_model(tmp_path / "weights")[1]["notes"][1] == said
 
