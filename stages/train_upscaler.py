@@ -35,9 +35,7 @@ SHOWN = 8
 JUDGED = 200  # pictures
 JUDGE_BATCH = 20
 INVENTED = "It learned to look sharp as well as to be near the truth, so some of its fine lines are invented."
-ENLARGED = (
-    "Most of the {size} px pictures it learned from were enlarged and hold no more detail than before: half are at most {native:g} px wide."
-)
+ENLARGED = "Most of the {size} px pictures it learned from were enlarged and hold no more detail than before: half are at most {native:g} px wide."
 
 log = logging.getLogger(__name__)
 
