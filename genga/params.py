@@ -411,6 +411,8 @@ class TrainFace(Adversarial):
             raise ValueError("began has gamma and lambda_k in began, other archs have null there")
         if self.began and (self.warm_up or self.r1_gamma or self.r2_gamma or self.label_noise or self.augment or self.adapt):
             raise ValueError("began knows no warm_up, r1_gamma, r2_gamma, label_noise, augment or adapt; make them null or 0")
+        if self.began and self.loss != "logistic":
+            raise ValueError(f"loss is {self.loss}, expected logistic for began, which has a loss of its own and reads none here; make it logistic")
         return self
 
     @model_validator(mode="after")

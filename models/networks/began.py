@@ -1,7 +1,8 @@
 """BEGAN (Berthelot, Schumm and Metz 2017, https://arxiv.org/abs/1703.10717), section 3.5: a decoder that draws, an autoencoder that judges.
 
 Two convolutions and ELUs at each size, nearest-neighbour enlarging, strided convolutions to shrink; widths grow by `width` at each halving.
-Difference: latents come as normal numbers, like those of the other families, and are made uniform in [-1, 1], as the paper's are, by `mapping`.
+Differences: latents come as normal numbers, like those of the other families, and are made uniform in [-1, 1], as the paper's are, by `mapping`; the
+plain networks, without what the paper adds to help gradients, skip connections from the decoder's first layer and vanishing residuals.
 N batch, Z latent dim, R resolution. Images are NCHW in [-1, 1].
 """
 

@@ -1,5 +1,10 @@
 """Training of BEGAN (Berthelot, Schumm and Metz 2017, https://arxiv.org/abs/1703.10717): the generator's pictures have to be rebuilt as well by the
 discriminator's autoencoder, in the ratio gamma, as real ones. Small gamma: alike and clean; large: various and rough.
+
+Differences from the paper:
+- one draw of z a step serves both networks and k, where eq. 5 draws z_D and z_G apart: the generator draws once a step instead of twice;
+- the rates stay as params have them, where section 4.1 halves Adam's whenever the measure of convergence stalls: when it has stalled is a rule that
+  the paper does not give. The measure is logged, as m_global.
 """
 
 from typing import Any

@@ -72,7 +72,9 @@ def test_latents_are_uniform_whatever_normal_numbers_they_come_from() -> None:
     assert torch.allclose(w.quantile(torch.tensor([0.25, 0.5, 0.75]), dim=0).mean(dim=1), torch.tensor([-0.5, 0.0, 0.5]), atol=0.02)
 
 
-@pytest.mark.parametrize("wrong", [{"began": None}, {"r1_gamma": 1.0}, {"warm_up": {"kimg": 1.0, "lr": 0.1, "kl_weight": 0.1}}, {"augment": 0.5}])
+@pytest.mark.parametrize(
+    "wrong", [{"began": None}, {"r1_gamma": 1.0}, {"warm_up": {"kimg": 1.0, "lr": 0.1, "kl_weight": 0.1}}, {"augment": 0.5}, {"loss": "relativistic"}]
+)
 def test_what_began_does_not_know_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="began"):
         TrainFace.model_validate(VALUES | wrong)
