@@ -98,6 +98,15 @@ def test_the_originals_average_no_weights_and_a_dcgan_of_theirs_has_batch_norm_i
     assert params.ema_kimg == 0 and getattr(params.model, "d_batch_norm", True)
 
 
+def test_a_profile_that_adds_a_family_says_that_it_takes_the_place_of_another_one_s() -> None:
+    profiles = {path: yaml.safe_load(path.read_text()).get("train_face", {}) for path in Path("profiles").glob("*.yaml")}
+    adding = [path for path, families in profiles.items() if len(families) == 3]
+    assert {path.stem for path in adding} >= {"began", "fastgan"}
+    for path in adding:
+        assert path.read_text().startswith("# beside the default's families, in the place of any other extra one: ")
+    assert with_profiles("began", "fastgan")["train_face"].keys() == {"stylegan2", "dcgan32", "fastgan64"}
+
+
 def test_the_character_generator_after_the_gpu_s_values_grows_by_doubling_too() -> None:
     stylegan2 = parse_params(with_profiles("gpu", "character-generator"), "both").train_face["stylegan2"]
     assert [step.side for step in stylegan2.growth] + [stylegan2.model.resolution] == [4, 8, 16, 32, 64]
