@@ -452,10 +452,10 @@ class TrainFace(Adversarial):
         sides = [*(step.side for step in self.growth), self.model.resolution]
         if self.growth and self.model.arch != "stylegan2":
             raise ValueError("only stylegan2 can grow; leave growth empty")
-        for side, after in pairwise(sides):
-            if after != 2 * side:
+        for side, larger in pairwise(sides):
+            if larger != 2 * side:
                 raise ValueError(
-                    f"growth goes from side {side} to {after}, expected {2 * side}: sides from small to large, each twice the one before, up to the "
+                    f"growth goes from side {side} to {larger}, expected {2 * side}: sides from small to large, each twice the one before, up to the "
                     "model's resolution, since only what is newest is faded in; list the sides between, or change model.resolution"
                 )
         ends = [step.until_kimg for step in self.growth]
