@@ -70,8 +70,9 @@ class Vocabulary:
         return told
 
     def _listed(self, words: Sequence[str]) -> Told:
-        """`light_blue_hair` is more than the `blue_hair` that stands beside it. Of a group of which several values are left none is taken."""
-        exact = [word for word in words if not any(other.endswith(f"_{word}") for other in words)]
+        """`light_blue_hair` is another colour than the `blue_hair` beside it, while a `light_blush` is a `blush` too.
+        Of a group of which several values are left none is taken."""
+        exact = [word for word in words if "=" not in self.words.get(word, "") or not any(other.endswith(f"_{word}") for other in words)]
         found = sorted({target for word in exact for target in self.words.get(word, "").split()})
         if not found:
             return NOTHING

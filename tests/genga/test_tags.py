@@ -118,6 +118,19 @@ def test_the_exact_word_counts_and_not_the_one_that_it_contains() -> None:
     assert found == {"hair_color": "aqua", "eye_color": "brown"}
 
 
+@pytest.mark.parametrize(
+    ("words", "flag"),
+    [
+        ("hair_ornament star_hair_ornament", "hair_ornament"),
+        ("ribbon neck_ribbon", "hair_ornament"),
+        ("blush light_blush", "blush"),
+        ("smile, evil smile", "smile"),
+    ],
+)
+def test_a_flag_stays_a_yes_beside_a_more_exact_word(words: str, flag: str) -> None:
+    assert tags.vocabularies()["danbooru"].translate({"tags": words}).labels[flag] is True
+
+
 def test_a_flag_that_one_list_leaves_out_is_a_yes_where_another_names_it() -> None:
     one, other = (tags.vocabularies()["danbooru"].translate({"tags": words}) for words in ("blue_hair", "glasses red_hair"))
     for told in (one.over(other), other.over(one)):
