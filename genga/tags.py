@@ -4,6 +4,7 @@ A label set is a plain dict {group or flag: value}: {"hair_color": "blue", "glas
 A column is one output of the tagger, named `hair_color=blue` or `glasses`; `columns()` has them in order.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -64,10 +65,16 @@ class Vocabulary:
                 told = told.over(Told(listed.said, {}) if of_tagger else listed)
             elif text and not (of_tagger and text.isdecimal()):
                 word = text.replace(" ", "_").replace("-", "_")
-                value = self.words.get(word, word) if group in groups() else YES_NO.get(word)
-                if isinstance(value, bool) or (value and value in groups()[group]):
+                value = self._value(group, word) if group in groups() else YES_NO.get(word)
+                if value is not None:
                     told.said[group] = value
         return told
+
+    def _value(self, group: str, word: str) -> str | None:
+        """A value of the group as we call it goes first. `blue_hair` is a `blue` of hair_color, `red_eyes` a `red` of eye_color."""
+        bare = re.sub(f"_{group.partition('_')[0]}s?$", "", word)
+        named = (value for name in (word, bare) for value in (name, self.words.get(name)) if value in groups()[group])
+        return next(named, None)
 
     def _listed(self, words: Sequence[str]) -> Told:
         """`light_blue_hair` is another colour than the `blue_hair` beside it, while a `light_blush` is a `blush` too.

@@ -83,6 +83,23 @@ def test_faces96_rows_become_hair_and_eyes() -> None:
     assert vocabulary.translate({"file": "1.jpg", "hair": "rainbow", "eyes": ""}).labels == {}
 
 
+@pytest.mark.parametrize("eyes", ["eyes", "eye", "eye_color"])
+@pytest.mark.parametrize(
+    ("cell", "hair_color", "eye_color"),
+    [
+        ("grey", "gray", "gray"),
+        ("violet", "purple", "purple"),
+        ("Light blue", "aqua", "aqua"),
+        ("yellow", "blonde", "yellow"),
+        ("white", "white", None),
+    ],
+)
+def test_a_colour_is_read_alike_of_hair_and_of_eyes(eyes: str, cell: str, hair_color: str, eye_color: str | None) -> None:
+    expected = {"hair_color": hair_color} | ({"eye_color": eye_color} if eye_color else {})
+    rows = [{"hair": cell, eyes: cell}, {"hair": f"{cell} hair", eyes: f"{cell} eyes"}]
+    assert [tags.translate(tags.vocabularies_for(list(row)), row).labels for row in rows] == [expected, expected]
+
+
 def test_animeface_character_words_become_ours() -> None:
     vocabulary = tags.vocabularies()["animeface_character"]
     assert vocabulary.translate({"hair": "Light Blue", "skin": "tanned"}).labels == {"hair_color": "aqua", "skin_tone": "tan"}
