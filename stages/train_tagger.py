@@ -1,7 +1,7 @@
 """prepared faces + labels -> the tagger, calibrated on the val split, measured on the test split.
 
-Tags for which the faces bring too few labels are learned from the drawn sample's truth, hair and eye colour also from what their colours are
-called by rule (labeling/weak.py); the card says which.
+Tags for which the faces bring too few labels, or the same for all, are learned from the drawn sample's truth, hair and eye colour also from what
+their colours are called by rule (labeling/weak.py); the card says which.
 reads   data/faces/prepared/, data/faces/sample/   stores;   data/labels/
 writes  runs/tagger/      curves and sample grids
         weights/tagger/   weights, card (with learned_from, measured_on, thresholds, temperatures, sure, baseline), sheet,
@@ -31,7 +31,7 @@ from genga.pictures import encode_png
 from genga.registry import Registry
 from genga.splits import split_of
 from genga.store import Store
-from genga.tags import ORIGINS, columns, flags
+from genga.tags import ORIGINS, columns
 from labeling.weak import weak_labels
 from models.baseline import Baseline
 from models.batches import Sampler
@@ -81,11 +81,11 @@ def train_tagger(
     labelled = read_labels(labels_dir, faces)
     own = Pool(faces.images(params.model.resolution), labelled.targets, {split: faces.indices(split) for split in SPLITS})
     drawn_only = _too_few(own.targets_of("train"), params.min_labels)
-    own = _without_one_sided(own)
     learned_from = _learned_from(labelled, own.rows["train"], drawn_only)
     if params.weak_labels and drawn_only:
         own, weak = _with_weak_labels(own, drawn_only, params.min_labels)
         learned_from |= dict.fromkeys(weak, "weak")
+    own = _without_one_sided(own)
     pools = [own]
     if drawn_only:
         sample = Store(sample_dir)
@@ -139,13 +139,13 @@ def _too_few(targets: Targets, min_labels: int) -> list[str]:
 
 
 def _is_one_sided(targets: Targets, name: str) -> bool:
-    """A flag that is a yes, or a no, wherever it is known teaches nothing."""
+    """A group or flag that has one value wherever it is known teaches nothing."""
     said = targets[:, names().index(name)]
-    return name in flags() and len(np.unique(said[said != UNKNOWN])) == 1
+    return len(np.unique(said[said != UNKNOWN])) == 1
 
 
 def _without_one_sided(own: Pool) -> Pool:
-    """Beside drawn faces, which show both, such a flag would tell the pictures apart by whether they are drawn."""
+    """Beside drawn faces, which show all values, it would tell the pictures apart by whether they are drawn."""
     train, targets = own.targets_of("train"), own.targets.copy()
     targets[:, [at for at, name in enumerate(names()) if _is_one_sided(train, name)]] = UNKNOWN
     return replace(own, targets=targets)
@@ -169,7 +169,7 @@ def _drawn_pool(params: TrainTagger, sample: Store, wanted: list[str]) -> Pool:
     if lacking:
         raise DataError(
             f"the faces have fewer than {params.min_labels} training labels for {', '.join(lacking)}, or the same for all, and the drawn sample in "
-            f"{sample.dir} does not show them; label more faces, some with and some without, or lower train_tagger.min_labels in params.yaml"
+            f"{sample.dir} does not show them; label more faces, not all alike, or lower train_tagger.min_labels in params.yaml"
         )
     held_out = params.drawn_held_out
     splits = np.array([split_of(picture, held_out, held_out) for picture in sample.column("id")])
@@ -314,11 +314,15 @@ def _notes(learned_from: dict[str, str], drawn_only: list[str]) -> list[str]:
     if rest:
         words = ", ".join(name.replace("_", " ") for name in rest)
         notes.append(
-            f"These tags were learned from drawn sample faces, because the pictures bring too few labels for them, and are often wrong: {words}."
+            f"These tags were learned from drawn sample faces, because the pictures bring too few labels for them or the same for all, and are often "
+            f"wrong: {words}."
         )
     if weak:
         words = ", ".join(name.replace("_", " ") for name in weak)
-        notes.append(f"These tags were learned from drawn sample faces and colours that are named by rule, because people named too few: {words}.")
+        notes.append(
+            "These tags were learned from drawn sample faces and colours that are named by rule, because the pictures bring too few labels for them "
+            f"or the same for all: {words}."
+        )
     return notes
 
 

@@ -39,8 +39,10 @@ def write_faces(store_dir: Path, count: int, seed: int, size: int = 32) -> list[
 
 
 def truth(colour: str, face_idx: int) -> Labels:
-    """Every flag is a yes on some faces and a no on others."""
+    """Every flag is a yes on some faces and a no on others, every group has two values or more."""
     groups: Labels = {"hair_length": "long", "eye_color": "blue", "skin_tone": "fair"}
+    if face_idx % 7 < 3:
+        groups = {"hair_length": "short", "eye_color": "red", "skin_tone": "tan"}
     return {"hair_color": colour, "glasses": face_idx % 2 == 0, **groups, **{flag: (face_idx + at) % 5 < 2 for at, flag in enumerate(flags()[1:])}}
 
 

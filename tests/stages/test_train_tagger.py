@@ -13,7 +13,7 @@ from genga.errors import DataError
 from genga.params import TrainTagger, load_params
 from genga.tags import columns, flags
 from models.export import load_model, read_card
-from models.targets import UNKNOWN, names
+from models.targets import UNKNOWN, names, value_names
 from stages.train_tagger import Pool, _batches, train_tagger
 
 REPO = Path(__file__).parents[2]
@@ -207,6 +207,30 @@ def test_a_flag_that_is_always_yes_is_learned_from_the_drawn_sample_alone(params
     assert (card["learned_from"]["glasses"], card["measured_on"]["glasses"]) == ("drawn", "drawn sample")
     assert (card["learned_from"]["smile"], card["measured_on"]["smile"]) == ("imported", "these faces")
     assert any("glasses" in note and "smile" not in note for note in card["notes"])
+
+
+def test_a_group_with_one_value_is_learned_from_the_drawn_sample_alone(params: TrainTagger, tmp_path: Path) -> None:
+    faces = write_faces(tmp_path / "faces", 60, seed=0)
+    write_faces(tmp_path / "sample", 60, seed=1)
+    write_labels(tmp_path / "labels", [(id_, "hair_color", "blue", "imported") for id_, _ in faces])
+    card = read_card(train(briefly(params), tmp_path))
+    assert (card["learned_from"]["hair_color"], card["measured_on"]["hair_color"]) == ("drawn", "drawn sample")
+    assert any("too few labels for them or the same for all" in note and "hair color" in note for note in card["notes"])
+
+
+def test_the_one_value_that_people_name_stays_beside_colours_named_by_rule(
+    params: TrainTagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faces = write_faces(tmp_path / "faces", 120, seed=0)
+    write_faces(tmp_path / "sample", 60, seed=1)
+    write_labels(tmp_path / "labels", [(id_, "hair_color", "orange", "human") for id_, _ in faces[:20]])
+    heard: list[Pool] = []
+    monkeypatch.setattr("stages.train_tagger._batches", lambda params, pools: heard.extend(pools) or _batches(params, pools))
+    card = read_card(train(briefly(params).model_copy(update={"weak_labels": True}), tmp_path))
+    assert card["learned_from"]["hair_color"] == "weak"
+    said = heard[0].targets_of("train")[:, names().index("hair_color")]
+    orange = value_names("hair_color").index("orange")
+    assert (said[:14] == orange).all() and (said[14:] != orange).any()
 
 
 def test_the_same_inputs_give_the_same_bytes(params: TrainTagger, tmp_path: Path) -> None:
