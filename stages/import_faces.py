@@ -9,13 +9,14 @@ that lie beside pictures (README, annotations ...) and equal pictures are listed
 """
 
 import argparse
+import codecs
 import csv
 import json
 import logging
 import posixpath
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from io import StringIO
@@ -27,7 +28,7 @@ from genga import tags
 from genga.door import run
 from genga.errors import DataError, PictureError, TooLargeError
 from genga.params import ArchiveSource, FolderSource, ImportFaces, KaggleSource, SampleSource, load_params
-from genga.pictures import Limits, decode, encode_png, is_junk, kind_of
+from genga.pictures import SUFFIXES, Limits, decode, encode_png, is_junk, kind_of
 from genga.progress import progress
 from genga.store import Store, StoreWriter, picture_id
 from genga.tags import NOTHING, Told
@@ -40,7 +41,9 @@ log = logging.getLogger(__name__)
 SIDE_SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".txt", ".md", ".rst", ".html", ".xml", ".yaml", ".yml", ".toml", ".pdf", ".log", ""})
 MOST_AHEAD = 2**28  # bytes of pictures that wait to be written
 TABLE_SUFFIXES = (".csv", ".tsv")
-NAME_COLUMNS = ("file", "filename", "file_name", "filepath", "file_path", "path", "image", "image_name", "image_path", "name", "id")
+FILE_COLUMNS = ("file", "filename", "file_name", "filepath", "file_path", "path", "image", "image_name", "image_path")
+OTHER_NAMES = ("name", "md5", "id")  # may be a character's, or the table's own number, which fits a picture by chance
+MOST_WORDS = 5  # that are said of a table
 
 
 class Taken(NamedTuple):
@@ -192,19 +195,46 @@ def _write_rejected(path: Path, rejected: Sequence[Rejected]) -> None:
 
 class NameIndex:
     """Pictures by what tables call them: `a/b/c.jpg` is found as `a/b/c.jpg`, `b/c.jpg`, `c.jpg`, and without the suffix; where nothing is called
-    just so, in small or capital letters too. What fits two pictures is none of them."""
+    just so, in small or capital letters too. What fits two pictures is none of them. Texts beside pictures are found by their whole name alone,
+    other files where no picture is called so."""
 
     def __init__(self, names: Sequence[str]) -> None:
+        pictures = [name for name in names if _suffix(name) in SUFFIXES]
+        others = [name for name in names if _suffix(name) not in (SUFFIXES | SIDE_SUFFIXES) - {""}]
         self._keys: tuple[Callable[[str], str], ...] = (str, _folded)
-        self._indices = [_index(names, key_of) for key_of in self._keys]
+        self._indices = [
+            _index(others, key_of, _endings) | _index(pictures, key_of, _endings) | _index(names, key_of, lambda name: (name,))
+            for key_of in self._keys
+        ]
+        self._whole = _index(names, _folded, lambda name: (name,))
 
-    def find(self, cell: str, folder: str) -> str | None:
-        """`folder`: of the table, whose pictures go first."""
-        path = cell.strip().replace("\\", "/").removeprefix("./").lstrip("/")
+    def find(self, cells: Sequence[str], folder: str) -> list[str | None]:
+        """For each cell a picture's name. `folder`: of the table, whose pictures go first.
+
+        Paths from another place, as `/home/ann/faces/1.jpg`, are read without their leading folders where these are the same in all that then are
+        the whole name of a picture; where they are not, as in `train/1.jpg` and `val/1.jpg`, one of the two is no picture here.
+        """
+        paths = [cell.strip().replace("\\", "/").removeprefix("./").lstrip("/") for cell in cells]
+        found = [self._find(path, folder) for path in paths]
+        leads = {self._lead(path, folder) for path, name in zip(paths, found, strict=True) if name is None} - {""}
+        if len(leads) != 1:
+            return found
+        lead = leads.pop()
+        return [name or self._find(path.removeprefix(lead), folder) for path, name in zip(paths, found, strict=True)]
+
+    def _find(self, path: str, folder: str) -> str | None:
         for key_of, index in zip(self._keys, self._indices, strict=True):
             if name := index.get(key_of(posixpath.join(folder, path))) or index.get(key_of(path)):
                 return name
         return None
+
+    def _lead(self, path: str, folder: str) -> str:
+        """The folders without which it is a whole name, here or in the table's folder; "" where there are none such."""
+        rest = path
+        while rest := rest.partition("/")[2]:
+            if self._whole.get(_folded(rest)) or self._whole.get(_folded(posixpath.join(folder, rest))):
+                return path.removesuffix(rest)
+        return ""
 
 
 def _read_tables(tables: Sequence[Member], names: Sequence[str], max_bytes: int, rejected: list[Rejected]) -> dict[str, Told]:
@@ -225,51 +255,74 @@ def _read_tables(tables: Sequence[Member], names: Sequence[str], max_bytes: int,
 
 
 def _read_table(table: Member, index: NameIndex, max_bytes: int) -> dict[str, Told]:
-    if table.size > max_bytes:
-        raise TooLargeError("too many bytes", f"{table.name} has {table.size} bytes")
-    try:
-        text = table.read().decode("utf-8-sig").lstrip("\r\n")
-        if text[:4].lower() == "sep=":  # Excel's
-            text = text.partition("\n")[2]
-        if not text.strip():
-            raise PictureError("an empty table", f"{table.name} holds nothing")
-        header, *lines = csv.reader(StringIO(text, newline=""), delimiter=max(",;\t", key=text.partition("\n")[0].count))
-    except (ValueError, csv.Error) as error:
-        raise PictureError("not a table in UTF-8", f"{table.name}: {error}") from error
-    columns = [column.strip().lower() for column in header]
-    name_column = next((column for column in NAME_COLUMNS if column in columns), None)
+    columns, rows = _parsed(table, max_bytes)
     vocabularies = tags.vocabularies_for(columns)
-    if name_column is None or not vocabularies:
-        raise PictureError("no column that names pictures, or none of tags that we know", f"{table.name} has {columns}")
-    labels: dict[str, Told] = {}
     folder = posixpath.dirname(table.name)
-    for line in lines:
-        row = dict(zip(columns, line, strict=False))
-        name = index.find(row.get(name_column, ""), folder)
+    named = {column: index.find([row.get(column, "") for row in rows], folder) for column in (*FILE_COLUMNS, *OTHER_NAMES) if column in columns}
+    if not named or not vocabularies:
+        raise PictureError("no column that names pictures, or none of tags that we know", f"{table.name} has {columns}")
+    name_column, names = max(named.items(), key=lambda item: (item[0] in FILE_COLUMNS and any(item[1]), len(rows) - item[1].count(None)))
+    groups = {column: group for known in vocabularies for column, group in known.columns.items() if column in columns and group in tags.groups()}
+    labels: dict[str, Told] = {}
+    unknown: Counter[str] = Counter()
+    for row, name in zip(rows, names, strict=True):
         told = tags.translate(vocabularies, row)
+        unknown.update(f"{column} {row[column]!r}" for column, group in groups.items() if row.get(column) and group not in told.said)
         if name is not None and told.labels:
             labels[name] = labels.get(name, NOTHING).over(told)
+    missed = [row.get(name_column, "") for row, name in zip(rows, names, strict=True) if name is None]
+    if missed:
+        log.info("import: %s: %d of %d rows name no picture here, the first is %r", table.name, len(missed), len(rows), missed[0])
+    if unknown:
+        words = ", ".join(f"{count} {word}" for word, count in unknown.most_common(MOST_WORDS))
+        log.info("import: %s: %d words say no tag that we know, the most frequent: %s", table.name, unknown.total(), words)
     if not labels:
         raise PictureError("no row names a picture here and a tag that we know", table.name)
     return labels
 
 
-def _index(names: Sequence[str], key_of: Callable[[str], str]) -> dict[str, str | None]:
-    """Whole names go before parts of them. Texts beside pictures are found by their whole name alone."""
-    parts: dict[str, str | None] = {}
-    whole: dict[str, str | None] = {}
+def _parsed(table: Member, max_bytes: int) -> tuple[list[str], list[dict[str, str]]]:
+    """Its columns and its rows."""
+    if table.size > max_bytes:
+        raise TooLargeError("too many bytes", f"{table.name} has {table.size} bytes")
+    try:
+        text = _decoded(table.read()).lstrip("\r\n")
+        if text[:4].lower() == "sep=":  # Excel's
+            text = text.partition("\n")[2]
+        if not text.strip():
+            raise PictureError("an empty table", f"{table.name} holds nothing")
+        delimiter = max(",;\t", key=text.partition("\n")[0].count)
+        header, *lines = csv.reader(StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    except (ValueError, csv.Error) as error:
+        raise PictureError("not a table in UTF-8, UTF-16 or cp932", f"{table.name}: {error}") from error
+    columns = [column.strip().lower() for column in header]
+    return columns, [dict(zip(columns, line, strict=False)) for line in lines if line]
+
+
+def _decoded(data: bytes) -> str:
+    """UTF-16 as Excel's "Unicode text" is, UTF-8, or else cp932, as Windows in Japan writes it."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeError:
+        return data.decode("cp932")
+
+
+def _index(names: Sequence[str], key_of: Callable[[str], str], calls: Callable[[str], Iterable[str]]) -> dict[str, str | None]:
+    """What each is called -> its name, or None where two are called so."""
+    index: dict[str, str | None] = {}
     for name in names:
-        _add(whole, key_of(name), name)
-        ending, suffix = name, _suffix(name)
-        while ending and not (suffix and suffix in SIDE_SUFFIXES):
-            _add(parts, key_of(ending), name)
-            _add(parts, key_of(posixpath.splitext(ending)[0]), name)
-            ending = ending.partition("/")[2]
-    return parts | whole
+        for key in map(key_of, calls(name)):
+            index[key] = name if index.get(key, name) == name else None
+    return index
 
 
-def _add(index: dict[str, str | None], key: str, name: str) -> None:
-    index[key] = name if index.get(key, name) == name else None
+def _endings(name: str) -> Iterator[str]:
+    while name:
+        yield name
+        yield posixpath.splitext(name)[0]
+        name = name.partition("/")[2]
 
 
 def _folded(name: str) -> str:

@@ -16,7 +16,7 @@ import time
 import tracemalloc
 import unicodedata
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -556,6 +556,63 @@ def test_other_vocabularies_and_ways_to_name_a_picture_are_understood(tmp_path: 
     assert json.loads(store.column("labels")[0]) == expected
 
 
+def hair_of(tmp_path: Path, names: Sequence[str], table: str | bytes, at: str = "t.csv") -> list[str | None]:
+    """What the table says of each picture."""
+    pictures = {name: jpeg(number) for number, name in enumerate(names)}
+    data = table if isinstance(table, bytes) else table.encode()
+    store = imported(tmp_path, folder_of(tmp_path / "f", pictures | {at: data}), max_rejected=0.9)
+    found = {name: json.loads(labels or "{}").get("hair_color") for name, labels in zip(store.column("name"), store.column("labels"), strict=True)}
+    return [found[name] for name in names]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "id,name,hair\n1,Rei,blue\n2,Asuka,red\n3,Misato,pink\n",
+        "id,md5,hair\n7,1,blue\n8,2,red\n9,3,pink\n",
+        "id,file,hair\n3,1.jpg,blue\n1,2.jpg,red\n2,3.jpg,pink\n",
+        "id,file,hair\n3,1.jpg,blue\n1,2.jpg,red\n2,3.jpg,pink\n1,gone.jpg,green\n2,gone too.jpg,green\n",
+        'file, hair\n"1.jpg", "blue"\n "2.jpg", "red"\n3.jpg, pink\n',
+        "file\thair\n1.jpg\tblue\n2.jpg\tred\n3.jpg\tpink\n".encode("utf-16"),
+    ],
+    ids=["name of a character", "md5", "number of its own", "files that are not here", "space before a quote", "UTF-16"],
+)
+def test_a_table_s_own_way_of_naming_pictures_is_found_out(tmp_path: Path, table: str | bytes) -> None:
+    assert hair_of(tmp_path, ("1.jpg", "2.jpg", "3.jpg"), table) == ["blue", "red", "pink"]
+
+
+def test_a_table_in_cp932_is_read(tmp_path: Path) -> None:
+    assert hair_of(tmp_path, ("綾波.jpg",), "file,hair\n綾波.jpg,blue\n".encode("cp932")) == ["blue"]
+
+
+@pytest.mark.parametrize("at", ["t.csv", "lists/t.csv"])
+@pytest.mark.parametrize("lead", ["faces/", "/home/ann/faces/", "C:\\faces\\"])
+def test_paths_of_another_place_are_read_without_the_folders_that_lead_there(tmp_path: Path, lead: str, at: str) -> None:
+    table = f"file,hair\n{lead}1.jpg,blue\n{lead}a/2.jpg,red\n{lead}b/2.jpg,pink\n{lead}gone.jpg,green\n"
+    assert hair_of(tmp_path, ("1.jpg", "a/2.jpg", "c/2.jpg"), table, at) == ["blue", "red", None]
+
+
+def test_of_two_leading_folders_none_is_left_out(tmp_path: Path) -> None:
+    assert hair_of(tmp_path, ("1.jpg", "2.jpg"), "file,hair\ntrain/1.jpg,blue\nval/1.jpg,red\nval/2.jpg,pink\n") == [None, None]
+
+
+def test_files_that_are_no_pictures_do_not_keep_a_table_from_naming_these_without_suffix(tmp_path: Path) -> None:
+    folder_of(tmp_path / "f", {"1.npz": b"x", "2.mp4": b"x", "2.caption": b"x"})
+    assert hair_of(tmp_path, ("1.png", "2.png"), "id,hair\n1,blue\n2,red\n") == ["blue", "red"]
+
+
+def test_rows_that_name_no_picture_and_words_that_are_no_tag_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    rows = ["x.jpg,red,green", "1.jpg,blue,rainbow", "2.jpg,plaid,rainbow", "y.jpg,red,"]
+    assert hair_of(tmp_path, ("1.jpg", "2.jpg"), "\n".join(["file,hair,eyes", *rows])) == ["blue", None]
+    said = [record.message for record in caplog.records if "t.csv" in record.message]
+    assert said == [
+        "import: t.csv: 2 of 4 rows name no picture here, the first is 'x.jpg'",
+        "import: t.csv: 3 words say no tag that we know, the most frequent: 2 eyes 'rainbow', 1 hair 'plaid'",
+        "import: t.csv labels 1 of 2 files",
+    ]
+
+
 def test_captions_beside_pictures_do_not_keep_a_table_from_naming_these_without_suffix(tmp_path: Path) -> None:
     files = {f"x/{n}.jpg": jpeg(n) for n in (1, 2)} | {f"x/{n}.txt": b"blue hair" for n in (1, 2)} | {"t.csv": b"id,hair\n1,blue\n2,red\n"}
     store = imported(tmp_path, folder_of(tmp_path / "f", files))
@@ -588,7 +645,8 @@ def test_a_name_that_fits_two_pictures_labels_neither_but_its_own_folder_goes_fi
     [
         (b"x,y\n1,2\n", "no column that names pictures, or none of tags that we know"),
         (b"file,hair\nother.jpg,blue\n", "no row names a picture here and a tag that we know"),
-        (b"file,hair\n\xff\xfe,blue\n", "not a table in UTF-8"),
+        (b"file,hair\n\x81,blue\n", "not a table in UTF-8, UTF-16 or cp932"),
+        (b"\xff\xfef", "not a table in UTF-8, UTF-16 or cp932"),
         (b"", "an empty table"),
         (b"\r\n\n", "an empty table"),
     ],
