@@ -88,16 +88,37 @@ def prepare_faces(params: PrepareFaces, imported_dir: Path, bad_path: Path, out_
     found = progress(in_order(faces_of, range(len(imported))), what="prepare", total=len(imported))
     rejected: list[tuple[str, str]] = []
     with StoreWriter(out_dir, {str(size): (size, size, 3) for size in params.sizes}) as writer:
-        count = _write_faces(writer, params, pictures, found, bad, bad_faces, rejected)
-        if count == 0:
-            raise DataError(
-                f"no face was found in the {len(imported)} pictures of {imported_dir}, or people call all of them bad; "
-                "set prepare_faces.crop to null in params.yaml"
-            )
+        splits = _write_faces(writer, params, pictures, found, bad, bad_faces, rejected)
+        count, reasons = splits.total(), Counter(reason.partition(" of ")[0] for _, reason in rejected)
+        told = ", ".join(f"{number} {reason}" for reason, number in reasons.items()) or "none"
+        _refuse_too_few(splits, told, len(imported), imported_dir)
         with writer.beside("rejected.csv").open("w", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows([("path", "reason"), *sorted(rejected)])
-    reasons = Counter(reason.partition(" of ")[0] for _, reason in rejected)
-    log.info("prepare: %d faces kept; rejected: %s", count, ", ".join(f"{number} {reason}" for reason, number in reasons.items()) or "none")
+    log.info("prepare: %d faces kept; rejected: %s", count, told)
+    if (near := reasons["near duplicate"]) > count:
+        log.warning(
+            f"prepare: {near} near duplicates go and {count} faces stay, expected more to stay than to go; look at "
+            f"{out_dir / 'rejected.csv'}, and lower prepare_faces.near_duplicate_rms in params.yaml where it names pictures that differ"
+        )
+
+
+def _refuse_too_few(splits: Counter[str], told: str, num_pictures: int, imported_dir: Path) -> None:
+    """DataError where training has nothing to learn from, or judging nothing to compare; `told`: what was rejected."""
+    count = splits.total()
+    if count == 0:
+        raise DataError(
+            f"no face was found in the {num_pictures} pictures of {imported_dir}, or people call all of them bad; "
+            "set prepare_faces.crop to null in params.yaml"
+        )
+    if count == 1:
+        raise DataError(
+            f"{imported_dir} leaves 1 face (pictures: {num_pictures}, rejected: {told}), expected 2 or more; import more that differ and run again"
+        )
+    if splits["train"] == 0:
+        raise DataError(
+            f"all {count} faces of {imported_dir} fall into val or test, expected 1 or more in train; import more pictures, "
+            "or lower prepare_faces.val and prepare_faces.test in params.yaml"
+        )
 
 
 def _margin(params: PrepareFaces) -> float:
@@ -151,11 +172,12 @@ def _write_faces(
     bad: Set[str],
     bad_faces: Seen,
     rejected: list[tuple[str, str]],
-) -> int:
-    """Gives the number of faces written; what is not written goes to `rejected`."""
+) -> Counter[str]:
+    """Gives the number of faces written to each split; what is not written goes to `rejected`."""
     kept = Seen(params)
     copies: list[list[str]] = []  # of each face written: names of pictures
     copy_ids: list[set[str]] = []
+    splits: Counter[str] = Counter()
     waiting: list[tuple[dict[str, Any], Face]] = []
     for picture, faces in zip(pictures, found, strict=True):
         if not faces:
@@ -175,13 +197,15 @@ def _write_faces(
             kept.add(face, picture["name"])
             copies.append(list(picture["duplicates"]))
             copy_ids.append(set())
-            waiting.append((_row(face, picture, split_of(picture["id"], params.val, params.test)), face))
+            split = split_of(picture["id"], params.val, params.test)
+            splits[split] += 1
+            waiting.append((_row(face, picture, split), face))
             if len(waiting) == CHUNK:
                 _append(writer, waiting)
     _append(writer, waiting)
     writer.fill("duplicates", [json.dumps(names, ensure_ascii=False) for names in copies])
     writer.fill("duplicate_ids", [json.dumps(sorted(ids)) for ids in copy_ids])
-    return len(copies)
+    return splits
 
 
 def _is_bad(face: Face, picture: Mapping[str, Any], bad: Set[str]) -> bool:

@@ -38,6 +38,9 @@ def picture(seed: int, height: int = 96, width: int = 96) -> NDArray[np.uint8]:
     return cv2.resize(corners, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
+OTHER = {"z.png": encode_png(picture(5))}  # in train: one face alone is refused
+
+
 def jpeg(face: NDArray[np.uint8], quality: int) -> bytes:
     file = io.BytesIO()
     Image.fromarray(face).save(file, "JPEG", quality=quality)
@@ -95,25 +98,25 @@ def test_each_face_is_there_at_every_size(tmp_path: Path) -> None:
 
 
 def test_a_face_of_the_wanted_size_is_not_touched(tmp_path: Path) -> None:
-    store = prepared(tmp_path, {"a.png": encode_png(picture(1, 64, 64))})
+    store = prepared(tmp_path, {"a.png": encode_png(picture(1, 64, 64))} | OTHER)
     np.testing.assert_array_equal(store.images(64)[0], picture(1, 64, 64))
 
 
 def test_a_square_picture_keeps_its_id(tmp_path: Path) -> None:
-    store = prepared(tmp_path, {"a.png": encode_png(picture(1))})
-    assert store.column("id") == store.column("imported_id") == [picture_id(picture(1))]
-    assert store.column("crop") == [None]
+    store = prepared(tmp_path, {"a.png": encode_png(picture(1))} | OTHER)
+    assert store.column("id") == store.column("imported_id") == [picture_id(picture(1)), picture_id(picture(5))]
+    assert store.column("crop") == [None, None]
 
 
 @pytest.mark.parametrize(("height", "width", "box"), [(96, 120, [12, 0, 108, 96]), (120, 96, [0, 12, 96, 108])])
 def test_of_an_oblong_picture_the_centred_square_is_taken(tmp_path: Path, height: int, width: int, box: list[int]) -> None:
     whole = picture(1, height, width)
-    store = prepared(tmp_path, {"a.png": encode_png(whole)}, sizes=[32])
+    store = prepared(tmp_path, {"a.png": encode_png(whole)} | OTHER, sizes=[32])
     x0, y0, x1, y1 = box
     square = np.ascontiguousarray(whole[y0:y1, x0:x1])
     assert json.loads(store.column("crop")[0]) == box
-    assert store.column("id") == store.column("imported_id") == [picture_id(whole)]  # what people say of the picture is said of its face
-    assert store.column("crop_id") == [picture_id(square)]
+    assert store.column("id")[0] == store.column("imported_id")[0] == picture_id(whole)  # what people say of the picture is said of its face
+    assert store.column("crop_id")[0] == picture_id(square)
     np.testing.assert_array_equal(store.images(32)[0], cv2.resize(square, (32, 32), interpolation=cv2.INTER_AREA))
 
 
@@ -139,8 +142,8 @@ def test_copies_are_named_however_many_faces_there_are(tmp_path: Path, monkeypat
 
 
 def test_exact_duplicates_of_the_import_are_named_too(tmp_path: Path) -> None:
-    store = prepared(tmp_path, {"a.png": encode_png(picture(1)), "b.png": encode_png(picture(1)), "c.png": jpeg(picture(1), 90)})
-    assert [json.loads(names) for names in store.column("duplicates")] == [["b.png", "c.png"]]
+    store = prepared(tmp_path, {"a.png": encode_png(picture(1)), "b.png": encode_png(picture(1)), "c.png": jpeg(picture(1), 90)} | OTHER)
+    assert [json.loads(names) for names in store.column("duplicates")] == [["b.png", "c.png"], []]
 
 
 def test_pictures_of_one_layout_in_other_colours_all_stay(tmp_path: Path) -> None:
@@ -175,6 +178,30 @@ def test_a_picture_stays_in_its_split_whatever_else_is_imported(tmp_path: Path) 
     assert counts["train"] in range(95, 145) and counts["val"] in range(22, 60) and counts["test"] in range(22, 60)
 
 
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        ({"a.png": encode_png(picture(0))}, r"imported leaves 1 face \(pictures: 1, rejected: none\), expected 2 or more; import more that differ"),
+        ({f"{quality}.jpg": jpeg(picture(0), quality) for quality in (95, 90, 80)}, r"leaves 1 face \(pictures: 3, rejected: 2 near duplicate\)"),
+        ({f"{n}.png": encode_png(picture(n)) for n in (1, 2)}, "all 2 faces of .* fall into val or test, expected 1 or more in train; import more"),
+    ],
+    ids=["one", "alike", "none to train on"],
+)
+def test_too_few_faces_to_train_on_or_to_compare_are_refused(tmp_path: Path, files: dict[str, bytes], sentence: str) -> None:
+    with pytest.raises(DataError, match=sentence):
+        prepared(tmp_path, files)
+    assert not (tmp_path / "prepared").exists()
+
+
+def test_a_folder_of_which_most_goes_as_near_duplicates_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    files = {f"{n}{quality}.jpg": jpeg(picture(n), quality) for n, qualities in ((0, (95, 90, 80)), (5, (95, 80))) for quality in qualities}
+    prepared(tmp_path, files)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        f"prepare: 3 near duplicates go and 2 faces stay, expected more to stay than to go; look at {tmp_path / 'prepared' / 'rejected.csv'}, "
+        "and lower prepare_faces.near_duplicate_rms in params.yaml where it names pictures that differ"
+    ]
+
+
 def test_the_same_pictures_give_the_same_bytes(tmp_path: Path) -> None:
     imported_dir = imported(tmp_path, {f"{n}.jpg": jpeg(picture(n % 70), 90) for n in range(100)})
     for name in ("one", "two"):
@@ -185,18 +212,18 @@ def test_the_same_pictures_give_the_same_bytes(tmp_path: Path) -> None:
 
 def test_what_people_call_a_bad_picture_goes_with_its_near_duplicates(tmp_path: Path) -> None:
     files = {"a.png": encode_png(picture(1)), "b.jpg": jpeg(picture(1), 95), "c.png": encode_png(picture(2))}
-    prepare_faces(params(), imported(tmp_path, files), bad(tmp_path, picture_id(picture(1))), tmp_path / "prepared")
+    prepare_faces(params(), imported(tmp_path, files | OTHER), bad(tmp_path, picture_id(picture(1))), tmp_path / "prepared")
     store = Store(tmp_path / "prepared")
-    assert store.column("id") == [picture_id(picture(2))]
+    assert store.column("id") == [picture_id(picture(2)), picture_id(picture(5))]
     np.testing.assert_array_equal(store.images(64)[0], cv2.resize(picture(2), (64, 64), interpolation=cv2.INTER_AREA))
     assert rejected(store) == [("a.png", "bad picture, as people say"), ("b.jpg", "near duplicate of a.png")]
 
 
 def test_what_nearly_equals_a_bad_picture_goes_also_where_it_comes_first_by_name(tmp_path: Path) -> None:
     files = {"b.png": encode_png(picture(1)), "a.jpg": jpeg(picture(1), 95), "c.jpg": jpeg(picture(1), 90), "d.png": encode_png(picture(2))}
-    prepare_faces(params(), imported(tmp_path, files), bad(tmp_path, picture_id(picture(1))), tmp_path / "prepared")
+    prepare_faces(params(), imported(tmp_path, files | OTHER), bad(tmp_path, picture_id(picture(1))), tmp_path / "prepared")
     store = Store(tmp_path / "prepared")
-    assert store.column("id") == [picture_id(picture(2))]
+    assert store.column("id") == [picture_id(picture(2)), picture_id(picture(5))]
     assert rejected(store) == [("a.jpg", "near duplicate of b.png"), ("b.png", "bad picture, as people say"), ("c.jpg", "near duplicate of b.png")]
 
 
@@ -217,8 +244,8 @@ def test_what_nearly_equals_a_bad_face_of_a_picture_with_several_goes_wherever_i
 def test_of_an_oblong_picture_the_whole_or_its_face_may_be_called_bad(tmp_path: Path, name_of: Callable[[np.ndarray], np.ndarray]) -> None:
     whole = picture(1, 96, 120)
     files = {"a.png": encode_png(whole), "b.png": encode_png(picture(2))}
-    prepare_faces(params(), imported(tmp_path, files), bad(tmp_path, picture_id(name_of(whole))), tmp_path / "prepared")
-    assert Store(tmp_path / "prepared").column("id") == [picture_id(picture(2))]
+    prepare_faces(params(), imported(tmp_path, files | OTHER), bad(tmp_path, picture_id(name_of(whole))), tmp_path / "prepared")
+    assert Store(tmp_path / "prepared").column("id") == [picture_id(picture(2)), picture_id(picture(5))]
 
 
 # --- near duplicates
