@@ -30,9 +30,14 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
+ifdef FACES
+# as it was written, each $ in it too
+override export FACES := $(value FACES)
+endif
+
 run: setup
 ifdef FACES
-	@genga import "$(FACES)"
+	@genga import "$$FACES"
 endif
 	@genga repro
 	@genga serve --port $(PORT) --review annotations/review.jsonl

@@ -5,6 +5,7 @@ import io
 import os
 import tarfile
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -126,18 +127,24 @@ def source_of(faces: str) -> dict[str, Any]:
                 f"{faces!r} names no version, expected kaggle:OWNER/NAME@VERSION with a number; the dataset's page on Kaggle lists its versions"
             )
         return {"kind": "kaggle", "path": "stages/kaggle.py", "dataset": Quoted(dataset), "version": int(version)}
+    if not _exists(faces):
+        with suppress(RuntimeError):  # ~name, where nobody is called so
+            faces = str(Path(faces).expanduser())  # the shell leaves a quoted ~ as it is
     path = Path(faces)
-    try:
-        there = path.exists()
-    except OSError:  # a name that no file can have, or that we may not look for
-        there = False
-    if not there:
+    if not _exists(faces):
         raise ParamsError(f"nothing at {faces}, expected a folder or an archive of pictures; give its path, `sample`, or kaggle:OWNER/NAME@VERSION")
     if path.is_dir():
         _check_folder(path, faces)
     if not path.is_dir() and not _is_archive(path):
         raise ParamsError(f"{faces} is neither a zip nor a tar archive, expected one, or a folder of pictures; params.yaml stays as it was")
     return {"kind": "folder" if path.is_dir() else "archive", "path": Quoted(faces.rstrip("/"))}
+
+
+def _exists(faces: str) -> bool:
+    try:
+        return Path(faces).exists()
+    except OSError:  # a name that no file can have, or that we may not look for
+        return False
 
 
 def _check_folder(folder: Path, faces: str) -> None:
@@ -167,8 +174,17 @@ def _is_archive(path: Path) -> bool:
         return False
 
 
+def _term(option: str, text: str | None) -> str | None:
+    """What was said of the pictures, without the spaces around it."""
+    if text is None:
+        return None
+    if not text.strip():
+        raise ParamsError(f"{option} is {text!r}, expected words; write some or leave {option} out, params.yaml stays as it was")
+    return text.strip()
+
+
 def choose_faces(faces: str, licence: str | None, origin: str | None) -> None:
-    source = source_of(faces)
+    source, licence, origin = source_of(faces), _term("--licence", licence), _term("--origin", origin)
     named = source.get("dataset") or Path(source["path"]).absolute()
     terms: dict[str, str] = {"licence": Quoted(licence or "unknown"), "origin": Quoted(origin or Path(named).name)}
     if source["kind"] == "sample":

@@ -289,6 +289,37 @@ def test_import_chooses_a_folder_an_archive_kaggle_and_the_sample_again(here: Pa
     assert load_params().import_faces == load_params(REPO / "params.yaml").import_faces
 
 
+def test_a_home_that_the_shell_left_as_a_tilde_is_found(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(here / "home"))
+    (here / "home/pics").mkdir(parents=True)
+    (here / "home/pics/a.png").touch()
+    edit.choose_faces("~/pics", None, None)
+    assert load_params().import_faces.source.path == str(here / "home/pics")
+    with pytest.raises(ParamsError, match=f"nothing at {here / 'home/gone'}, expected"):
+        edit.choose_faces("~/gone", None, None)
+
+
+def test_licence_and_origin_stand_without_spaces_around_them_and_blank_ones_are_refused(here: Path) -> None:
+    (here / "pics").mkdir()
+    (here / "pics/a.png").touch()
+    edit.choose_faces("pics", " CC0-1.0 ", "mine\n")
+    assert (load_params().import_faces.licence, load_params().import_faces.origin) == ("CC0-1.0", "mine")
+    before = (here / "params.yaml").read_text()
+    for licence, origin, option in ((" ", None, "--licence"), (None, "", "--origin")):
+        with pytest.raises(ParamsError, match=f"{option} is '.?', expected words; write some or leave {option} out"):
+            edit.choose_faces("pics", licence, origin)
+    assert (here / "params.yaml").read_text() == before
+
+
+@pytest.mark.parametrize("faces", ["/tmp/a $b c", 'it\'s $(x) "q" #1 100%.zip', "~/x"])
+def test_make_hands_over_the_path_as_it_was_written(faces: str) -> None:
+    show = ["make", "--no-print-directory", "--eval", 'show: ; @printf %s "$$FACES"', "show"]
+    for command, environment in ([*show, f"FACES={faces}"], {}), (show, {"FACES": faces}):
+        assert subprocess.run(command, cwd=REPO, env=os.environ | environment, capture_output=True, text=True, check=True).stdout == faces
+    dry = subprocess.run(["make", "-n", "run", f"FACES={faces}"], cwd=REPO, capture_output=True, text=True, check=True).stdout
+    assert 'genga import "$FACES"\n' in dry
+
+
 @pytest.mark.parametrize("word", ["no", "yes", "on", "12:30", "1e3", "null", "2024-05-01", "~"])
 def test_words_that_yaml_takes_for_something_else_stay_words(here: Path, word: str) -> None:
     (here / word).mkdir()
