@@ -3,8 +3,6 @@
 import difflib
 import io
 import os
-import tarfile
-import zipfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from ruamel.yaml.scalarstring import PlainScalarString as Plain
 from genga.errors import ParamsError
 from genga.params import parse_params, parse_yaml, read_params
 from genga.whole import write_whole
-from stages.archives import DAMAGES, utf8_name
+from stages.archives import DAMAGES, kind_of_archive, utf8_name
 
 PARAMS = Path("params.yaml")
 PROFILES = Path("profiles")
@@ -169,7 +167,7 @@ def _check_folder(folder: Path, faces: str) -> None:
 
 def _is_archive(path: Path) -> bool:
     try:
-        return path.is_file() and (tarfile.is_tarfile(path) or zipfile.is_zipfile(path))
+        return path.is_file() and kind_of_archive(path) is not None
     except DAMAGES:
         return False
 

@@ -10,6 +10,8 @@ import lzma
 import mmap
 import os
 import posixpath
+import re
+import shlex
 import stat
 import struct
 import tarfile
@@ -21,7 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Literal, cast
 
 from genga.door import FORBIDDEN
 from genga.errors import FULL, DataError, PictureError
@@ -34,6 +36,9 @@ COMPRESSIONS: dict[bytes, Callable[[Path], IO[bytes]]] = {
 }
 DAMAGES = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, UnicodeError, RuntimeError, struct.error)
 LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, lengths of the name and of what follows it
+MAX_END = (1 << 16) + 22  # bytes of a zip's end-of-directory record with its comment (4.3.16)
+DISK_IN_ZIP64 = 0xFFFF  # the record says so where another one has the number
+PART_NAME = re.compile(r"\.(z\d\d+|\d{3})$")  # s.z01, s.zip.001
 ENCRYPTED, UTF8_NAME = 1, 1 << 11  # flags (APPNOTE.TXT, 4.4.4)
 NAMES = ("utf-8", "cp932")  # of zips that do not say: as Linux and macOS write them, and Windows in Japan
 
@@ -68,17 +73,41 @@ def list_archive(path: Path, limits: ArchiveLimits) -> list[Member]:
     if not path.is_file():
         raise DataError(f"no archive at {path}; correct import_faces.source.path in params.yaml")
     try:
-        if tarfile.is_tarfile(path):  # first: a zip is told by its end, and a tar may end with one
-            members = _list_tar(path, limits)
-        elif zipfile.is_zipfile(path):
-            members = _list_zip(path, limits)
-        else:
-            raise DataError(f"{path} is neither a zip nor a tar archive; give one of these, or a folder")
+        match kind_of_archive(path):
+            case "tar":
+                members = _list_tar(path, limits)
+            case "zip":
+                members = _list_zip(path, limits)
+            case None:
+                raise DataError(f"{path} is neither a zip nor a tar archive; give one of these, or a folder")
     except DAMAGES as error:
         if isinstance(error, OSError) and error.errno in (*FULL, *FORBIDDEN):
             raise  # no damage: the door says it
         raise DataError(f"{path} is a damaged archive ({error}); delete it and fetch it again") from error
     return sorted(members, key=lambda member: member.name)
+
+
+def kind_of_archive(path: Path) -> Literal["tar", "zip"] | None:
+    """By its content. One part of a split archive is refused."""
+    if PART_NAME.search(path.name):
+        raise _part(path)
+    if tarfile.is_tarfile(path):  # first: a zip is told by its end, and a tar may end with one
+        return "tar"
+    if not zipfile.is_zipfile(path):
+        return None
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - MAX_END, 0))
+        end = file.read()
+    (disk,) = struct.unpack_from("<H", end, end.rindex(b"PK\5\6") + 4)
+    if disk not in (0, DISK_IN_ZIP64):
+        raise _part(path)
+    return "zip"
+
+
+def _part(path: Path) -> DataError:
+    numbered = f"cat {shlex.quote(path.stem)}.[0-9]* > whole{Path(path.stem).suffix}"
+    join = numbered if path.suffix[1:].isdecimal() else f"zip -s 0 {shlex.quote(path.stem)}.zip --out whole.zip"
+    return DataError(f"{path} is one part of a split archive, expected a whole one; join the parts (`{join}`) and give that")
 
 
 def _refuse(error: OSError) -> None:
@@ -143,6 +172,8 @@ def _list_zip(path: Path, limits: ArchiveLimits) -> list[Member]:
         mapped = Mapped(file.fileno(), 0, access=mmap.ACCESS_READ)
     archive = zipfile.ZipFile(cast(IO[bytes], mapped))
     infos = archive.infolist()
+    if any(info.header_offset < 0 for info in infos):  # it begins in another part
+        raise _part(path)
     for info, name in zip(infos, _zipped_names(infos), strict=True):
         info.filename = name.replace("\\", "/")  # as old tools of Windows write it
         _check_name(path, info.filename)

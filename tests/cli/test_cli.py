@@ -24,7 +24,7 @@ from cli.gamma import SHOWN
 from cli.main import build_parser
 from cli.repro import repro, stage_descriptions
 from flows.turns import our_turn
-from genga.errors import GengaError, ParamsError
+from genga.errors import DataError, GengaError, ParamsError
 from genga.families import ALWAYS
 from genga.params import TrainFace, WatchCollapse, load_params, parse_params
 from genga.registry import Registry
@@ -373,6 +373,14 @@ def test_a_wrong_source_is_refused_and_params_stay(here: Path, faces: str, said:
     before = (here / "params.yaml").read_text()
     with pytest.raises(ParamsError, match=said):
         edit.choose_faces(faces, None, None)
+    assert (here / "params.yaml").read_text() == before
+
+
+def test_one_part_of_a_split_archive_is_refused_before_it_is_chosen(here: Path) -> None:
+    (here / "s.zip.001").write_bytes(b"PK\3\4")
+    before = (here / "params.yaml").read_text()
+    with pytest.raises(DataError, match=r"s\.zip\.001 is one part of a split archive"):
+        edit.choose_faces("s.zip.001", None, None)
     assert (here / "params.yaml").read_text() == before
 
 

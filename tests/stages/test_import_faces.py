@@ -483,6 +483,26 @@ def test_half_an_archive_is_refused(tmp_path: Path, kind: str) -> None:
     assert not (tmp_path / "imported").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "part", "join"),
+    [
+        ("my s.zip.001", slice(None, 3000), r"`cat 'my s\.zip'\.\[0-9\]\* > whole\.zip`"),
+        ("s.zip.002", slice(3000, None), r"`cat s\.zip\.\[0-9\]\* > whole\.zip`"),
+        ("s.z01", slice(None, 3000), r"`zip -s 0 s\.zip --out whole\.zip`"),
+        ("end.zip", slice(3000, None), "`zip -s 0 "),
+        ("s.zip", slice(None), r"`zip -s 0 s\.zip --out whole\.zip`"),
+    ],
+)
+def test_one_part_of_a_split_archive_is_refused_and_says_how_to_join_them(tmp_path: Path, name: str, part: slice, join: str) -> None:
+    data = bytearray(zip_of(tmp_path / "whole.zip", {f"{n}.jpg": jpeg(n) for n in range(9)}).read_bytes())
+    if name == "s.zip":  # what `zip -s` leaves for the last one
+        data[-18:-14] = struct.pack("<HH", 1, 1)
+    (tmp_path / name).write_bytes(data[part])
+    with pytest.raises(DataError, match=rf"{name} is one part of a split archive, expected a whole one; join the parts \({join}"):
+        imported(tmp_path, tmp_path / name)
+    assert not (tmp_path / "imported").exists()
+
+
 def test_a_full_disk_or_a_forbidden_archive_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = MAKERS["tar.gz"](tmp_path)
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda: io.FileIO("/dev/full", "r+"))
