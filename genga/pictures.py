@@ -8,6 +8,7 @@ Plain 8-bit JPEG and PNG go through OpenCV (two thirds of the time that Pillow t
 import struct
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import cv2
@@ -21,8 +22,8 @@ Array = NDArray[np.uint8]
 
 STARTS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"GIF87a": "GIF", b"GIF89a": "GIF", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF"}
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
-# what operating systems leave behind, besides hidden files
-JUNK_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+# what operating systems and version control leave behind, besides `._a.jpg`; other hidden pictures may be missed
+JUNK_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx", ".thumbnails", ".trashes", ".git", ".svn", ".hg", ".ipynb_checkpoints"})
 # start-of-frame markers: baseline, extended and progressive Huffman; C4, C8 and CC are other things
 SOF_MARKERS = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
 
@@ -52,6 +53,12 @@ class Header(NamedTuple):
 def is_junk(name: str) -> bool:
     """`name`: a path within a folder or archive, its parts separated by slashes."""
     return any(part.startswith(".") or part.lower() in JUNK_NAMES for part in name.split("/"))
+
+
+def is_hidden_picture(name: str) -> bool:
+    """By its name a picture that is junk for nothing but a dot, as `.hack/a.jpg` and `...a.jpg` are."""
+    left_behind = any(part.startswith("._") or part.lower() in JUNK_NAMES for part in name.split("/"))
+    return is_junk(name) and not left_behind and PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
 def kind_of(data: bytes) -> str:

@@ -5,7 +5,8 @@
 
 Every file is opened, whatever its name: what decodes to its end is a picture. CSV files are read for labels: one column names the picture,
 others hold tags in vocabularies of genga/tags.py. The second of two equal pictures is rejected, its labels go to the first. Texts and tables
-that lie beside pictures (README, annotations ...) and equal pictures are listed in rejected.csv too, but do not count towards `max_rejected`.
+that lie beside pictures (README, annotations ...), hidden and equal pictures are listed in rejected.csv too, but do not count towards
+`max_rejected`.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from genga import tags
 from genga.door import run
 from genga.errors import DataError, PictureError, TooLargeError
 from genga.params import ArchiveSource, FolderSource, ImportFaces, KaggleSource, SampleSource, load_params
-from genga.pictures import SUFFIXES, Limits, decode, encode_png, is_junk, kind_of
+from genga.pictures import SUFFIXES, Limits, decode, encode_png, is_hidden_picture, is_junk, kind_of
 from genga.progress import progress
 from genga.store import Store, StoreWriter, picture_id
 from genga.tags import NOTHING, Told
@@ -69,9 +70,10 @@ class Rejected:
 def import_faces(params: ImportFaces, source_path: Path, out_dir: Path) -> None:
     rejected: list[Rejected] = []
     sample = Store(source_path) if isinstance(params.source, SampleSource) else None
-    members = _of_sample(sample) if sample else [member for member in _list_members(params, source_path) if not is_junk(member.name)]
+    members = _of_sample(sample) if sample else _without_junk(_list_members(params, source_path), rejected)
     tables = [member for member in members if _suffix(member.name) in TABLE_SUFFIXES]
     pictures = [member for member in members if _suffix(member.name) not in TABLE_SUFFIXES]
+    _say_texts([member.name for member in pictures])
     take = partial(_take, limits=Limits(params.max_picture_bytes, params.max_picture_pixels, params.min_side))
     chunks = by_bytes(pictures, MOST_AHEAD // (2 * num_cores()))
     largest = max((sum(member.size for member in chunk) for chunk in chunks), default=0) or 1
@@ -124,6 +126,20 @@ def _list_members(params: ImportFaces, source_path: Path) -> list[Member]:
             return list_archive(fetch(dataset, version), limits)
         case SampleSource():
             raise AssertionError("the sample is a store, not files")
+
+
+def _without_junk(members: Sequence[Member], rejected: list[Rejected]) -> list[Member]:
+    """What is left behind by systems goes without a word, a hidden picture goes to `rejected`."""
+    rejected += [Rejected(member.name, "hidden", counts=False) for member in members if is_hidden_picture(member.name)]
+    return [member for member in members if not is_junk(member.name)]
+
+
+def _say_texts(names: Sequence[str]) -> None:
+    """They may be a tagger's, and what a text does not name is not known to be a no."""
+    called = {key for name in names if _suffix(name) in SUFFIXES for key in (name, posixpath.splitext(name)[0])}
+    num_texts = sum(_suffix(name) == ".txt" and posixpath.splitext(name)[0] in called for name in names)
+    if num_texts:
+        log.warning("import: %d texts beside pictures are not read as labels; put their tags into a table with the columns file and tags", num_texts)
 
 
 def _suffix(name: str) -> str:

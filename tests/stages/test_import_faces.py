@@ -193,6 +193,14 @@ def test_what_operating_systems_leave_behind_is_passed_over(tmp_path: Path) -> N
     assert (store.column("name"), rejected(store)) == (["a.jpg"], {})
 
 
+@pytest.mark.parametrize("make", [folder_of, zip_of])
+def test_hidden_pictures_are_listed_and_do_not_make_an_import_fail(tmp_path: Path, make: Callable[..., Path]) -> None:
+    hidden = {".hack/a.jpg": jpeg(5), "...and_a.JPG": jpeg(6), "b/.c.png": b"x"}
+    junk = {".hack/._a.jpg": b"x", ".hack/.DS_Store": b"x", ".hack/notes.txt": b"x", "__MACOSX/.d.jpg": b"x", ".Trashes/e.jpg": jpeg(7)}
+    store = imported(tmp_path, make(tmp_path / "f", {"a.jpg": jpeg(1), **hidden, **junk}), max_rejected=0.0)
+    assert (store.column("name"), rejected(store)) == (["a.jpg"], dict.fromkeys(hidden, "hidden"))
+
+
 def test_the_second_of_two_equal_pictures_is_rejected_and_named_by_the_first(tmp_path: Path) -> None:
     same = {"a.png": encode_png(picture(1)), "b.bmp": cv2.imencode(".bmp", picture(1)[..., ::-1])[1].tobytes(), "c.png": encode_png(picture(2))}
     store = imported(tmp_path, folder_of(tmp_path / "f", same), max_rejected=0.0)
@@ -637,6 +645,16 @@ def test_captions_beside_pictures_do_not_keep_a_table_from_naming_these_without_
     files = {f"x/{n}.jpg": jpeg(n) for n in (1, 2)} | {f"x/{n}.txt": b"blue hair" for n in (1, 2)} | {"t.csv": b"id,hair\n1,blue\n2,red\n"}
     store = imported(tmp_path, folder_of(tmp_path / "f", files))
     assert [json.loads(labels) for labels in store.column("labels")] == [{"hair_color": "blue"}, {"hair_color": "red"}]
+
+
+def test_texts_with_tags_beside_pictures_are_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pictures = {f"x/{n}.jpg": jpeg(n) for n in (1, 2)}
+    texts = {"x/1.txt": b"blue_hair", "x/2.jpg.txt": b"red_hair", "README.txt": b"hello", "1.txt": b"of another folder"}
+    store = imported(tmp_path, folder_of(tmp_path / "f", pictures | texts))
+    assert store.column("labels") == [None, None] and rejected(store) == dict.fromkeys(texts, "not a picture")
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
+        "import: 2 texts beside pictures are not read as labels; put their tags into a table with the columns file and tags"
+    ]
 
 
 def test_capital_letters_and_marks_written_in_two_ways_tell_names_apart_only_where_they_must(tmp_path: Path) -> None:
