@@ -117,6 +117,7 @@ def falling(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Watched, "_look", looked)
     seen = {"recall": 0.0, "near_identical": 0.0, "spread": 1.0}
     monkeypatch.setattr("models.recipes.watched.diversity", lambda *_: seen | {"coverage": 0.75 if at_kimg <= 0.032 else 0.25})
+    monkeypatch.setattr("models.metrics.collapse.drawn", lambda _: np.zeros((8, 8, 3), np.uint8))  # a second each
 
 
 SOON = {"every_kimg": 0.016, "from_kimg": 0.0, "patience": 1}  # a look at every step
