@@ -102,7 +102,9 @@ class PrepareFaces(Splits):
     sizes: list[Side] = Field(min_length=1)
     crop: Crop | None
     near_duplicate_bits: int = Field(ge=0, le=16, description="perceptual hashes this far apart are compared as pictures")
-    near_duplicate_rms: float = Field(ge=0, description="below this root mean square difference, of 255, they are one picture")
+    near_duplicate_rms: float = Field(
+        ge=0, description="below this root mean square difference, of 255, they are one picture, unless one part differs far more"
+    )
 
 
 class LabelFaces(Section):

@@ -2,6 +2,9 @@
 
 A 64-bit difference hash (http://www.hackerfactor.com/blog/index.php?/archives/529-Kind-of-Like-That.html) names candidates, the colours
 of 32-pixel thumbnails decide: drawn faces share their layout, and so their hash, while hair and eyes differ.
+Two expressions of one character differ in a mouth or a blush alone: there, and nowhere else. Copies differ along all their lines. So a block of
+4x4 pixels that differs much more than the whole tells two pictures apart. Measured on real and on drawn faces, a copy's farthest block is nearly
+always at most 3 times as far off as the whole, that of another mouth, blush or eye colour 3.4 to 8 times.
 The hash of a new picture is compared with all that were kept: 71,300 pictures take a few seconds, and no radius is too wide for that.
 """
 
@@ -10,6 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 THUMBNAIL = 32
+BLOCK = 4
+# times the difference of the whole: beyond it a block shows something else
+STANDS_OUT = 3.0
 # neighbours must differ by more than this to set a bit: in flat paper and hair the noise of a second JPEG must not
 STEP = 2
 
@@ -32,12 +38,15 @@ class Kept:
         self._thumbnails: NDArray[np.uint8] = np.empty((1024, THUMBNAIL, THUMBNAIL, 3), np.uint8)
 
     def find(self, hash_: np.uint64, thumbnail: Thumbnail) -> int | None:
-        """The place of the first kept picture that is the same to the eye."""
+        """The place of the first kept picture that is the same to the eye: its root mean square difference is below `max_rms`, and that of each
+        block is too, or below STANDS_OUT times the whole's."""
         candidates = np.flatnonzero(np.bitwise_count(self._hashes[: self._count] ^ hash_) <= self._max_bits)
         if len(candidates) == 0:
             return None
         difference = self._thumbnails[candidates].astype(np.float32) - thumbnail
-        same = np.flatnonzero(np.sqrt(np.square(difference).mean(axis=(1, 2, 3))) < self._max_rms)
+        blocks = np.square(difference).reshape(-1, THUMBNAIL // BLOCK, BLOCK, THUMBNAIL // BLOCK, BLOCK * 3).mean(axis=(2, 4))
+        whole, farthest = np.sqrt(blocks.mean(axis=(1, 2))), np.sqrt(blocks.max(axis=(1, 2)))
+        same = np.flatnonzero((whole < self._max_rms) & (farthest < np.maximum(self._max_rms, STANDS_OUT * whole)))
         return int(candidates[same[0]]) if len(same) else None
 
     def keep(self, hash_: np.uint64, thumbnail: Thumbnail) -> None:

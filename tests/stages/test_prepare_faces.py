@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from drawing.face import draw_face, random_labels
 from genga import store as store_module
 from genga.errors import DataError
 from genga.params import ArchiveSource, Crop, FolderSource, ImportFaces, PrepareFaces
@@ -22,8 +23,8 @@ from genga.store import Store, picture_id
 from stages import prepare_faces as stage
 from stages.face_finder import Box, FaceFinder, square_around
 from stages.import_faces import import_faces
-from stages.near_duplicates import Kept, difference_hash
-from stages.prepare_faces import prepare_faces
+from stages.near_duplicates import THUMBNAIL, Kept, difference_hash
+from stages.prepare_faces import prepare_faces, resize
 
 LIMITS = Limits(10**9, 10**9, 1)
 
@@ -267,6 +268,33 @@ def test_the_hash_decides_who_is_compared_and_the_colours_who_is_the_same() -> N
     assert kept.find(np.uint64(0b0111), one) is None  # three bits away from the first
     assert kept.find(np.uint64(0b0111), other) == 1
     assert kept.find(np.uint64(0b0000), other) is None  # four bits away from the second
+
+
+@pytest.mark.parametrize("tag", ["smile", "open_mouth", "blush", "glasses"])
+def test_one_face_with_and_without_a_tag_is_no_near_duplicate(tag: str) -> None:
+    for seed in range(10):
+        labels = random_labels(np.random.default_rng(seed))
+        kept = Kept(max_bits=64, max_rms=8.0)
+        for answer in (False, True):
+            thumbnail = resize(draw_face({**labels, tag: answer}, np.random.default_rng(seed), 128), THUMBNAIL)
+            assert kept.find(difference_hash(thumbnail), thumbnail) is None
+            kept.keep(difference_hash(thumbnail), thumbnail)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda face: resize(face, 72), lambda face: np.minimum(face, 249) + np.uint8(6), lambda face: decode(jpeg(face, 80), LIMITS)],
+    ids=["scaled", "brighter", "saved again"],
+)
+def test_a_copy_of_a_drawn_face_is_a_near_duplicate(change: Callable[[np.ndarray], np.ndarray]) -> None:
+    for seed in range(10):
+        face = draw_face(random_labels(np.random.default_rng(seed)), np.random.default_rng(seed), 96)
+        kept = Kept(max_bits=6, max_rms=8.0)
+        for one in (face, change(face)):
+            thumbnail = resize(one, THUMBNAIL)
+            found = kept.find(difference_hash(thumbnail), thumbnail)
+            kept.keep(difference_hash(thumbnail), thumbnail)
+        assert found == 0
 
 
 def test_comparing_with_twenty_thousand_pictures_takes_less_than_a_millisecond() -> None:
