@@ -9,7 +9,7 @@ import sys
 import time
 from functools import partial
 
-from flows.turns import our_turn
+from flows.turns import our_turn, start_repro
 from genga.door import ending_with_us
 from genga.errors import GengaError
 from genga.params import check_rules, load_params
@@ -49,8 +49,7 @@ def repro(stages: list[str]) -> None:
 
 def _run(stages: list[str], what: dict[str, str]) -> None:
     started, num_settled, num_ran = time.monotonic(), 0, 0
-    command = [sys.executable, "-m", "dvc", "repro", *stages]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, bufsize=1) as process, ending_with_us(process.pid):
+    with start_repro(*stages) as process, ending_with_us(process.pid):
         assert process.stdout is not None
         for line in process.stdout:
             if match := RUNNING.match(line):

@@ -8,13 +8,12 @@ Only what talks to a network is retried: a Kaggle import and the label pull.
 
 import argparse
 import subprocess
-import sys
 from pathlib import Path
 
 from prefect import flow, get_run_logger, task
 from prefect.exceptions import TerminationSignal
 
-from flows.turns import our_turn
+from flows.turns import our_turn, start_repro
 from genga.door import ending_with_us, run
 from genga.errors import GengaError
 from genga.params import check_rules, load_params
@@ -48,11 +47,7 @@ def _stage(graph: "object", name: str) -> "object":
 def run_stage(stage: str) -> None:
     """One stage through DVC, which skips it when nothing that it reads has changed."""
     log = get_run_logger()
-    command = [sys.executable, "-m", "dvc", "repro", "--single-item", stage]
-    with (
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process,
-        ending_with_us(process.pid, TerminationSignal),
-    ):
+    with start_repro("--single-item", stage, stderr=subprocess.STDOUT) as process, ending_with_us(process.pid, TerminationSignal):
         assert process.stdout is not None
         for line in process.stdout:
             log.info(line.rstrip())

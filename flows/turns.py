@@ -1,9 +1,12 @@
 """One at a time in a working tree: runs of the graph, and pulls of labels, which its stages read. DVC fails where two touch the same files.
 
-The command line takes turns with flows, so this imports no Prefect.
+The command line takes turns with flows, and starts DVC as they do, so this imports no Prefect.
 """
 
 import fcntl
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,3 +25,10 @@ def our_turn(say: Callable[[str], object]) -> Iterator[None]:
             say("waiting for another command or flow that runs the graph or pulls labels in this folder")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def start_repro(*words: str, stderr: int | None = None) -> subprocess.Popen[str]:
+    """The `python` of the commands in dvc.yaml is this one, also where the shell or the worker knows none, or another."""
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+    command = [sys.executable, "-m", "dvc", "repro", *words]
+    return subprocess.Popen(command, env=os.environ | {"PATH": path}, stdout=subprocess.PIPE, stderr=stderr, text=True, bufsize=1)

@@ -21,6 +21,7 @@ import pytest
 from prefect.exceptions import ParameterTypeError
 from prefect.logging import disable_run_logger
 
+from cli.repro import repro
 from flows import graph, label_round
 from flows.turns import our_turn
 from genga.errors import GengaError
@@ -174,6 +175,21 @@ def test_flows_on_one_working_tree_wait_for_each_other_and_say_so(tmp_path: Path
         assert said == ["waiting for another command or flow that runs the graph or pulls labels in this folder"]
     assert begun.wait(10)
     second.join()
+
+
+def test_stages_run_in_this_python_where_path_knows_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy("params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text("#!/bin/sh\ncommand -v python || :\n")  # in DVC's place
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(graph, "get_run_logger", lambda: SimpleNamespace(info=print))
+    for start in (lambda: repro([]), lambda: graph.run_stage.fn("draw_faces")):
+        start()
+        assert f"{python}\n" in capsys.readouterr().out
 
 
 def test_labels_are_not_pulled_while_the_graph_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
