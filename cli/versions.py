@@ -1,4 +1,4 @@
-"""Commands over the registry: promote, rollback, veto. A changed champion is deployed at once; what could not be is not recorded."""
+"""Commands over the registry: promote, rollback, veto. A changed champion is deployed at once; a version that could not be is not recorded."""
 
 import subprocess
 import sys
