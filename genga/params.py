@@ -740,6 +740,12 @@ class Params(Section):
     deploy: Deploy
 
     @model_validator(mode="after")
+    def both_kinds_of_figures_are_read(self) -> Self:
+        if missing := [kind for kind in ("stick", "figure") if kind not in self.train_pose]:
+            raise ValueError(f"train_pose has no {' and no '.join(missing)}, expected stick and figure; add it there")
+        return self
+
+    @model_validator(mode="after")
     def transfer_has_a_base(self) -> Self:
         if self.transfer_tag.family not in self.train_face:
             raise ValueError(f"transfer_tag.family is {self.transfer_tag.family}, expected one of train_face: {', '.join(sorted(self.train_face))}")

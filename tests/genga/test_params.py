@@ -120,6 +120,15 @@ def test_no_face_generator_takes_the_name_of_what_the_registry_holds_besides(tmp
         parse_params(document, "params.yaml")
 
 
+@pytest.mark.parametrize(("missing", "said"), [(["figure"], "no figure"), (["stick", "figure"], "no stick and no figure")])
+def test_each_kind_of_figures_has_its_network(missing: list[str], said: str) -> None:
+    document = with_profiles()
+    for kind in missing:
+        del document["train_pose"][kind]
+    with pytest.raises(ParamsError, match=f"train_pose has {said}, expected stick and figure; add it there"):
+        parse_params(document, "params.yaml")
+
+
 def test_every_family_has_a_rule() -> None:
     document = with_profiles()
     del document["gate"]["stylegan2"]
