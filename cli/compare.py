@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from cli.versions import GATE
+from genga.documents import read_json
 from genga.errors import CheckpointError, DataError, GengaError, RegistryError
 from genga.params import Evaluate, load_params
 from genga.protocols import difference
@@ -53,8 +55,18 @@ def _compare_versions(registry: Registry, params: Evaluate, family: str, again: 
         print(f"`genga compare {family} --again` scores every version by one protocol")
     for entry in registry.history(family):
         print(f"{entry.when[:19]}  {entry.kind} {entry.was or '-'} -> {entry.to} by {entry.who}: {entry.why}")
+    if said := _decided(family):
+        print(f"the gate decided last: {said}")
     if path := _drawn(registry, params, versions):
         print(f"drawn from the same seeds in {path}")
+
+
+def _decided(family: str) -> str:
+    """Empty where the gate has not run, or had nothing to decide."""
+    from stages.gate import Decision
+
+    decisions = read_json(GATE) if GATE.exists() else {}
+    return Decision(**decisions[family]).said() if family in decisions else ""
 
 
 def _unlike(version: Version, base: Version) -> dict[str, str]:

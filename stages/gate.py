@@ -10,6 +10,7 @@ numbers: it knows other people's pictures.
 """
 
 import argparse
+import logging
 import math
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -27,6 +28,8 @@ from models.kinds import kind_of
 from models.metrics.scores import Score
 from stages.judge import Data, Judge
 
+log = logging.getLogger(__name__)
+ALREADY = "it is champion already"
 BOUND_TO_PICTURES = ("face", "tagger")  # with other sources these do another job, whatever their numbers
 
 
@@ -40,6 +43,15 @@ class Decision:
     why: str
     scores: dict[str, float] = field(default_factory=dict)
 
+    def said(self) -> str:
+        """The decision in words; empty where nothing was to be decided."""
+        if self.why == ALREADY:
+            return ""
+        if self.promoted:
+            return f"version {self.challenger} takes over: {self.why}"
+        stays = f"version {self.champion} stays" if self.champion else "there is no champion"
+        return f"{stays} and version {self.challenger} does not take over: {self.why}"
+
 
 def gate(rules: dict[str, GateRule], params: Evaluate, registered_path: Path, data: Data, gate_path: Path, registry: Registry) -> None:
     challengers = {family: entry["version"] for family, entry in read_json(registered_path).items()}
@@ -49,6 +61,8 @@ def gate(rules: dict[str, GateRule], params: Evaluate, registered_path: Path, da
         decision = settled(contest, family, registry)
         if decision.promoted:
             registry.promote(family, decision.challenger, GATE, decision.why)
+        if said := decision.said():
+            log.info("gate: %s: %s", family, said)
         decisions[family] = asdict(decision)
     write_json(gate_path, decisions)
 
@@ -71,7 +85,7 @@ class Contest:
         challenger, champion = self._challengers[family], self._registry.champion(family)
         champion_number = champion.number if champion else None
         if champion_number == challenger:
-            return Decision(challenger, challenger, False, "it is champion already")
+            return Decision(challenger, challenger, False, ALREADY)
         if line := self._registry.vetoed(family).get(challenger):
             return Decision(champion_number, challenger, False, f"turned down by {line.who}: {line.why}")
         if champion is None:

@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 
 from cli.compare import compare
 from cli.main import main
+from genga.documents import write_json
 from genga.errors import RegistryError
 from genga.registry import Registry
 
@@ -55,6 +56,16 @@ def test_versions_measured_alike_stand_in_one_table_and_one_picture(registry: Re
     assert "cannot be held against" not in said
     picture = cv2.imread("runs/compare/dcgan32.png")
     assert picture is not None and picture.shape == (2 * 32, 130 + 12 * 32, 3)
+
+
+def test_what_the_gate_decided_last_stands_below_the_numbers(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    register(registry, 0, 0.125, PROTOCOL)
+    register(registry, 1, 0.25, PROTOCOL)
+    decision = {"champion": "1", "challenger": "2", "promoted": False, "why": "kid 0.25 against 0.125 of version 1", "scores": {}}
+    write_json(Path("data/registry/gate.json"), {"dcgan32": decision})
+    compare("dcgan32", again=False)
+    said = capsys.readouterr().out
+    assert "the gate decided last: version 1 stays and version 2 does not take over: kid 0.25 against 0.125 of version 1" in said
 
 
 def test_numbers_of_another_protocol_are_refused_with_the_reason_and_the_way_out(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:

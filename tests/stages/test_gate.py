@@ -1,4 +1,5 @@
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from shutil import rmtree
@@ -95,6 +96,22 @@ def test_a_better_challenger_takes_over_and_a_worse_one_does_not(decide: Decide,
     worse = decide()["upscaler"]
     assert not worse["promoted"] and worse["champion"] == "2" and worse["challenger"] == "3"
     assert champions(registry)["upscaler"] == "2"
+
+
+@pytest.mark.usefixtures("begun")
+def test_what_was_decided_is_said_and_nothing_of_those_who_are_champion_already(
+    decide: Decide, registered: Callable[[], Path], registry: Registry, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    for family in ("upscaler", "dcgan32"):
+        write_model(world.weights_dir, family, seed=9)
+    registered()
+    registry.veto("upscaler", "2", "bob", "licence")
+    with caplog.at_level(logging.INFO, "stages.gate"):
+        why = decide(dcgan32=GateRule(metric="kid", better="lower", min_gain=-1e9))["dcgan32"]["why"]
+    assert [record.getMessage() for record in caplog.records if record.name == "stages.gate"] == [
+        f"gate: dcgan32: version 2 takes over: {why}",
+        "gate: upscaler: version 1 stays and version 2 does not take over: turned down by bob: licence",
+    ]
 
 
 @pytest.mark.usefixtures("begun")
