@@ -405,7 +405,8 @@ class Registry:
 
     @_told
     def families(self) -> list[str]:
-        return sorted(model.name for model in self.client.search_registered_models() if model.name != PROMOTIONS)
+        found = _all_pages(self.client.search_registered_models, "", order_by=["name ASC"])
+        return sorted(model.name for model in found if model.name != PROMOTIONS)
 
     @_told
     def versions(self, family: str) -> list[Version]:

@@ -45,6 +45,12 @@ def registry(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return Registry(root=tmp_path)
 
 
+def test_families_are_found_among_many_models_of_others(registry: Registry) -> None:
+    for number in range(105):
+        registry.client.create_registered_model(f"model-{number:03d}")
+    assert len(registry.families()) == 105
+
+
 def with_versions(registry: Registry, folder: Path, count: int) -> list[str]:
     return [
         registry.register("dcgan32", model_folder(folder / f"v{seed}", seed), {"kid": seed / 10}, {"data_id": "d0"}).number for seed in range(count)
