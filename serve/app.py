@@ -177,10 +177,11 @@ async def sketch(asked: SketchRequest, request: Request, response: Response, eng
 @api.post("/api/upscale", response_class=Response)
 async def upscale(file: UploadFile, request: Request, engine: Now, turns: InTurn) -> Response:
     version = engine.version("upscaler")
-    data = await file.read()
-    work = await turns.take(request, lambda: engine.enlargement(decode_rgba(data, UPSCALE_LIMITS)))
-    await turns.take_each(request, (partial(work.draw, tile) for tile in work.tiles()))
-    png = await turns.take(request, lambda: encode_png(work.picture()))
+    async with turns.long_work(request):
+        data = await file.read()
+        work = await turns.take(request, lambda: engine.enlargement(decode_rgba(data, UPSCALE_LIMITS)))
+        await turns.take_each(request, (partial(work.draw, tile) for tile in work.tiles()))
+        png = await turns.take(request, lambda: encode_png(work.picture()))
     return Response(png, media_type="image/png", headers={VERSION_HEADER: version})
 
 

@@ -2,18 +2,23 @@
 
 A piece (one picture, one tile) runs on one thread: a small network gains little from two, and its bytes then do not depend on the number
 of cores. Long work asks for one piece per core at a time, so that a live preview waits for a piece and never for a whole enlargement.
+Of long works one is under way; the others wait in line, so that neither the pieces that a preview waits for nor the memory grow with their number.
 """
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import TypeVar
 
 import torch
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+MAX_WAITING = 8  # long works in line behind the one under way
+LOOK_SECONDS = 0.05  # how often one in line looks whether it is first, and whether its caller is still there
 T = TypeVar("T")
 
 
@@ -25,6 +30,7 @@ class Turns:
     def __init__(self) -> None:
         self._cores = len(os.sched_getaffinity(0))
         self._free = asyncio.Semaphore(self._cores)
+        self._line: list[Request] = []  # of long works; the first is under way
         self._threads = ThreadPoolExecutor(self._cores, thread_name_prefix="models", initializer=partial(torch.set_num_threads, 1))
 
     async def take(self, request: Request, work: Callable[[], T]) -> T:
@@ -43,6 +49,21 @@ class Turns:
 
         await asyncio.gather(*(work_off() for _ in range(self._cores)))
         return [done[work_idx] for work_idx in range(len(done))]
+
+    @asynccontextmanager
+    async def long_work(self, request: Request) -> AsyncIterator[None]:
+        """One at a time, first come first served; 503 where the line is full already."""
+        if len(self._line) > MAX_WAITING:
+            raise HTTPException(503, f"{MAX_WAITING} others wait already, and no more are taken; try again in a minute", {"Retry-After": "60"})
+        self._line.append(request)
+        try:
+            while self._line[0] is not request:
+                if await request.is_disconnected():
+                    raise CallerLeftError
+                await asyncio.sleep(LOOK_SECONDS)
+            yield
+        finally:
+            self._line.remove(request)
 
     def close(self) -> None:
         self._threads.shutdown()

@@ -457,6 +457,12 @@ def test_alpha_is_kept(client: TestClient) -> None:
     assert (enlarged[:, :72, 3] == 0).all() and (enlarged[:, 88:, 3] == 255).all()
 
 
+def test_an_enlargement_that_finds_the_line_full_is_told_when_to_come_again(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serve.turns.MAX_WAITING", -1)
+    reply = client.post("/api/upscale", files={"file": encode_png(noise(8, 8))})
+    assert "try again in a minute" in sentence(reply, 503) and reply.headers["Retry-After"] == "60"
+
+
 def test_a_picture_with_too_many_pixels_is_refused_with_the_limit(client: TestClient) -> None:
     picture = np.zeros((1500, UPSCALE_LIMITS.max_pixels // 1500 + 1, 3), np.uint8)
     assert str(UPSCALE_LIMITS.max_pixels) in sentence(client.post("/api/upscale", files={"file": encode_png(picture)}), 413)

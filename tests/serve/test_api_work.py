@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from genga.errors import DataError
@@ -18,7 +19,7 @@ from models.batches import to_signed, to_uint8
 from models.networks.upscaler import Upscaler
 from serve.enlarge import Enlargement, spans
 from serve.reading import Frame, fit_square, frame_of, kind_of_drawing, read_ink
-from serve.turns import CallerLeftError, Turns
+from serve.turns import MAX_WAITING, CallerLeftError, Turns
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +155,39 @@ def test_an_error_in_one_piece_is_the_callers_and_leaves_the_turn_free() -> None
         return await turns.take(request(), lambda: 7)
 
     assert with_turns(play) == 7
+
+
+async def long(turns: Turns, caller: Request, name: int, begun: list[int]) -> None:
+    async with turns.long_work(caller):
+        begun.append(name)
+        await asyncio.sleep(0.001)
+
+
+def test_long_works_wait_in_line_and_those_beyond_it_are_turned_away() -> None:
+    begun: list[int] = []
+
+    async def play(turns: Turns) -> None:
+        async with turns.long_work(request()):
+            waiting = [asyncio.create_task(long(turns, request(), number, begun)) for number in range(MAX_WAITING)]
+            await asyncio.sleep(0.01)
+            with pytest.raises(HTTPException, match="8 others wait already, and no more are taken; try again in a minute") as full:
+                await long(turns, request(), 99, begun)
+            assert full.value.status_code == 503 and full.value.headers == {"Retry-After": "60"}
+            assert begun == []
+        await asyncio.gather(*waiting)
+
+    with_turns(play)
+    assert begun == list(range(MAX_WAITING))
+
+
+def test_a_caller_who_leaves_the_line_gives_the_place_free() -> None:
+    async def play(turns: Turns) -> None:
+        async with turns.long_work(request()):
+            for _ in range(2 * MAX_WAITING):
+                with pytest.raises(CallerLeftError):
+                    await long(turns, request(left=True), 0, [])
+
+    with_turns(play)
 
 
 # --- drawings
