@@ -5,6 +5,7 @@ import itertools
 import threading
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -13,11 +14,15 @@ import pytest
 import torch
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from tiny_release import make_release
 
 from genga.errors import DataError
 from models.batches import to_signed, to_uint8
 from models.networks.upscaler import Upscaler
+from serve import current
+from serve.current import Current
 from serve.enlarge import Enlargement, spans
+from serve.metrics import Metrics
 from serve.reading import Frame, fit_square, frame_of, kind_of_drawing, read_ink
 from serve.turns import MAX_WAITING, CallerLeftError, Turns
 
@@ -188,6 +193,30 @@ def test_a_caller_who_leaves_the_line_gives_the_place_free() -> None:
                     await long(turns, request(left=True), 0, [])
 
     with_turns(play)
+
+
+# --- releases
+
+
+def test_a_release_whose_folders_come_late_is_refused_once_and_taken_over_when_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_release(tmp_path / "release", version="1", families=["gallery"])
+    metrics = Metrics()
+    now = Current(tmp_path / "release", metrics)
+    make_release(tmp_path / "release", version="2", families=["gallery"])
+    folder = tmp_path / "release" / "gallery" / "2"
+    folder.rename(tmp_path / "late")
+    now.refresh()
+    (tmp_path / "late").rename(folder)
+    now.refresh()
+    assert now.engine.version("gallery") == "gallery/1", "it is not tried at every poll"
+    monkeypatch.setattr(current, "RETRY_SECONDS", 0.0)
+    folder.rename(tmp_path / "late")
+    now.refresh()
+    assert b"genga_release_refusals_total 1.0" in metrics.text()
+    (tmp_path / "late").rename(folder)
+    now.refresh()
+    assert now.engine.version("gallery") == "gallery/2"
+    assert b"genga_release_refusals_total 1.0" in metrics.text() and b"genga_release_swaps_total 1.0" in metrics.text()
 
 
 # --- drawings
