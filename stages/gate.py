@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from tqdm.contrib.logging import logging_redirect_tqdm
+
 from genga.documents import read_json, write_json
 from genga.door import run
 from genga.errors import CheckpointError, DataError, ParamsError
@@ -57,13 +59,14 @@ def gate(rules: dict[str, GateRule], params: Evaluate, registered_path: Path, da
     challengers = {family: entry["version"] for family, entry in read_json(registered_path).items()}
     contest = Contest(rules, params, data, challengers, registry)
     decisions = {}
-    for family in progress(sorted(challengers), what="gate", unit="families"):
-        decision = settled(contest, family, registry)
-        if decision.promoted:
-            registry.promote(family, decision.challenger, GATE, decision.why)
-        if said := decision.said():
-            log.info("gate: %s: %s", family, said)
-        decisions[family] = asdict(decision)
+    with logging_redirect_tqdm():  # above the moving bar, not into it
+        for family in progress(sorted(challengers), what="gate", unit="families"):
+            decision = settled(contest, family, registry)
+            if decision.promoted:
+                registry.promote(family, decision.challenger, GATE, decision.why)
+            if said := decision.said():
+                log.info("gate: %s: %s", family, said)
+            decisions[family] = asdict(decision)
     write_json(gate_path, decisions)
 
 
