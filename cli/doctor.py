@@ -77,9 +77,9 @@ def _load() -> "Params":
 
 
 def _params() -> str | None:
-    from genga.params import check_rules
+    from genga.params import check_references
 
-    check_rules(_load())
+    check_references(_load())
     return None
 
 

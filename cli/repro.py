@@ -12,8 +12,7 @@ from functools import partial
 from flows.turns import our_turn, start_repro
 from genga.door import ending_with_us
 from genga.errors import GengaError
-from genga.params import check_rules, load_params
-from genga.tags import check_column
+from genga.params import check_references, load_params
 
 RUNNING = re.compile(r"^Running stage '(?P<stage>[^']+)':")
 SETTLED = re.compile(r"^Stage '(?P<stage>[^']+)' didn't change|^Stage '(?P<cached>[^']+)' is cached")
@@ -40,8 +39,7 @@ def stage_descriptions() -> dict[str, str]:
 
 def repro(stages: list[str]) -> None:
     params = load_params()  # a wrong value stops here, before anything runs
-    check_column(params.transfer_tag.tag, "transfer_tag.tag")
-    check_rules(params)
+    check_references(params)
     what = stage_descriptions()
     with our_turn(partial(print, flush=True)):
         _run(stages, what)

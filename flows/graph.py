@@ -16,7 +16,7 @@ from prefect.exceptions import TerminationSignal
 from flows.turns import our_turn, start_repro
 from genga.door import ending_with_us, run
 from genga.errors import GengaError
-from genga.params import check_rules, load_params
+from genga.params import check_references, load_params
 from labeling.account import HOME, Home, is_known
 from labeling.pull import pull
 from labeling.review import REVIEW
@@ -66,7 +66,7 @@ def pull_annotations() -> int:
 def run_graph(target: str | None = None) -> None:
     """Everything that is stale, up to `target` where one is named. Flows and `genga repro` wait for each other."""
     params = load_params()
-    check_rules(params)
+    check_references(params)
     uses_network = params.import_faces.source.kind == "kaggle"
     with our_turn(get_run_logger().info):
         for stage in stages_up_to(target):

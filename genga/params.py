@@ -4,6 +4,7 @@ Every stage takes its own section. Unknown keys, wrong types and values out of r
 Durations are in kimg, thousands of images shown.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -805,12 +806,25 @@ class Params(Section):
         return self
 
 
-def check_rules(params: Params) -> None:
-    """ParamsError where a rule of the gate asks for the number of a tag or a joint that there is none of."""
+def check_references(params: Params) -> None:
+    """ParamsError where these name a tag, a joint or a file that there is none of."""
+    from genga.tags import check_column  # here, as in `named`
+
+    check_column(params.transfer_tag.tag, "transfer_tag.tag")
     for family, rule in params.gate.items():
         known = named(family, judged_by(family, inception=params.evaluate.inception is not None))
         if rule.metric not in known:
             raise ParamsError(f"gate.{family}.metric is {rule.metric}, expected one of {_listed(known)}; correct it in params.yaml")
+    if file := params.evaluate.inception:
+        try:
+            with Path(file.path).open("rb") as data:
+                sha256 = hashlib.file_digest(data, "sha256").hexdigest()
+        except OSError as error:
+            raise ParamsError(
+                f"evaluate.inception.path is {file.path}, which cannot be read ({error.strerror}); correct it in params.yaml"
+            ) from error
+        if sha256 != file.sha256:
+            raise ParamsError(f"{file.path} has the sha256 {sha256}, expected {file.sha256}; correct evaluate.inception in params.yaml")
 
 
 def _listed(values: Iterable[object]) -> str:

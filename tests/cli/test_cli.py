@@ -10,6 +10,7 @@ import sys
 import tarfile
 import time
 import zipfile
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -419,8 +420,9 @@ def test_profiles_that_do_not_go_together_say_where_to_begin(here: Path) -> None
 def test_a_name_that_is_none_stops_the_graph_before_anything_runs(here: Path, found: str, wrong: str, said: str) -> None:
     path = Path("params.yaml")
     path.write_text(re.sub(found, wrong, path.read_text()))
-    with pytest.raises(ParamsError, match=said):
-        repro([])
+    for checked in (partial(repro, []), CHECKS["params.yaml"]):
+        with pytest.raises(ParamsError, match=said):
+            checked()
 
 
 @pytest.mark.parametrize("kimg", ["0", "-1", "nan", "inf"])

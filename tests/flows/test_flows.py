@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -24,7 +25,7 @@ from prefect.logging import disable_run_logger
 from cli.repro import repro
 from flows import graph, label_round
 from flows.turns import our_turn
-from genga.errors import GengaError
+from genga.errors import GengaError, ParamsError
 from genga.params import LabelStudioParams
 from labeling import progress
 from labeling.account import Home, LabelStudioError
@@ -175,6 +176,14 @@ def test_flows_on_one_working_tree_wait_for_each_other_and_say_so(tmp_path: Path
         assert said == ["waiting for another command or flow that runs the graph or pulls labels in this folder"]
     assert begun.wait(10)
     second.join()
+
+
+def test_a_tag_that_is_none_stops_the_flow_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = Path("params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(re.sub(r"(transfer_tag:\n(?:  .*\n)*?  tag: )\S+", r"\1glases", text))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ParamsError, match=r"transfer_tag\.tag is 'glases', expected one of"):
+        graph.run_graph.fn()
 
 
 def test_stages_run_in_this_python_where_path_knows_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,3 +1,4 @@
+import hashlib
 import re
 import shutil
 from datetime import date
@@ -9,7 +10,7 @@ import yaml
 from bench.real_poses import with_profiles
 from genga.errors import ParamsError
 from genga.families import ALWAYS, GALLERY
-from genga.params import Section, begin_stage, check_rules, check_unchanged, load_params, parse_params
+from genga.params import Section, begin_stage, check_references, check_unchanged, load_params, parse_params
 from genga.registry import PROMOTIONS
 
 GROWTH = {"until_kimg": 9.0, "fade_kimg": 0.0}
@@ -158,7 +159,7 @@ def test_inception_s_numbers_decide_where_its_weights_are_named() -> None:
 def test_a_rule_may_ask_for_each_number_of_its_family(family: str, metric: str, better: str) -> None:
     document = with_profiles()
     document["gate"][family] = {"metric": metric, "better": better, "min_gain": 0.0}
-    check_rules(parse_params(document, "params.yaml"))
+    check_references(parse_params(document, "params.yaml"))
 
 
 @pytest.mark.parametrize(
@@ -175,7 +176,24 @@ def test_a_rule_for_a_tag_or_a_joint_that_there_is_none_of_is_refused_with_those
     document = with_profiles()
     document["gate"][family] = {"metric": metric, "better": "higher", "min_gain": 0.0}
     with pytest.raises(ParamsError, match=rf"gate\.{family}\.metric is {re.escape(metric)}, expected one of {known}.*; correct it in params\.yaml"):
-        check_rules(parse_params(document, "params.yaml"))
+        check_references(parse_params(document, "params.yaml"))
+
+
+def test_a_tag_that_is_none_and_an_inception_that_is_not_there_or_another_are_refused(tmp_path: Path) -> None:
+    document = with_profiles()
+    document["transfer_tag"]["tag"] = "glases"
+    with pytest.raises(ParamsError, match=r"transfer_tag\.tag is 'glases', expected one of hair_color=blonde"):
+        check_references(parse_params(document, "params.yaml"))
+    path, document = tmp_path / "inception.onnx", with_profiles()
+    document["evaluate"] |= {"samples": 5000, "inception": {"path": str(path), "sha256": hashlib.sha256(b"right").hexdigest()}}
+    params = parse_params(document, "params.yaml")
+    with pytest.raises(ParamsError, match=r"evaluate\.inception\.path is .*inception\.onnx, which cannot be read \(No such file.*; correct it"):
+        check_references(params)
+    path.write_bytes(b"wrong")
+    with pytest.raises(ParamsError, match=r"inception\.onnx has the sha256 .*, expected .*; correct evaluate\.inception in params\.yaml"):
+        check_references(params)
+    path.write_bytes(b"right")
+    check_references(params)
 
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:
