@@ -1,5 +1,6 @@
 """Prefect for real: a flow without a server, then a server, a worker, the deployments of prefect.yaml, and one run to its end."""
 
+import importlib
 import json
 import os
 import re
@@ -21,7 +22,9 @@ import numpy as np
 import pytest
 from prefect.exceptions import ParameterTypeError
 from prefect.logging import disable_run_logger
+from prefect.settings import Settings
 
+import flows
 from cli.repro import repro
 from flows import graph, label_round
 from flows.turns import our_turn
@@ -66,9 +69,8 @@ def prefect_environment(environment: dict[str, str], tmp_path_factory: pytest.Te
 
 
 def prefect_in(home: Path) -> dict[str, str]:
-    """A Prefect of its own, patient where the machine is busy, whose worker looks for runs every second."""
-    patient = {"PREFECT_LOGGING_LEVEL": "INFO", "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120"}
-    return {"PREFECT_HOME": str(home), "PREFECT_WORKER_QUERY_SECONDS": "1"} | patient
+    """A Prefect of its own, whose worker looks for runs every second."""
+    return {"PREFECT_HOME": str(home), "PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_LOGGING_LEVEL": "INFO"}
 
 
 @contextmanager
@@ -112,6 +114,17 @@ def two_stages(fresh_project: Callable[[str], Path]) -> Path:
     project = fresh_project("flow")
     (project / "dvc.yaml").write_text(STAGES)
     return project
+
+
+@pytest.mark.parametrize(("own", "seconds"), [(None, 120), ("7", 7)])
+def test_a_flow_without_a_server_waits_two_minutes_for_prefect_s_start_or_as_long_as_one_says(
+    monkeypatch: pytest.MonkeyPatch, own: str | None, seconds: int
+) -> None:
+    monkeypatch.setenv(name := "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", own or "")
+    if own is None:
+        monkeypatch.delenv(name)
+    importlib.reload(flows)
+    assert Settings().server.ephemeral.startup_timeout_seconds == seconds
 
 
 def test_the_flow_runs_stages_in_order_without_a_server(two_stages: Path, shell: Shell, prefect_environment: dict[str, str]) -> None:
