@@ -16,8 +16,6 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from tqdm.contrib.logging import logging_redirect_tqdm
-
 from genga.documents import read_json, write_json
 from genga.door import run
 from genga.errors import CheckpointError, DataError, ParamsError
@@ -59,15 +57,15 @@ def gate(rules: dict[str, GateRule], params: Evaluate, registered_path: Path, da
     challengers = {family: entry["version"] for family, entry in read_json(registered_path).items()}
     contest = Contest(rules, params, data, challengers, registry)
     decisions = {}
-    with logging_redirect_tqdm():  # above the moving bar, not into it
-        for family in progress(sorted(challengers), what="gate", unit="families"):
-            decision = settled(contest, family, registry)
-            if decision.promoted:
-                registry.promote(family, decision.challenger, GATE, decision.why)
-            if said := decision.said():
-                log.info("gate: %s: %s", family, said)
-            decisions[family] = asdict(decision)
-    write_json(gate_path, decisions)
+    for family in progress(sorted(challengers), what="gate", unit="families"):
+        decision = settled(contest, family, registry)
+        if decision.promoted:
+            registry.promote(family, decision.challenger, GATE, decision.why)
+        decisions[family] = decision
+    for family, decision in decisions.items():  # after the moving bar, not into it
+        if said := decision.said():
+            log.info("gate: %s: %s", family, said)
+    write_json(gate_path, {family: asdict(decision) for family, decision in decisions.items()})
 
 
 def settled(contest: "Contest", family: str, registry: Registry) -> Decision:
