@@ -648,6 +648,18 @@ class InceptionFile(Section):
     path: str
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
+    def read(self) -> bytes:
+        """ParamsError where it is not there or another."""
+        try:
+            data = Path(self.path).read_bytes()
+        except OSError as error:
+            raise ParamsError(
+                f"evaluate.inception.path is {self.path}, which cannot be read ({error.strerror}); correct it in params.yaml"
+            ) from error
+        if (sha256 := hashlib.sha256(data).hexdigest()) != self.sha256:
+            raise ParamsError(f"{self.path} has the sha256 {sha256}, expected {self.sha256}; correct evaluate.inception in params.yaml")
+        return data
+
 
 class Evaluate(Section):
     samples: int = Field(ge=16, description="drawn by each face generator, and real faces to compare them with")
@@ -815,16 +827,8 @@ def check_references(params: Params) -> None:
         known = named(family, judged_by(family, inception=params.evaluate.inception is not None))
         if rule.metric not in known:
             raise ParamsError(f"gate.{family}.metric is {rule.metric}, expected one of {_listed(known)}; correct it in params.yaml")
-    if file := params.evaluate.inception:
-        try:
-            with Path(file.path).open("rb") as data:
-                sha256 = hashlib.file_digest(data, "sha256").hexdigest()
-        except OSError as error:
-            raise ParamsError(
-                f"evaluate.inception.path is {file.path}, which cannot be read ({error.strerror}); correct it in params.yaml"
-            ) from error
-        if sha256 != file.sha256:
-            raise ParamsError(f"{file.path} has the sha256 {sha256}, expected {file.sha256}; correct evaluate.inception in params.yaml")
+    if params.evaluate.inception:
+        params.evaluate.inception.read()
 
 
 def _listed(values: Iterable[object]) -> str:

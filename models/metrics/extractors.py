@@ -93,19 +93,11 @@ class Inception:
     """The network of the Frechet Inception distance, as ONNX: (N, 3, 299, 299) in [-1, 1] -> (N, 2048), its last pooling. OpenCV runs it, and what
     it makes of one picture is held against what the network gave where it was exported: docs/measuring.md.
 
-    Raises CheckpointError where a file is missing, another, or read otherwise than it was exported.
+    Raises ParamsError where the file is missing or another, CheckpointError where it is no such network or read otherwise than it was exported.
     """
 
     def __init__(self, file: InceptionFile) -> None:
-        try:
-            data = Path(file.path).read_bytes()
-        except OSError as error:
-            raise CheckpointError(
-                f"evaluate.inception.path in params.yaml is {file.path}, which cannot be read ({error}); correct it there"
-            ) from error
-        self._sha256 = hashlib.sha256(data).hexdigest()
-        if self._sha256 != file.sha256:
-            raise CheckpointError(f"{file.path} has the sha256 {self._sha256}, expected {file.sha256}; name the right file in evaluate.inception")
+        self._sha256, data = file.sha256, file.read()
         try:
             self._net = cv2.dnn.readNetFromONNX(np.frombuffer(data, np.uint8))
         except cv2.error as error:

@@ -11,7 +11,7 @@ from small_world import MODELS, World, write_faces, write_model
 from torch import Tensor
 from torch.nn import functional as F
 
-from genga.errors import CheckpointError, DataError
+from genga.errors import CheckpointError, DataError, ParamsError
 from genga.params import InceptionFile, judged_by, named
 from genga.protocols import difference
 from genga.store import Store
@@ -165,9 +165,9 @@ def test_a_file_in_inception_s_place_that_is_none_is_refused_with_what_was_found
     small = InceptionFile(path=str(path), sha256=onnx_of_means(path, 64))
     with pytest.raises(CheckpointError, match="gives 64 features of a picture, expected 2048"):
         Inception(small).features(np.zeros((1, 32, 32, 3), np.uint8), 1)
-    with pytest.raises(CheckpointError, match=r"has the sha256 .*, expected 0000"):
+    with pytest.raises(ParamsError, match=r"has the sha256 .*, expected 0000"):
         Inception(small.model_copy(update={"sha256": "0" * 64}))
-    with pytest.raises(CheckpointError, match=r"evaluate\.inception\.path in params\.yaml is .*elsewhere"):
+    with pytest.raises(ParamsError, match=r"evaluate\.inception\.path is .*elsewhere"):
         Inception(small.model_copy(update={"path": str(tmp_path / "elsewhere")}))
     path.write_bytes(b"no network")
     with pytest.raises(CheckpointError, match="is no ONNX file that OpenCV reads"):
