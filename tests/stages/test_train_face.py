@@ -202,7 +202,7 @@ def test_tags_of_other_faces_are_refused(faces_dir: Path, tmp_path: Path) -> Non
 
 
 def test_pictures_of_another_size_are_refused(faces_dir: Path, tmp_path: Path) -> None:
-    other = TrainFace.model_validate({**PARAMS, "model": PARAMS["model"] | {"resolution": 64}})
+    other = TrainFace.model_validate({**PARAMS, "model": PARAMS["model"] | {"resolution": 64}, "growth": []})
     with pytest.raises(DataError, match="no pictures of size 64, it has "):
         train_face("mine", other, WATCH, faces_dir, tmp_path / "runs", tmp_path / "weights")
 
