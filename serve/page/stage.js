@@ -49,6 +49,8 @@ export class Stage {
     root.addEventListener("pointerdown", (event) => this.#down(event));
     root.addEventListener("pointermove", (event) => this.#drag(event));
     for (const end of ["pointerup", "pointercancel"]) root.addEventListener(end, (event) => this.#up(event));
+    // a finger on a joint drags it and not the page: Chromium heeds no `touch-action` inside an SVG
+    root.addEventListener("touchstart", (event) => event.target.closest(".joint") && event.preventDefault(), { passive: false });
   }
 
   #handle(name, joint) {

@@ -1038,3 +1038,25 @@ def test_everything_is_reached_and_done_by_keys(genga: Page, watch: Watch) -> No
     tab_to(genga, joint(genga, "Right ankle"))
     genga.keyboard.press("ArrowLeft")
     assert moved(mirrored, asked(watch)) == {"r_ankle"}
+
+
+# --- fingers
+
+
+def test_a_finger_drags_a_joint_and_not_the_page(browser: Browser, page_server: str) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 600}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(f"{page_server}/#/pose")
+    elbow = joint(page, "Left elbow")
+    elbow.scroll_into_view_if_needed()
+    before, scrolled, (x, y) = elbow.get_attribute("aria-label") or "", page.evaluate("scrollY"), middle(elbow)
+    finger = context.new_cdp_session(page)
+    finger.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
+    for step in range(1, 10):
+        finger.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [{"x": x - 2 * step, "y": y - 8 * step}]})
+        page.wait_for_timeout(20)
+    finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    down = [int(words.split(", ")[2].split()[0]) for words in (before, elbow.get_attribute("aria-label") or "")]
+    assert down[0] - down[1] > 5
+    assert page.evaluate("scrollY") == scrolled
+    context.close()
