@@ -30,10 +30,8 @@ export class TagTool {
       this.#touched.add(question(target));
       say(byId("tags-made"), this.#made); // no longer what was kept
     });
-    byId("tags-form").addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#keep();
-    });
+    byId("tags-form").addEventListener("submit", (event) => event.preventDefault()); // Enter in a field keeps nothing
+    byId("tags-keep").addEventListener("click", () => this.#keep());
     byId("tags-who").value = reviewer();
     byId("tags-who").addEventListener("change", () => remember(WHO, byId("tags-who").value.trim()));
   }

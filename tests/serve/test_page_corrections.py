@@ -239,3 +239,20 @@ def test_strokes_that_nobody_read_are_read_when_the_server_is_back(page: Page, h
     page.route("**/api/pose", lambda route: route.fulfill(json=reading(BENT)))
     expect(page.locator("#stage-help")).to_contain_text("Joints read by stick-pose/1")
     expect(page.locator("#pose-message")).to_be_empty()
+
+
+def test_enter_in_a_field_keeps_nothing_and_on_the_button_it_does(page: Page, held: list[Route]) -> None:
+    page.get_by_role("tab", name="Tags").click()
+    upload(page, "#tags-file", "face.png", png(20, 30))
+    expect(page.locator("#tags-made")).to_contain_text("Tags guessed by")
+    who = page.get_by_label("Your name")
+    page.get_by_role("group", name="Hair colour").get_by_label("Aqua").press("Enter")
+    page.get_by_role("checkbox", name="Glasses").press("Enter")
+    who.press("Enter")
+    page.wait_for_timeout(200)
+    assert held == []
+    who.press("Tab")
+    page.keyboard.press("Enter")
+    until(page, lambda: len(held) == 1, "it is sent")
+    held[0].fulfill(json={"id": "a"})
+    expect(page.locator("#tags-made")).to_contain_text("Kept")
