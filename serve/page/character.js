@@ -4,7 +4,7 @@ import { characters, Latest, settled } from "./api.js";
 import { byId, h, holdFocus, press, randomSeed, refill, save, say, setIcon, show } from "./dom.js";
 import { recall, remember } from "./memory.js";
 import { buildShows } from "./shows.js";
-import { buildControls, paint } from "./sliders.js";
+import { buildControls, paint, takeBack } from "./sliders.js";
 import { described, provenance } from "./words.js";
 
 const HISTORY = "genga.history"; // what the browser remembers it under
@@ -75,6 +75,7 @@ export class Character {
     byId("seed-random").addEventListener("click", () => this.#change({ seed: randomSeed() }));
     byId("seed-lock").addEventListener("click", () => this.#lockSeed());
     byId("psi").addEventListener("input", () => this.#change({ psi: Number(byId("psi").value) }));
+    takeBack(byId("psi"), (psi) => this.#change({ psi }));
     byId("family").addEventListener("change", () => this.#changeFamily(byId("family").value));
     byId("random").addEventListener("click", () => this.#randomise());
     byId("reset").addEventListener("click", () => {

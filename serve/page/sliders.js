@@ -22,6 +22,13 @@ export function paint(range, rest) {
   range.classList.toggle("below", Number(range.value) < rest);
 }
 
+/** A finger that goes on to scroll the page moved no range: `set` gets the value that stood there when it came down. */
+export function takeBack(range, set) {
+  let before = null;
+  range.addEventListener("pointerdown", () => (before = Number(range.value)));
+  range.addEventListener("pointercancel", () => before !== Number(range.value) && set(before));
+}
+
 /** A range from -1 to 1 that rests at 0: arrows move it by 0.05, with Shift by 0.01; Delete or a double click sets it to 0. */
 function bipolar(label, onchange) {
   const range = h("input", { type: "range", min: -1, max: 1, step: 0.01, value: 0, "aria-label": label });
@@ -38,6 +45,7 @@ function bipolar(label, onchange) {
   };
   range.addEventListener("input", () => move(Number(range.value)));
   range.addEventListener("dblclick", () => move(0));
+  takeBack(range, move);
   range.addEventListener("keydown", (event) => {
     const side = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
     if (event.key === "Delete" || event.key === "Backspace") move(0);
