@@ -3,7 +3,7 @@
     python -m flows.graph [STAGE]            the whole graph now, or only up to a stage, no server needed
     prefect.yaml                             nightly run, weekly import, hourly label pull
 
-Only what talks to a network is retried: a Kaggle import and the label pull.
+Only what talks to a network is retried: a Kaggle import, a cascade that is fetched, and the label pull.
 """
 
 import argparse
@@ -16,13 +16,14 @@ from prefect.exceptions import TerminationSignal
 from flows.turns import our_turn, start_repro
 from genga.door import ending_with_us, run
 from genga.errors import GengaError
-from genga.params import check_references, load_params
+from genga.params import Params, check_references, load_params
 from labeling.account import HOME, Home, is_known
 from labeling.pull import pull
 from labeling.review import REVIEW
 
 ANNOTATIONS = Path("annotations")
 NETWORK_RETRIES, NETWORK_DELAY_S = 3, 30
+HOURLY = "hourly-labels"
 
 
 def stages_up_to(target: str | None) -> list[str]:
@@ -56,21 +57,33 @@ def run_stage(stage: str) -> None:
 
 
 @task(name="pull", retries=NETWORK_RETRIES, retry_delay_seconds=NETWORK_DELAY_S)
-def pull_annotations() -> int:
-    """How many snapshots changed. No stage reads labels meanwhile."""
-    with our_turn(get_run_logger().info):
-        return len(pull(ANNOTATIONS, Home(HOME)).files)
+def pull_annotations() -> bool:
+    """Whether it was our turn. No stage reads labels meanwhile."""
+    with our_turn(get_run_logger().info, HOURLY) as ours:
+        if ours:
+            pull(ANNOTATIONS, Home(HOME))
+    return ours
+
+
+def stages_that_fetch(params: Params) -> set[str]:
+    crop = params.prepare_faces.crop
+    fetches = {
+        "import_faces": params.import_faces.source.kind == "kaggle",
+        "prepare_faces": crop is not None and crop.cascade.startswith("https://"),
+    }
+    return {stage for stage, does in fetches.items() if does}
 
 
 @flow(name="run-graph")
-def run_graph(target: str | None = None) -> None:
-    """Everything that is stale, up to `target` where one is named. Flows and `genga repro` wait for each other."""
+def run_graph(target: str | None = None, job: str | None = None) -> None:
+    """Everything that is stale, up to `target` where one is named. Flows and `genga repro` wait for each other; where a run that names the same
+    `job` waits already, this one ends."""
     params = load_params()
     check_references(params)
-    uses_network = params.import_faces.source.kind == "kaggle"
-    with our_turn(get_run_logger().info):
-        for stage in stages_up_to(target):
-            if stage == "import_faces" and uses_network:
+    fetching = stages_that_fetch(params)
+    with our_turn(get_run_logger().info, job) as ours:
+        for stage in stages_up_to(target) if ours else []:
+            if stage in fetching:
                 run_stage.with_options(retries=NETWORK_RETRIES, retry_delay_seconds=NETWORK_DELAY_S)(stage)
             else:
                 run_stage(stage)
@@ -79,7 +92,7 @@ def run_graph(target: str | None = None) -> None:
 @flow(name="import-faces")
 def import_faces() -> None:
     """Takes in what is new at the source, without training."""
-    run_graph("prepare_faces")
+    run_graph("prepare_faces", "weekly-import")
 
 
 @flow(name="pull-labels")
@@ -93,11 +106,12 @@ def pull_and_merge() -> None:
         get_run_logger().info("LABEL_STUDIO_URL is not set, no Label Studio was started here and nobody corrected on the page: nothing to pull")
         return
     try:
-        pull_annotations()
+        ours = pull_annotations()
     except GengaError:
-        run_graph("labels")
+        run_graph("labels", HOURLY)
         raise
-    run_graph("labels")
+    if ours:
+        run_graph("labels", HOURLY)
 
 
 def main() -> None:

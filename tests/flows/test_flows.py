@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import pty
 import re
 import shutil
 import signal
@@ -12,8 +13,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,11 +27,12 @@ from prefect.logging import disable_run_logger
 from prefect.settings import Settings
 
 import flows
+from bench.real_poses import with_profiles
 from cli.repro import repro
 from flows import graph, label_round
 from flows.turns import our_turn
 from genga.errors import GengaError, ParamsError
-from genga.params import LabelStudioParams
+from genga.params import LabelStudioParams, parse_params
 from labeling import progress
 from labeling.account import Home, LabelStudioError
 from labeling.formats import Labeled, to_label_studio
@@ -38,6 +41,7 @@ from labeling.projects import KINDS, Project
 from labeling.push import Present
 
 Shell = Callable[..., subprocess.CompletedProcess[str]]
+REPO = Path(__file__).parents[2]
 PREFECT = (sys.executable, "-m", "prefect")
 
 
@@ -106,6 +110,11 @@ def api(server: dict[str, str], path: str, **query: object) -> list[dict[str, ob
     return found
 
 
+@pytest.fixture(scope="module")
+def pool(server: dict[str, str], shell: Shell) -> None:
+    shell(*PREFECT, "work-pool", "create", "genga", "--type", "process", cwd=Path(), **server)
+
+
 STAGES = "stages:\n  later:\n    cmd: cat first > later\n    deps: [first]\n    outs: [later]\n  start:\n    cmd: echo 7 > first\n    outs: [first]\n"
 
 
@@ -140,8 +149,26 @@ def test_the_flow_stops_at_a_failing_stage(two_stages: Path, shell: Shell, serve
     assert "stage later failed" in failed.stderr
 
 
+@pytest.mark.usefixtures("pool")
+def test_deploy_at_a_terminal_asks_nothing_and_workers_run_in_the_project_s_folder(two_stages: Path, server: dict[str, str]) -> None:
+    command, said = [*PREFECT, "deploy", "--all"], b""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(command, cwd=two_stages, env=server, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True) as process:
+        os.close(theirs)
+        with suppress(OSError):  # which a terminal that nobody holds any more is read with
+            while b"[y/n]" not in said and (some := os.read(ours, 4096)):
+                said += some
+        os.close(ours)
+        assert b"[y/n]" not in said, said[-500:].decode()
+        assert process.wait(30) == 0
+    pulls = {str(deployment["name"]): deployment["pull_steps"] for deployment in api(server, "deployments")}
+    assert len(pulls) == 5 and all(
+        pull == [{"prefect.deployments.steps.set_working_directory": {"directory": str(two_stages)}}] for pull in pulls.values()
+    )
+
+
+@pytest.mark.usefixtures("pool")
 def test_deployments_are_scheduled_and_one_runs_to_its_end(finished: Path, shell: Shell, server: dict[str, str]) -> None:
-    shell(*PREFECT, "work-pool", "create", "genga", "--type", "process", cwd=finished, **server)
     shell(*PREFECT, "--no-prompt", "deploy", "--all", cwd=finished, **server)
     deployments = {str(deployment["name"]): deployment for deployment in api(server, "deployments")}
     assert set(deployments) == {"nightly", "weekly-import", "hourly-labels", "label-round", "label-round-goes-on"}
@@ -191,6 +218,76 @@ def test_flows_on_one_working_tree_wait_for_each_other_and_say_so(tmp_path: Path
     second.join()
 
 
+def test_of_runs_with_one_job_only_one_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy("params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    ran, said = list[object](), list[str]()
+    monkeypatch.setattr(graph, "get_run_logger", lambda: SimpleNamespace(info=said.append))
+    monkeypatch.setattr(graph, "stages_up_to", lambda target: ran.append(target) or [])
+    monkeypatch.setattr(graph, "pull", lambda *_: ran.append("pull") or SimpleNamespace())
+    monkeypatch.setattr(graph, "is_known", lambda _: True)
+    monkeypatch.setattr(graph, "run_graph", graph.run_graph.fn)
+    monkeypatch.setattr(graph, "pull_annotations", graph.pull_annotations.fn)
+    again = [graph.pull_and_merge.fn, partial(graph.run_graph, None, "nightly")]
+    waiting = [threading.Thread(target=target) for target in (*again, graph.run_graph)]
+    with our_turn(pytest.fail):
+        for thread in waiting:
+            thread.start()
+        wait_for(lambda: len(said) == 3, "the wait")
+        for other in again:
+            other()
+        assert said[3:] == [f"another run of {job} waits for its turn already, so this one ends" for job in ("hourly-labels", "nightly")]
+        assert ran == []
+    for thread in waiting:
+        thread.join(10)
+    assert sorted(map(str, ran)) == ["None", "None", "labels", "pull"]
+
+
+def test_who_waited_and_was_killed_makes_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = list[str]()
+
+    def wait() -> None:
+        with our_turn(said.append, "nightly"):
+            pass
+
+    command = [sys.executable, "-c", "from flows.turns import our_turn\nwith our_turn(lambda _: print(flush=True), 'nightly'): pass"]
+    with our_turn(pytest.fail):
+        with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(REPO)}, stdout=subprocess.PIPE) as killed:
+            assert killed.stdout is not None and killed.stdout.readline()
+            with our_turn(said.append, "nightly") as ours:
+                assert not ours
+            killed.kill()
+        second = threading.Thread(target=wait)
+        second.start()
+        wait_for(lambda: len(said) == 2, "the second's wait")
+    assert "ends" in said[0] and said[1].startswith("waiting for another")
+    second.join(10)
+
+
+@pytest.mark.parametrize(("profile", "retried"), [("laptop", set()), ("crypko", {"import_faces"}), ("whole-pictures", {"prepare_faces"})])
+def test_only_stages_that_fetch_are_tried_again(profile: str, retried: set[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    params, found = parse_params(with_profiles(profile), profile), dict[str, int]()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(graph, "load_params", lambda: params)
+    monkeypatch.setattr(graph, "get_run_logger", lambda: SimpleNamespace(info=pytest.fail))
+    monkeypatch.setattr(graph, "stages_up_to", lambda _: ["import_faces", "prepare_faces", "train_tagger"])
+
+    class Stand:
+        def __init__(self, retries: int = 0) -> None:
+            self.retries = retries
+
+        def with_options(self, retries: int, **_: object) -> "Stand":
+            return Stand(retries)
+
+        def __call__(self, stage: str) -> None:
+            found[stage] = self.retries
+
+    monkeypatch.setattr(graph, "run_stage", Stand())
+    graph.run_graph.fn()
+    assert {stage for stage, retries in found.items() if retries} == retried and len(found) == 3
+
+
 def test_a_tag_that_is_none_stops_the_flow_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = Path("params.yaml").read_text()
     (tmp_path / "params.yaml").write_text(re.sub(r"(transfer_tag:\n(?:  .*\n)*?  tag: )\S+", r"\1glases", text))
@@ -235,16 +332,16 @@ def test_corrections_reach_the_labels_where_label_studio_does_not_answer_and_the
     def pull() -> None:
         raise LabelStudioError("Label Studio does not answer")
 
-    merged: list[str] = []
+    merged: list[tuple[str, str]] = []
     monkeypatch.setattr(graph, "is_known", lambda _: True)
     monkeypatch.setattr(graph, "pull_annotations", pull)
-    monkeypatch.setattr(graph, "run_graph", merged.append)
+    monkeypatch.setattr(graph, "run_graph", lambda *words: merged.append(words))
     with pytest.raises(LabelStudioError, match="does not answer"):
         graph.pull_and_merge.fn()
-    assert merged == ["labels"]
-    monkeypatch.setattr(graph, "pull_annotations", lambda: 0)
+    assert merged == [("labels", "hourly-labels")]
+    monkeypatch.setattr(graph, "pull_annotations", lambda: True)
     graph.pull_and_merge.fn()
-    assert merged == ["labels"] * 2
+    assert merged == [("labels", "hourly-labels")] * 2
 
 
 def test_the_graph_by_hand_has_help_and_takes_the_stage_up_to_which_it_runs(
@@ -462,6 +559,6 @@ def test_a_queue_that_was_killed_without_a_word_is_said_so(monkeypatch: pytest.M
 def test_by_hand_a_flow_that_cannot_run_is_one_sentence_and_exit_code_2(
     tmp_path: Path, shell: Shell, server: dict[str, str], words: list[str], said: str
 ) -> None:
-    more = server | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    more = server | {"PYTHONPATH": str(REPO)}
     result = shell(sys.executable, "-m", f"flows.{words[0]}", *words[1:], cwd=tmp_path, check=False, **more)
     assert result.returncode == 2 and [said in line for line in result.stderr.splitlines() if line.startswith("error: ")] == [True]
