@@ -2,6 +2,7 @@
 
 import { ApiError, release as getRelease, listen } from "./api.js";
 import { Character } from "./character.js";
+import { sendAgain } from "./corrections.js";
 import { byId, h, say } from "./dom.js";
 import { Enlarge } from "./enlarge.js";
 import { PoseTool } from "./pose.js";
@@ -32,7 +33,7 @@ async function open() {
   const wasAway = !byId("banner").hidden;
   byId("banner").hidden = true;
   if (served.release === release?.release && !wasAway) {
-    if (isLost) setTimeout(() => tools.forEach((tool) => tool.again()), RETRY_MS); // some requests alone were lost
+    if (isLost) setTimeout(again, RETRY_MS); // some requests alone were lost
     isLost = false;
     return;
   }
@@ -40,6 +41,13 @@ async function open() {
   release = served;
   showFamilies();
   for (const tool of tools) tool.open(release);
+  sendAgain();
+}
+
+/** Asks for what nothing answered. */
+function again() {
+  for (const tool of tools) tool.again();
+  sendAgain();
 }
 
 function refresh() {

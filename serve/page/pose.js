@@ -29,6 +29,7 @@ const HELP = {
   joints: "Drag a joint, or choose it with Tab and move it with the arrow keys.",
   draw: "Draw a stick figure: a head, a body, arms and legs. The joints follow your strokes.",
 };
+const KEPT = "Kept. `genga label pull` takes these joints into the labels; they count once this very file lies in own-figures/figures or own-figures/sticks.";
 
 export class PoseTool {
   #release = null;
@@ -38,7 +39,7 @@ export class PoseTool {
   #chosen = null; // the joint that had the focus last
   #mode = "joints";
   #isLost = false; // a request that nothing answered
-  #kept = null; // the state that was kept as a correction, as long as it is shown
+  #kept = null; // a state whose joints were kept as a correction or are on their way, as long as they are shown
   #opened = null; // the file chosen last
   #toRead = null; // the same, until its joints are read or somebody has changed the pose or drawn
   #lastKey = { joint: -1, time: 0, state: null }; // state: the step that this key made
@@ -174,7 +175,7 @@ export class PoseTool {
   #showState() {
     const { pose, confidence, strokes } = this.#timeline.now;
     remember(POSE, ourJson(pose, confidence, this.#release.joints));
-    if (this.#kept && this.#kept !== this.#timeline.now) {
+    if (this.#kept && !isSameLabel(this.#kept, this.#timeline.now)) {
       this.#kept = null;
       say(byId("stage-help"), HELP[this.#mode]);
     }
@@ -383,17 +384,21 @@ export class PoseTool {
   }
 
   /** The joints as a label of the picture behind them, in shares of its own width and height. */
-  async #keep() {
+  #keep() {
     if (this.#missing().length) return;
-    const { pose, hidden, traced } = this.#timeline.now;
+    const { now } = this.#timeline;
+    const { pose, hidden, traced } = now;
     const { file, width, height } = traced;
     const within = (value) => Math.min(1, Math.max(0, value));
     const said = { by: reviewer(), pose: pose.map(unletterbox(width, height)).map((place) => place.map(within)) };
     if (hidden) said.hidden = hidden.map((joint) => this.#release.joints[joint]);
+    this.#kept = now;
     say(byId("pose-message"));
-    if (!(await keep(file, said)) || file !== this.#timeline.now.traced?.file) return;
-    this.#kept = this.#timeline.now;
-    say(byId("stage-help"), "Kept. `genga label pull` takes these joints into the labels; they count once this very file lies in own-figures/figures or own-figures/sticks.");
+    say(byId("stage-help"), `Keeping these joints of ${file.name} …`);
+    keep(file, said, (isKept) => {
+      if (!this.#kept || !isSameLabel(this.#kept, now)) return;
+      say(byId("stage-help"), isKept ? KEPT : HELP[this.#mode]);
+    });
   }
 
   #trace(traced) {
@@ -424,6 +429,8 @@ function listed(joints) {
   const words = joints.map((name) => jointWords(name).toLowerCase());
   return words.length > NAMED ? `${words.slice(0, NAMED).join(", ")} and ${words.length - NAMED} more` : words.join(", ");
 }
+
+const isSameLabel = (state, other) => ["pose", "hidden", "traced"].every((name) => state[name] === other[name]);
 
 const differ = ([x, y], [otherX, otherY]) => Math.hypot(x - otherX, y - otherY) > STILL;
 

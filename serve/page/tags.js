@@ -8,6 +8,7 @@ import { megabytes, words } from "./words.js";
 
 const WHO = "genga.reviewer"; // what the browser remembers it under
 const UNSAID = ""; // the value of a group's choice that says nothing; a yes/no tag of which nothing is said is indeterminate
+const KEPT = "Kept. `genga label pull` takes these tags into the labels; they count if this very picture is among the imported faces.";
 
 export class TagTool {
   #release = null;
@@ -16,6 +17,7 @@ export class TagTool {
   #isLost = false; // nothing answered what was asked about the file
   #touched = new Set(); // questions that the person has answered
   #made = ""; // what is said of them, until they are kept
+  #kept = ""; // answers that were kept or are on their way, as long as they are shown
   #reader;
 
   constructor() {
@@ -28,7 +30,7 @@ export class TagTool {
     onFile(byId("tags-file"), (file) => this.take(file));
     byId("tags-questions").addEventListener("change", ({ target }) => {
       this.#touched.add(question(target));
-      say(byId("tags-made"), this.#made); // no longer what was kept
+      this.#say(this.#made); // no longer what was kept
     });
     byId("tags-form").addEventListener("submit", (event) => event.preventDefault()); // Enter in a field keeps nothing
     byId("tags-keep").addEventListener("click", () => this.#keep());
@@ -109,10 +111,11 @@ export class TagTool {
 
   #say(made) {
     this.#made = made;
+    this.#kept = "";
     say(byId("tags-made"), made);
   }
 
-  async #keep() {
+  #keep() {
     const file = this.#file;
     const labels = {};
     for (const input of byId("tags-questions").querySelectorAll("input")) {
@@ -124,9 +127,14 @@ export class TagTool {
       say(byId("tags-message"), "Nothing is answered yet; choose at least one tag.");
       return;
     }
-    if (!(await keep(file, { by: reviewer(), labels })) || file !== this.#file) return;
-    say(byId("tags-message"));
-    say(byId("tags-made"), "Kept. `genga label pull` takes these tags into the labels; they count if this very picture is among the imported faces.");
+    const answers = JSON.stringify(labels);
+    this.#kept = answers;
+    say(byId("tags-made"), `Keeping what is said of ${file.name} …`);
+    keep(file, { by: reviewer(), labels }, (isKept) => {
+      if (file !== this.#file || answers !== this.#kept) return;
+      if (isKept) say(byId("tags-message"));
+      say(byId("tags-made"), isKept ? KEPT : this.#made);
+    });
   }
 }
 

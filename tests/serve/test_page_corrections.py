@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 from browsing import BENT, png, reading, until, upload
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Dialog, Page, Route, expect
 
 
 @pytest.fixture
@@ -256,3 +256,81 @@ def test_enter_in_a_field_keeps_nothing_and_on_the_button_it_does(page: Page, he
     until(page, lambda: len(held) == 1, "it is sent")
     held[0].fulfill(json={"id": "a"})
     expect(page.locator("#tags-made")).to_contain_text("Kept")
+
+
+def test_what_was_not_kept_can_be_sent_again_once(page: Page, held: list[Route], tmp_path: Path) -> None:
+    made, unkept, again = page.locator("#tags-made"), page.locator("#unkept"), page.locator("#unkept-again")
+    page.route("**/api/tags", lambda route: route.fulfill(status=503, json={"error": "later"}))
+    page.get_by_role("tab", name="Tags").click()
+    keep(page, tmp_path / "face.png")
+    expect(made).to_have_text("Keeping what is said of face.png …")
+    page.get_by_role("button", name="Keep as a correction").click()  # twice
+    until(page, lambda: len(held) == 1, "it is sent")
+    held[0].fulfill(status=503, json={"error": "no room"})
+    expect(unkept).to_contain_text("Not kept: face.png. No room")
+    expect(made).to_have_text("face.png")
+    again.click()
+    expect(again).to_have_text("Keeping …")
+    again.dispatch_event("click")
+    page.wait_for_timeout(200)
+    assert len(held) == 2
+    assert held[1].request.post_data_buffer is not None and b'"glasses":true' in held[1].request.post_data_buffer
+    held[1].fulfill(json={"id": "a"})
+    expect(unkept).to_be_hidden()
+    expect(made).to_contain_text("Kept")
+    page.wait_for_timeout(200)
+    assert len(held) == 2
+
+
+def test_what_nobody_answered_is_sent_again_by_itself(page: Page, held: list[Route], tmp_path: Path) -> None:
+    page.route("**/api/tags", lambda route: route.fulfill(status=503, json={"error": "later"}))
+    page.get_by_role("tab", name="Tags").click()
+    keep(page, tmp_path / "a.png")
+    until(page, lambda: len(held) == 1, "it is sent")
+    held[0].abort()
+    expect(page.locator("#unkept")).to_contain_text("Not kept: a.png")
+    until(page, lambda: len(held) == 2, "it is sent again")
+    assert name_of(held[1]) == "a.png"
+    held[1].fulfill(json={"id": "a"})
+    expect(page.locator("#unkept")).to_be_hidden()
+    expect(page.locator("#tags-made")).to_contain_text("Kept")
+
+
+def test_an_older_answer_is_not_sent_after_a_newer_one_of_the_same_picture(page: Page, held: list[Route], tmp_path: Path) -> None:
+    page.route("**/api/tags", lambda route: route.fulfill(status=503, json={"error": "later"}))
+    page.get_by_role("tab", name="Tags").click()
+    keep(page, tmp_path / "a.png")
+    page.get_by_role("checkbox", name="Smile").check()
+    page.get_by_role("button", name="Keep as a correction").click()  # the first answer is under way
+    until(page, lambda: len(held) == 1, "the first answer is sent")
+    held[0].fulfill(status=503, json={"error": "no room"})
+    until(page, lambda: len(held) == 2, "the second answer is sent")
+    expect(page.locator("#unkept")).to_be_hidden()
+    held[1].fulfill(json={"id": "a"})
+    expect(page.locator("#tags-made")).to_contain_text("Kept")
+    page.wait_for_timeout(200)
+    assert len(held) == 2
+
+
+def test_nobody_leaves_what_is_unsent_or_unkept_without_being_asked(page: Page, held: list[Route], tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.route("**/api/tags", lambda route: route.fulfill(status=503, json={"error": "later"}))
+    page.on("dialog", stay)
+    page.get_by_role("tab", name="Tags").click()
+    keep(page, tmp_path / "a.png")
+    until(page, lambda: len(held) == 1, "it is sent")
+    page.evaluate("void location.reload()")
+    until(page, lambda: len(asked) == 1, "the page asks: it is under way")
+    held[0].fulfill(status=422, json={"error": "no"})
+    expect(page.locator("#unkept")).to_be_visible()
+    page.evaluate("void location.reload()")
+    until(page, lambda: len(asked) == 2, "the page asks: it is not kept")
+    page.get_by_role("button", name="Dismiss").click()
+    with page.expect_navigation():
+        page.evaluate("void location.reload()")
+    assert asked == ["beforeunload"] * 2
