@@ -494,7 +494,9 @@ class WatchCollapse(Section):
     action: Literal["flag", "stop"] = Field(description="flag: said in the log, on the card and in MLflow; stop: the training ends there")
     every_kimg: float = Field(gt=0, description="how often samples are held against the pictures trained on")
     samples: int = Field(ge=16)
-    from_kimg: float = Field(ge=0, description="counted from the warm-up on; before, every generator draws the same again and again")
+    from_kimg: float = Field(
+        ge=0, description="counted from the warm-up on, half of what follows it at most; before, every generator draws the same again and again"
+    )
     near_identical: Share = Field(description="above this share of samples that are nearly another one,")
     spread: float = Field(ge=0, description="where their spread, in that of real pictures, is not above this and no longer grows")
     coverage_kept: Share = Field(description="below this share of the best coverage that the training had")

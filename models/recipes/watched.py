@@ -6,13 +6,15 @@ the samples' standard deviation where that of real pictures is 1. All of it goes
 numbers: the training is the same without.
 
 The alarm: `patience` looks in a row at which too many samples are nearly another one, their spread is small and no longer grows (a generator that
-is still leaving the one face it began with is young), or coverage has fallen too far below the best so far.
+is still leaving the one face it began with is young), or coverage has fallen too far below the best so far. Looks count from `from_kimg` after the
+warm-up on, in a short training from half of what follows the warm-up.
 It is written down, and where params say so the training stops there, at its last look too; run again with `action: flag`, it goes on from its last
 checkpoint, or finishes at once.
 """
 
 import logging
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,9 @@ log = logging.getLogger(__name__)
 class Watched:
     def __init__(self, recipe: GanRecipe, pictures: NDArray[np.uint8], params: WatchCollapse, what: str) -> None:
         """`pictures`: uint8 (N, R, R, 3), some of those that the generator learns from; `params.samples` of them are the best number."""
-        self._recipe, self._params, self._what = recipe, params, what
+        self._recipe, self._what = recipe, what
+        contest_kimg = recipe.params.training.total_kimg - recipe.warm_up_kimg
+        self._params = params.model_copy(update={"from_kimg": min(params.from_kimg, contest_kimg / 2)})
         self._sampling = Sampling(params.samples, 0, min(BATCH, at_once(recipe.G.resolution)))
         self._real = Reference.of(colours(pictures, CELLS))
         self._best_coverage, self._best_spread, self._bad_looks = 0.0, 0.0, 0
@@ -49,6 +53,11 @@ class Watched:
 
     def fit(self, batch_at: Callable[[int], Any], run_dir: Path, *, what: str, fingerprint: str, tracker: Tracker | None) -> None:
         """The training, and the collapse report however it ends."""
+        if (looks := self._counting_looks()) < self._params.patience and parallel.rank() == 0:
+            log.warning(
+                f"{what}: looks that count are {looks} in so short a training, expected {self._params.patience} or more: no alarm can be given; "
+                "lower watch_collapse.every_kimg or raise training.total_kimg in params.yaml"
+            )
         try:
             fit(
                 self,
@@ -89,6 +98,14 @@ class Watched:
         now = cur_nimg + self._recipe.params.training.batch_size
         return scalars | self._look(now / 1000) if crosses(self._params.every_kimg, cur_nimg, now) else scalars
 
+    def _counting_looks(self) -> int:
+        training = self._recipe.params.training
+        steps = pairwise(range(0, round(training.total_kimg * 1000) + training.batch_size, training.batch_size))
+        return sum(self._counts(now / 1000) for before, now in steps if crosses(self._params.every_kimg, before, now))
+
+    def _counts(self, kimg: float) -> bool:
+        return kimg >= self._params.from_kimg + self._recipe.warm_up_kimg
+
     def _look(self, kimg: float) -> Scalars:
         self._recipe.settle()
         made = self._real.standardised(colours(draw_faces(self._recipe.G_ema, self._sampling), CELLS))
@@ -103,7 +120,7 @@ class Watched:
         elif seen["coverage"] < params.coverage_kept * self._best_coverage:
             why = f"coverage fell from {self._best_coverage:.2f} to {seen['coverage']:.2f}"
         self._best_coverage, self._best_spread = max(self._best_coverage, seen["coverage"]), max(self._best_spread, seen["spread"])
-        self._bad_looks = self._bad_looks + 1 if why and kimg >= params.from_kimg + self._recipe.warm_up_kimg else 0
+        self._bad_looks = self._bad_looks + 1 if why and self._counts(kimg) else 0
         if self._bad_looks >= params.patience and not self.alarm:
             self.alarm = f"at {kimg:g} kimg: {why}"
             log.warning("%s collapsed %s; see docs/collapse.md", self._what, self.alarm)

@@ -152,6 +152,20 @@ def test_each_look_has_a_line_of_its_own_the_one_that_stops_too(tmp_path: Path) 
     assert (tmp_path / "stopped" / "stats.jsonl").read_bytes() == (tmp_path / "undisturbed" / "stats.jsonl").read_bytes()
 
 
+@pytest.mark.usefixtures("falling")
+@pytest.mark.parametrize(("warm_up", "alarm"), [(None, "at 0.064 kimg"), ({"kimg": 0.032, "lr": 0.001, "kl_weight": 0.1}, "at 0.08 kimg")])
+def test_a_training_shorter_than_from_kimg_is_judged_from_half_of_its_contest_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, warm_up: dict[str, float] | None, alarm: str
+) -> None:
+    watched = train(tmp_path, squares(200), lasting(0.096) | {"warm_up": warm_up}, every_kimg=0.016, from_kimg=8.0)
+    assert watched.alarm.startswith(alarm) and "no alarm can be given" not in caplog.text
+
+
+def test_a_training_too_short_for_an_alarm_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    train(tmp_path, squares(200), lasting(0.048), every_kimg=0.032)
+    assert "looks that count are 1 in so short a training, expected 2 or more" in caplog.text and "lower watch_collapse.every_kimg" in caplog.text
+
+
 def test_nothing_is_judged_during_the_warm_up(tmp_path: Path) -> None:
     watched = train(tmp_path, squares(200), COLLAPSING | {"warm_up": {"kimg": 3.9, "lr": 0.001, "kl_weight": 10.0}})
     looks = [line for line in json.loads((tmp_path / "collapse.json").read_text())["curve"] if "coverage" in line]
