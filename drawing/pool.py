@@ -1,14 +1,15 @@
 """What figures are posed like: the limits of drawing/poses.py, or the user's own poses from files.
 
-A pose keeps its source and licence, and an id that follows from the pose alone: all figures of one id belong to one split. Frames of a motion
-that follow one another share an id, which follows from the motion's name where OpenPose wrote a file for each.
+A pose keeps its source and licence, and an id that follows from the pose alone, the same for its mirror image: all figures of one id belong to one
+split. Frames of a motion that follow one another share an id, which follows from the motion's name where OpenPose wrote a file for each. A motion
+comes back to its poses, so of its frames on both sides of a split one side is left out, see `apart`.
 """
 
 import csv
 import hashlib
 import logging
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from drawing.bvh import read_bvh, spread
 from drawing.lift import Bodies, Lifted
@@ -23,7 +25,7 @@ from drawing.pose_files import PoseFile, read_pose_file, sound
 from genga.errors import DataError
 from genga.params import PoseFiles
 from genga.pictures import is_junk
-from genga.skeleton import MIRRORED, STICKS, normalise
+from genga.skeleton import MIRRORED, STICKS, J, normalise
 
 log = logging.getLogger(__name__)
 
@@ -36,16 +38,19 @@ LIFTED_AT_ONCE = 64
 SEGMENT = 2.0  # seconds of a motion under one id
 OPENPOSE_FRAME = re.compile(r"(.*)_(\d{12})_keypoints\.json", re.IGNORECASE)
 FRAME_RATE = 30  # OpenPose's files do not tell theirs
+OFF_TIES = 1 / np.pi  # whole pixels lie halfway between two numbers often, from where a pose and its mirror image may be rounded apart
+NEAR = 0.05  # of the longer side of the pose's box, root mean square over the joints: nearer frames are one pose to PCK@0.05
 
 
 class FilePose(NamedTuple):
-    """`joints`: (11, 2), y down; of a motion (11, 3), see drawing/bvh.py."""
+    """`joints`: (11, 2), y down; of a motion in BVH (11, 3), see drawing/bvh.py. `motion`: what all frames of one share, empty for single poses."""
 
     id: str
     kind: str
     source: str
     licence: str
     joints: Array
+    motion: str = ""
 
 
 def pose_id(pose: Array) -> str:
@@ -55,31 +60,43 @@ def pose_id(pose: Array) -> str:
 
 def pose_ids(poses: Array) -> list[str]:
     """Of each of these (N, 11, 2)."""
-    return [hashlib.sha256(pose.tobytes()).hexdigest() for pose in np.round(normalise(poses) * 1e4).astype(np.int32)]
+    return [hashlib.sha256(content).hexdigest() for content in _contents(poses)]
+
+
+def twin_id(pose: Array) -> str:
+    """The same for a pose of a file and its mirror image, since figures take either."""
+    return hashlib.sha256(min(_contents(np.stack([pose, flip(pose)]), OFF_TIES))).hexdigest()
+
+
+def _contents(poses: Array, shift: float = 0.0) -> list[bytes]:
+    return [pose.tobytes() for pose in np.round(normalise(poses) * 1e4 + shift).astype(np.int32)]
 
 
 # --- files
 
 
 def read_poses(params: PoseFiles, path: Path, read_labels: Callable[[Path], PoseFile]) -> list[FilePose]:
-    """Every pose of the file or folder, each one once, files in the order of their names. `read_labels` reads Label Studio exports."""
+    """Every pose of the file or folder, each one and its mirror image once, files in the order of their names. `read_labels` reads Label Studio
+    exports."""
     files = _files(path)
     terms = _terms(params, path, files)
     poses: dict[str, FilePose] = {}
     left_out: Counter[str] = Counter()
     for file in files:
         if file.suffix.lower() == ".bvh":
-            found, lacking = _of_motion(file, params.motion_frames)
+            found, lacking = _of_motion(file, params.motion_frames, terms[file])
         else:
             content = read_pose_file(file, read_labels)
             lacking = content.left_out
-            shared = _frame_id(file.relative_to(path).parent, file.name)
-            found = [(shared or pose_id(pose), kind, pose) for pose, kind in zip(content.poses, content.kinds, strict=True)]
+            motion, shared = _frame_of(file.relative_to(path).parent, file.name)
+            found = [
+                FilePose(shared or twin_id(pose), kind, *terms[file], pose, motion) for pose, kind in zip(content.poses, content.kinds, strict=True)
+            ]
         left_out += lacking
-        for id_, kind, pose in found:
-            key = pose_id(pose) if pose.shape[-1] == 2 else f"{id_} {len(poses)}"  # frames share their id
+        for pose in found:
+            key = twin_id(pose.joints) if pose.joints.shape[-1] == 2 else f"{pose.id} {len(poses)}"  # frames share their id
             left_out["a pose twice"] += key in poses
-            poses.setdefault(key, FilePose(id_, kind, *terms[file], pose))
+            poses.setdefault(key, pose)
     if files and not poses:
         raise DataError(f"no pose in {path}: {_counted(left_out) or 'the files are empty'}; give poses with all 11 joints, or take the files away")
     if files:
@@ -121,7 +138,7 @@ def _rows(table: Path) -> list[dict[str, str]]:
         raise DataError(f"{table} is no table in UTF-8 ({error}), expected the columns file, source and licence; save it again as UTF-8") from error
 
 
-def _of_motion(file: Path, frames: int) -> tuple[list[tuple[str, str, Array]], Counter[str]]:
+def _of_motion(file: Path, frames: int, terms: tuple[str, str]) -> tuple[list[FilePose], Counter[str]]:
     """At most `frames` of its poses, and how many frames were left out for which reason."""
     motion = read_bvh(file)
     kept, lacking = sound(motion.joints)
@@ -130,20 +147,57 @@ def _of_motion(file: Path, frames: int) -> tuple[list[tuple[str, str, Array]], C
         return [], lacking
     clip = hashlib.sha256(file.read_bytes()).hexdigest()
     rows = rows[np.sort(spread(motion.joints[rows], frames))]
-    ids = [hashlib.sha256(f"{clip} {int(motion.seconds[row] // SEGMENT)}".encode()).hexdigest() for row in rows]
-    return [(id_, file.stem, joints) for id_, joints in zip(ids, motion.joints[rows], strict=True)], lacking
+    return [FilePose(_piece_id(clip, int(motion.seconds[row] // SEGMENT)), file.stem, *terms, motion.joints[row], clip) for row in rows], lacking
 
 
-def _frame_id(folder: Path, name: str) -> str | None:
-    """What a frame of an OpenPose sequence shares with those about it; None for other files."""
+def _frame_of(folder: Path, name: str) -> tuple[str, str]:
+    """The motion of an OpenPose sequence's frame, and the id that it shares with those about it; both empty for other files."""
     frame = OPENPOSE_FRAME.fullmatch(name)
     if frame is None:
-        return None
-    return hashlib.sha256(f"{folder.as_posix()}/{frame[1]} {int(frame[2]) // int(SEGMENT * FRAME_RATE)}".encode()).hexdigest()
+        return "", ""
+    motion = f"{folder.as_posix()}/{frame[1]}"
+    return motion, _piece_id(motion, int(frame[2]) // int(SEGMENT * FRAME_RATE))
+
+
+def _piece_id(motion: str, piece: int) -> str:
+    return hashlib.sha256(f"{motion} {piece}".encode()).hexdigest()
 
 
 def _counted(reasons: Counter[str]) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in (+reasons).most_common())
+
+
+# --- splits
+
+
+def apart(poses: Sequence[FilePose], is_held_out: Callable[[str], bool]) -> list[FilePose]:
+    """Without the frames to learn from that lie NEAR a held-out one of their motion, or its mirror image: who walks is back in a second.
+    Where that is most of them, the motion repeats itself; then its held-out frames are left out instead."""
+    motions: dict[str, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
+    for row, pose in enumerate(poses):
+        if pose.motion:
+            motions[pose.motion][is_held_out(pose.id)].append(row)
+    left_out: set[int] = set()
+    num_repeating = 0
+    for learned, held_out in motions.values():
+        near = _near([poses[row].joints for row in learned], [poses[row].joints for row in held_out])
+        repeats = near.sum() > len(learned) / 2
+        num_repeating += int(repeats)
+        left_out.update(held_out if repeats else np.array(learned, int)[near].tolist())
+    if left_out:
+        said = "motion: %d frames left out that would be both learned from and held out; %d of %d motions repeat themselves and are not held out"
+        log.info(said, len(left_out), num_repeating, len(motions))
+    return [pose for row, pose in enumerate(poses) if row not in left_out]
+
+
+def _near(learned: Sequence[Array], held_out: Sequence[Array]) -> NDArray[np.bool_]:
+    """(N,): which of the first lie NEAR any of the others or its mirror image."""
+    if not learned or not held_out:
+        return np.zeros(len(learned), bool)
+    both = np.stack([*held_out, *map(flip, held_out)])
+    tree, places = (normalise(joints).reshape(len(joints), -1) / np.sqrt(len(J)) for joints in (both, np.stack(learned)))
+    near: NDArray[np.bool_] = np.isfinite(cKDTree(tree).query(places, distance_upper_bound=NEAR)[0])
+    return near
 
 
 # --- figures

@@ -29,7 +29,7 @@ from drawing.lift import lift
 from drawing.mannequin import LOOKS, line_art, projection, render, sample_mannequin, visible
 from drawing.mannequin import sample_body as sample_figure
 from drawing.mannequin import sample_camera as sample_view
-from drawing.pool import Asked, FilePose, FoundBodies, PosePool, found_bodies, pose_id, pose_ids, read_poses, vary_flat
+from drawing.pool import Asked, FilePose, FoundBodies, PosePool, apart, found_bodies, pose_id, pose_ids, read_poses, vary_flat
 from drawing.poses import Camera, look, looks, place, sample_bodies, sample_camera
 from drawing.stick import PALETTES, STYLES, draw_stick, draw_stick_rgb, sample_style, slide
 from drawing.stick import visible as drawn
@@ -65,7 +65,7 @@ def draw_figures(
     partial_dir = out_dir.with_name(out_dir.name + ".partial")
     shutil.rmtree(partial_dir, ignore_errors=True)
     own = read_own(params.own, own_path, read_placed(labels_path) if labels_path else {}, read_bad(bad_path) if bad_path else set())
-    poses = read_poses(params.poses, poses_path, labeled_poses)
+    poses = apart(read_poses(params.poses, poses_path, labeled_poses), lambda id_: split_of(id_, params.val, params.test) != "train")
     pool = PosePool(poses, params.poses.share)
 
     picked = picks(params, pool, STICK, params.sticks.count)

@@ -10,11 +10,11 @@ import pytest
 from rigs import CMU, NUM_CHANNELS, STILL, bvh, rig
 
 from drawing.lift import Lifted, gallery
-from drawing.pool import FilePose, PosePool, flip, found_bodies, pose_id, read_poses, vary_flat
+from drawing.pool import FilePose, PosePool, apart, flip, found_bodies, pose_id, read_poses, twin_id, vary_flat
 from drawing.pose_files import PoseFile
 from genga.errors import DataError
 from genga.params import PoseFiles
-from genga.skeleton import STICKS, J, mirror
+from genga.skeleton import STICKS, J, mirror, normalise
 
 PARAMS = PoseFiles(path="poses", share=0.5, source="my poses", licence="CC-BY-4.0", motion_frames=12, vary=0.0)
 POSES = np.random.default_rng(0).uniform(0, 100, (9, 11, 2))
@@ -44,7 +44,7 @@ def test_every_file_below_the_folder_is_read_and_keeps_its_terms(tmp_path: Path)
     assert {pose.kind for pose in found} == {"hand"}
     assert [(pose.source, pose.licence) for pose in found] == [("my poses", "CC-BY-4.0")] * 4 + [("a friend", "CC0-1.0")] * 5
     np.testing.assert_allclose([pose.joints for pose in found], POSES)
-    assert [pose.id for pose in read_poses(PARAMS, tmp_path / "a.npz", no_labels)] == [pose_id(pose) for pose in POSES[:4]]
+    assert [pose.id for pose in read_poses(PARAMS, tmp_path / "a.npz", no_labels)] == [twin_id(pose) for pose in POSES[:4]]
 
 
 def test_an_id_follows_from_the_pose_and_not_from_where_or_how_large_it_stands() -> None:
@@ -61,6 +61,20 @@ def test_a_pose_that_comes_twice_is_taken_once_and_counted(tmp_path: Path, caplo
     with caplog.at_level(logging.INFO):
         assert len(read_poses(PARAMS, tmp_path, no_labels)) == 9
     assert "9 from 2 files, left out: 2 a pose twice" in caplog.text
+
+
+def test_a_pose_and_its_mirror_image_are_one_pose(tmp_path: Path) -> None:
+    saved(tmp_path, "a.npz", POSES)
+    saved(tmp_path, "b.npz", flip_all(POSES) * 3 + (400, 0))
+    assert [pose.id for pose in read_poses(PARAMS, tmp_path, no_labels)] == [twin_id(flip(pose)) for pose in POSES]
+    assert len({twin_id(pose) for pose in POSES}) == len(POSES)
+    pixels = np.random.default_rng(3).integers(0, 161, (300, 11, 2))
+    pixels[:, 0], pixels[:, 1] = 0, 160  # a box whose halves and tenths of thousandths fall together
+    assert all(twin_id(pose) == twin_id(mirror(pose / 1000) * 1000) for pose in pixels)
+
+
+def flip_all(poses: np.ndarray) -> np.ndarray:
+    return np.stack([flip(pose) for pose in poses])
 
 
 def test_label_studio_exports_are_read_by_whom_the_caller_names(tmp_path: Path) -> None:
@@ -102,6 +116,47 @@ def test_frames_that_openpose_wrote_one_after_another_share_their_id(tmp_path: P
     found = read_poses(PARAMS, tmp_path, no_labels)
     assert len(found) == 60  # the third clip is the first one again
     assert len({pose.id for pose in found}) == 6  # 6 seconds of each in pieces of 2
+
+
+# --- a motion on both sides of a split
+
+
+def clip(name: str, phases: np.ndarray, strays: float = 0.0) -> list[FilePose]:
+    """Ten frames a second of a motion in pieces of two seconds, at these phases of one step; with `strays` it never comes back."""
+    start, swing, off = np.random.default_rng(2).normal(size=(3, 11, 3))
+    return [
+        FilePose(f"{name} {idx // 20}", name, "me", "CC0", start + 0.5 * np.sin(phase) * swing + strays * idx * off, name)
+        for idx, phase in enumerate(phases)
+    ]
+
+
+def distance(pose: FilePose, other: FilePose) -> float:
+    """Root mean square over the joints, of the longer side of the box, to it or its mirror image."""
+    return min(float(np.sqrt(((normalise(pose.joints) - normalise(joints)) ** 2).sum() / 11)) for joints in (other.joints, flip(other.joints)))
+
+
+def test_frames_to_learn_from_that_are_near_a_held_out_one_of_their_motion_are_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    poses = clip("dance", np.linspace(0, 9, 100), strays=0.02)
+    alike = [poses[45]._replace(id="other 0", motion="other"), poses[45]._replace(id="alone", motion=""), poses[45]._replace(id="dance 9")]
+    mirrored = poses[45]._replace(id="dance 9", joints=flip(poses[45].joints))
+    with caplog.at_level(logging.INFO):
+        kept = apart([*poses, *alike, mirrored], lambda id_: id_ == "dance 2")
+    held_out = [pose for pose in kept if pose.id == "dance 2"]
+    learned = [pose for pose in kept if pose.motion == "dance" and pose.id != "dance 2"]
+    assert held_out == poses[40:60]
+    assert min(distance(pose, other) for pose in learned for other in held_out) > 0.05
+    assert 50 < len(learned) < 80 and all(pose.id != "dance 9" for pose in learned)
+    assert [pose.id for pose in kept if pose.motion != "dance"] == ["other 0", "alone"]
+    assert f"motion: {len(poses) + 2 - len(learned) - 20} frames left out that would be both learned from and held out; 0 of 2 motions" in caplog.text
+
+
+def test_a_motion_that_repeats_itself_is_not_held_out(caplog: pytest.LogCaptureFixture) -> None:
+    poses = clip("walk", np.arange(100) * 2 * np.pi / 11)
+    with caplog.at_level(logging.INFO):
+        kept = apart(poses, lambda id_: id_ == "walk 2")
+    assert kept == poses[:40] + poses[60:]
+    assert "motion: 20 frames left out that would be both learned from and held out; 1 of 1 motions repeat themselves" in caplog.text
+    assert apart(poses, lambda id_: False) == apart(poses, lambda id_: True) == poses
 
 
 @pytest.mark.parametrize(

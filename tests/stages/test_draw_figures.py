@@ -302,6 +302,19 @@ def test_motion_is_seen_from_many_sides(tmp_path: Path, empty: Path, in_one_proc
         assert widths.max() - widths.min() > 0.2  # a T-pose from the front and from the side
 
 
+def test_a_motion_that_comes_back_is_not_on_both_sides_of_the_split(tmp_path: Path, empty: Path, in_one_process: None) -> None:
+    """Two poses that alternate for a minute, nearly."""
+    (tmp_path / "poses").mkdir()
+    rng = np.random.default_rng(0)
+    angles = np.tile(rng.uniform(-40, 40, (2, 42)), (15, 1)) + rng.normal(0, 0.2, (30, 42))
+    frames = "\n".join(" ".join(f"{angle:.3f}" for angle in frame) for frame in angles)
+    motion = T_POSE[: T_POSE.index("Frames:")] + f"Frames: 30\nFrame Time: 2\n{frames}\n"
+    (tmp_path / "poses" / "nod.bvh").write_text(motion)
+    params = params_with(poses={"share": 1.0}, sticks={"count": 30}, mannequins={"count": 1})
+    draw_figures(params, tmp_path / "poses", empty, tmp_path / "figures")
+    assert set(Store(tmp_path / "figures" / "sticks").column("split")) == {"train"}
+
+
 # --- the user's own drawings
 
 
