@@ -22,6 +22,12 @@ const isPicture = (url) => typeof url === "string" && url.startsWith("data:image
 const isEntry = (entry) => isSettings(entry?.settings) && isPicture(entry.image) && typeof entry.version === "string";
 const isHistory = (entries) => Array.isArray(entries) && entries.every(isEntry);
 
+/** The first of each settings and version. */
+function distinct(entries) {
+  const keys = entries.map(({ settings, version }) => JSON.stringify([settings, version]));
+  return entries.filter((_, entry_idx) => keys.indexOf(keys[entry_idx]) === entry_idx);
+}
+
 const group = (name) => name.split("=")[0];
 
 /** What is set now, and of what was set before that which is neither this model's `own` nor of a group in which something is set now. */
@@ -39,7 +45,10 @@ export class Character {
   #locks = new Set();
   #settings = recall("genga.character", isSettings, { family: "", seed: randomSeed(), psi: PSI, tags: {}, shows: {} });
   #history = recall(HISTORY, isHistory, []);
+  #cleared = []; // what was in the history until somebody cleared it
   #shown = null;
+  #isKept = false; // what is shown has its place in the history
+  #isPassing = false; // what is shown came while a control was moved
   #isLost = false; // a request that nothing answered
   #notice = ""; // stays until settings change
   #offset = 0;
@@ -50,8 +59,8 @@ export class Character {
 
   constructor({ onenlarge }) {
     this.#preview = new Latest({
-      work: (settings, signal) => characters({ ...settings, count: 1 }, signal),
-      done: (answer, settings) => this.#showPicture(answer, settings),
+      work: ({ settings }, signal) => characters({ ...settings, count: 1 }, signal),
+      done: (answer, wish) => this.#showPicture(answer, wish),
       failed: (error) => this.#fail(error),
       busy: (busy) => byId("character-sheet").setAttribute("aria-busy", busy),
     });
@@ -71,11 +80,11 @@ export class Character {
   #listen() {
     byId("character-controls").addEventListener("submit", (event) => event.preventDefault());
     byId("seed").addEventListener("input", () => this.#seedTyped());
-    byId("seed").addEventListener("change", () => this.#change({}));
+    byId("seed").addEventListener("change", () => this.#change({}, { isPassing: true }));
     byId("seed-random").addEventListener("click", () => this.#change({ seed: randomSeed() }));
     byId("seed-lock").addEventListener("click", () => this.#lockSeed());
-    byId("psi").addEventListener("input", () => this.#change({ psi: Number(byId("psi").value) }));
-    takeBack(byId("psi"), (psi) => this.#change({ psi }));
+    byId("psi").addEventListener("input", () => this.#change({ psi: Number(byId("psi").value) }, { isPassing: true }));
+    takeBack(byId("psi"), (psi) => this.#change({ psi }, { isPassing: true }));
     byId("family").addEventListener("change", () => this.#changeFamily(byId("family").value));
     byId("random").addEventListener("click", () => this.#randomise());
     byId("reset").addEventListener("click", () => {
@@ -86,11 +95,8 @@ export class Character {
       this.#offset += NUM_VARIANTS;
       this.#askVariants();
     });
-    byId("history-clear").addEventListener("click", () => {
-      this.#history = [];
-      remember(HISTORY, this.#history);
-      this.#showHistory();
-    });
+    byId("history-clear").addEventListener("click", () => this.#clear());
+    byId("history-undo").addEventListener("click", () => this.#undoClear());
     addEventListener("storage", ({ key }) => {
       if (key !== HISTORY) return;
       this.#recallHistory();
@@ -135,11 +141,12 @@ export class Character {
     this.#built = wanted;
     const isMarked = (slider) => faces === "real" && ["drawn", "weak"].includes(slider.learned_from);
     const sliders = info.sliders ?? [];
-    this.#controls = buildControls(sliders, this.#release, this.#locks, () => this.#change({}), isMarked);
+    const moved = () => this.#change({}, { isPassing: true });
+    this.#controls = buildControls(sliders, this.#release, this.#locks, moved, isMarked);
     const { palettes, ordered, flags } = this.#controls;
     const nodes = (controls) => controls.map((control) => control.node);
     byId("sliders").replaceChildren(...nodes(palettes), h("div", { class: "dials" }, ...nodes(ordered), ...nodes(flags)));
-    this.#shows = buildShows(info.shows, () => this.#change({}));
+    this.#shows = buildShows(info.shows, moved);
     byId("shows").replaceChildren(...this.#shows.nodes);
     byId("shows").hidden = !info.shows.length;
     byId("no-sliders").hidden = sliders.length > 0;
@@ -158,7 +165,7 @@ export class Character {
   #seedTyped() {
     const seed = byId("seed").valueAsNumber;
     const fits = Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32;
-    if (fits) this.#change({ seed });
+    if (fits) this.#change({ seed }, { isPassing: true });
     else {
       byId("seed").setAttribute("aria-invalid", true);
       say(byId("character-message"), "A seed is a whole number from 0 to 4,294,967,295.");
@@ -178,8 +185,8 @@ export class Character {
   }
 
   /** The one way in which settings change: fields follow, the picture is asked for, other seeds follow when it is quiet. What another model was set
-   * to and this one does not have is kept for when that comes back. */
-  #change(part) {
+   * to and this one does not have is kept for when that comes back. `isPassing`: one of many while a control is moved or a number typed. */
+  #change(part, { isPassing = false } = {}) {
     if ("seed" in part) this.#offset = 0;
     this.#settings = { ...this.#settings, ...part };
     this.#isLost = false;
@@ -191,7 +198,7 @@ export class Character {
     this.#settings.tags = merged(tags, this.#tags(), (sliders ?? []).map(({ name }) => name));
     this.#settings.shows = merged(shows ?? {}, this.#shows.value(), columns.map(group));
     remember("genga.character", this.#settings);
-    this.#preview.ask(this.#asked());
+    this.#preview.ask({ settings: this.#asked(), isPassing });
     this.#variantsLater();
   }
 
@@ -215,11 +222,14 @@ export class Character {
     this.#isLost ||= error.status === 0;
   }
 
-  async #showPicture({ images, version }, settings) {
+  async #showPicture({ images, version }, { settings, isPassing }) {
     const picture = byId("character-picture");
     if (!(await show(picture, images[0]))) return;
+    if (!this.#isPassing || !isPassing) this.#rememberShown(); // of a moved control only what it comes to rest at
     picture.alt = `Face from seed ${settings.seed}${described(settings.tags)}`;
     this.#shown = { settings, image: images[0], version };
+    this.#isKept = false;
+    this.#isPassing = isPassing;
     byId("character-made").textContent = provenance(version, this.#release.families[settings.family]);
     byId("character-download").disabled = false;
     byId("character-enlarge").disabled = !this.#release.families.upscaler;
@@ -243,15 +253,39 @@ export class Character {
   }
 
   #rememberShown() {
-    const entry = this.#shown;
-    const same = (other) => JSON.stringify([other.settings, other.version]) === JSON.stringify([entry.settings, entry.version]);
+    if (!this.#shown || this.#isKept) return;
+    this.#isKept = true;
     this.#recallHistory();
-    this.#history = [entry, ...this.#history.filter((other) => !same(other))].slice(0, MAX_HISTORY);
+    this.#keep([this.#shown, ...this.#history]);
+  }
+
+  /** This is the history now. */
+  #keep(entries) {
+    this.#history = distinct(entries).slice(0, MAX_HISTORY);
     // a full storage keeps fewer
     let kept = this.#history.length;
     while (kept && !remember(HISTORY, this.#history.slice(0, kept))) kept = Math.floor(kept / 2);
     if (kept) this.#history = this.#history.slice(0, kept); // where storage is off, all of it until the page is closed
     this.#showHistory();
+  }
+
+  #clear() {
+    if (!this.#history.length) return;
+    this.#cleared = distinct([...this.#history, ...this.#cleared]);
+    this.#history = [];
+    remember(HISTORY, this.#history);
+    this.#showHistory();
+    say(byId("history-cleared"), "Cleared ·");
+    byId("history-undo").hidden = false;
+  }
+
+  #undoClear() {
+    this.#recallHistory();
+    this.#keep([...this.#history, ...this.#cleared]);
+    this.#cleared = [];
+    byId("history-clear").focus(); // the button pressed goes away
+    say(byId("history-cleared"));
+    byId("history-undo").hidden = true;
   }
 
   /** Another tab may have changed it. */

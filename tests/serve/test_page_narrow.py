@@ -1,7 +1,9 @@
 """The page on phones, in low windows and under a high zoom; what a character keeps for those who come back; what is told without sight or colours."""
 
+import re
+
 import pytest
-from browsing import PATIENCE_MS
+from browsing import PATIENCE_MS, expect_other, source
 from playwright.sync_api import Browser, Locator, Page, expect
 
 # --- fingers
@@ -40,3 +42,66 @@ def test_a_swipe_that_begins_on_a_slider_scrolls_and_moves_no_slider(browser: Br
     assert touched.input_value() == before
     expect(reading).to_have_text(said)
     context.close()
+
+
+# --- what is kept
+
+
+def seeds_kept(page: Page) -> list[str]:
+    titles = page.locator("#history button").evaluate_all("buttons => buttons.map((button) => button.title)")
+    return [re.split(r"[ ,]", title)[1] for title in titles]
+
+
+def test_every_face_that_random_showed_is_in_the_history(genga: Page) -> None:
+    """Also at a pace at which no face stands for long."""
+    picture, seeds = genga.locator("#character-picture"), []
+    for _ in range(4):
+        before = source(picture)
+        genga.get_by_role("button", name="Random", exact=True).click()
+        expect_other(picture, before)
+        seeds.append(genga.locator("#seed").input_value())
+    assert [seed for seed in seeds_kept(genga) if seed in seeds[:-1]] == seeds[-2::-1]
+
+
+def test_a_drag_leaves_the_face_it_began_with_and_the_one_it_came_to(genga: Page) -> None:
+    picture, before = genga.locator("#character-picture"), source(genga.locator("#character-picture"))
+    genga.get_by_role("button", name="Random seed").click()
+    expect_other(picture, before)
+    begun = f"Seed {genga.locator('#seed').input_value()} ("
+    genga.evaluate(
+        """async () => {
+          const range = document.querySelector("[data-slider='glasses'] input");
+          for (let step = 1; step <= 20; step++) {
+            range.value = step / 20;
+            range.dispatchEvent(new Event("input", { bubbles: true }));
+            await new Promise((resolve) => setTimeout(resolve, 40));
+          }
+        }"""
+    )
+    kept = genga.locator("#history button")
+    expect(kept.first).to_have_attribute("title", re.compile(r"glasses \+1\.00"))
+    titles = kept.evaluate_all("buttons => buttons.map((button) => button.title)")
+    assert any(title.startswith(begun) for title in titles)
+    assert len(titles) < 6
+
+
+def test_a_cleared_history_comes_back(genga: Page) -> None:
+    undo, clear = genga.get_by_role("button", name="Undo"), genga.get_by_role("button", name="Clear")
+    for seed in ("11", "12"):
+        genga.get_by_label("Seed", exact=True).fill(seed)
+        genga.get_by_label("Seed", exact=True).blur()
+        expect(genga.locator("#history button").first).to_have_attribute("title", re.compile(rf"^Seed {seed}\b"))
+    before = seeds_kept(genga)
+    expect(undo).to_be_hidden()
+    clear.press("Enter")
+    genga.keyboard.press("Enter")  # nothing more is there to lose
+    assert seeds_kept(genga) == []
+    expect(genga.get_by_role("status").filter(has_text="Cleared")).to_be_visible()
+    genga.get_by_label("Seed", exact=True).fill("13")
+    expect(genga.locator("#history button")).to_have_count(1)
+    undo.press("Enter")
+    assert seeds_kept(genga) == ["13", *before]
+    expect(clear).to_be_focused()
+    expect(undo).to_be_hidden()
+    genga.reload()
+    expect(genga.locator("#history button")).to_have_count(1 + len(before))
