@@ -118,15 +118,25 @@ def _files(path: Path) -> list[Path]:
 
 def _terms(params: PoseFiles, path: Path, files: Sequence[Path]) -> dict[Path, tuple[str, str]]:
     """Source and licence of each file."""
-    terms = dict.fromkeys(files, (params.source, params.licence))
-    table = path / SOURCES
-    if path.is_dir() and table.is_file():
-        for row in _rows(table):
-            if not (row.keys() >= {"file", "source", "licence"} and all(row[name] for name in ("file", "source", "licence"))):
-                raise DataError(f"{table} has a row {list(row.values())}, expected the columns file, source and licence, all filled; correct it")
-            if path / row["file"] not in terms:
-                raise DataError(f"{table} names {row['file']!r}, which is no pose file in {path}; correct the row")
-            terms[path / row["file"]] = (row["source"], row["licence"])
+    usual = params.source, params.licence
+    terms = dict.fromkeys(files, usual)
+    table = (path if path.is_dir() else path.parent) / SOURCES
+    if not table.is_file():
+        return terms
+    for row in _rows(table):
+        if path.is_file() and row.get("file") != path.name:
+            continue
+        if not (row.keys() >= {"file", "source", "licence"} and all(row[name] for name in ("file", "source", "licence"))):
+            raise DataError(f"{table} has a row {list(row.values())}, expected the columns file, source and licence, all filled; correct it")
+        told = row["source"], row["licence"]
+        if path.is_file() and told != usual:  # beside the path, so a change of the table would go unnoticed by DVC
+            raise DataError(
+                f"{table} says {', '.join(told)} of {path.name}, draw_figures.poses in params.yaml says {', '.join(usual)}, expected the same of a "
+                f"file that is named alone; write that as source and licence there, or name its folder {path.parent} as path"
+            )
+        if table.parent / row["file"] not in terms:
+            raise DataError(f"{table} names {row['file']!r}, which is no pose file in {path}; correct the row")
+        terms[table.parent / row["file"]] = told
     return terms
 
 

@@ -244,8 +244,8 @@ class Mannequins(Section):
 
 
 class PoseFiles(Section):
-    """Poses of the user's own, in a file or a folder: .npz, .json (ours, OpenPose, COCO, Label Studio) and .bvh. A `sources.csv` beside them
-    (file, source, licence) says it for single files."""
+    """Poses of the user's own, in a file or a folder: .npz, .json (ours, OpenPose, COCO, Label Studio) and .bvh. A `sources.csv` in the
+    folder (file, source, licence) says it for single files; where `path` is a file, `source` and `licence` must say what a table beside it says."""
 
     path: str
     share: Share = Field(description="of the figures take their pose from the files, the rest from the limits of drawing/poses.py")
@@ -361,6 +361,12 @@ class Adversarial(Section):
     adapt: Adapt | None
     ema_kimg: float = Field(ge=0)
 
+    @model_validator(mode="after")
+    def relativistic_labels_are_right(self) -> Self:
+        if self.loss == "relativistic" and self.label_noise:
+            raise ValueError("the relativistic loss compares pairs and has no labels to be wrong; make label_noise 0")
+        return self
+
 
 def _must_be_whole_groups(training: Training) -> None:
     """Minibatch stddev compares pictures that are all made or all real."""
@@ -442,12 +448,6 @@ class TrainFace(Adversarial):
     def only_stylegan2_is_told_tags(self) -> Self:
         if self.faces == "tagged" and self.model.arch != "stylegan2":
             raise ValueError("only stylegan2 can be told tags; make faces: prepared")
-        return self
-
-    @model_validator(mode="after")
-    def relativistic_labels_are_right(self) -> Self:
-        if self.loss == "relativistic" and self.label_noise:
-            raise ValueError("the relativistic loss compares pairs and has no labels to be wrong; make label_noise 0")
         return self
 
     @model_validator(mode="after")

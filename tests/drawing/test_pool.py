@@ -47,6 +47,16 @@ def test_every_file_below_the_folder_is_read_and_keeps_its_terms(tmp_path: Path)
     assert [pose.id for pose in read_poses(PARAMS, tmp_path / "a.npz", no_labels)] == [twin_id(pose) for pose in POSES[:4]]
 
 
+def test_a_file_that_is_named_alone_has_the_terms_of_the_table_beside_it(tmp_path: Path) -> None:
+    saved(tmp_path, "a.npz", POSES)
+    (tmp_path / "sources.csv").write_text("file,source,licence\na.npz,a studio,CC-BY-NC-4.0\nb.npz,,\n")
+    said = r"sources.csv says a studio, CC-BY-NC-4.0 of a.npz, draw_figures.poses in params.yaml says my poses, CC-BY-4.0, .*name its folder"
+    with pytest.raises(DataError, match=said):
+        read_poses(PARAMS, tmp_path / "a.npz", no_labels)
+    params = PARAMS.model_copy(update={"source": "a studio", "licence": "CC-BY-NC-4.0"})
+    assert {pose.licence for pose in read_poses(params, tmp_path / "a.npz", no_labels)} == {"CC-BY-NC-4.0"}
+
+
 def test_an_id_follows_from_the_pose_and_not_from_where_or_how_large_it_stands() -> None:
     assert pose_id(POSES[0]) == pose_id(POSES[0] * 3.7 + (90, -4))
     assert len({pose_id(pose) for pose in POSES}) == len(POSES)
