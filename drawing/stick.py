@@ -29,6 +29,8 @@ Range = tuple[float, float]
 Colour = tuple[int, int, int]
 
 HEAD = len(STICKS)  # the circle, counted after the sticks
+SPINE = STICKS.index((J["neck"], J["hip"]))
+ENDING = [HEAD, SPINE, *(next(stick for stick, (_, end) in enumerate(STICKS) if end == joint) for joint in range(2, len(J)))]  # at each joint
 # where strokes begin and end: the joints, then these, see drawing/pen.py
 RIM, SHOULDERS, L_TOES, R_TOES = range(len(J), len(J) + 4)
 BONES = np.array([(RIM, J["neck"]), *((SHOULDERS, b) if a == J["neck"] and b != J["hip"] else (a, b) for a, b in STICKS[1:])])
@@ -196,18 +198,20 @@ def head_radius(pose: Array, style: StickStyle) -> float:
 
 def draw_stick(pose: Array, size: int, style: StickStyle, rng: np.random.Generator) -> Picture:
     """A pose (11, 2) in [0, 1] -> gray (size, size). The rng moves the hand; the same state draws the same picture."""
-    return _drawn(pose, size, style, rng, ())
+    return _drawn(pose, size, style, rng, None)
 
 
 def draw_stick_rgb(pose: Array, size: int, style: StickStyle, palette: Sequence[Colour], rng: np.random.Generator) -> Picture:
-    """The same in colour, RGB (size, size, 3): one of PALETTES, that is a colour for each stick and one for the head."""
-    return _drawn(pose, size, style, rng, palette)
+    """The same in colour, RGB (size, size, 3): one of PALETTES, that is a colour for each stick and one for the head. On a dark ground the
+    colours are lighter, halfway to white."""
+    inks = np.array(palette)
+    return _drawn(pose, size, style, rng, (255 - inks) / 2 if style.dark else inks)  # dark grounds are drawn white and turned over
 
 
-def _drawn(pose: Array, size: int, style: StickStyle, rng: np.random.Generator, palette: Sequence[Colour]) -> Picture:
+def _drawn(pose: Array, size: int, style: StickStyle, rng: np.random.Generator, palette: Array | None) -> Picture:
     side = size * -(-FINE // size)
     white = int(style.paper) if style.on_even_paper else 255  # even paper needs no picture of its own
-    picture = np.full((side, side, 3) if palette else (side, side), white, np.uint8)
+    picture = np.full((side, side) if palette is None else (side, side, 3), white, np.uint8)
     _draw_strokes(picture, white, pose, style, rng, palette)
     if style.grain > 0:
         cv2.add(
@@ -231,7 +235,7 @@ def _like(picture: Picture, gray: Picture) -> Picture:
 # --- strokes
 
 
-def _draw_strokes(ink: Picture, white: int, pose: Array, style: StickStyle, rng: np.random.Generator, palette: Sequence[Colour]) -> None:
+def _draw_strokes(ink: Picture, white: int, pose: Array, style: StickStyle, rng: np.random.Generator, palette: Array | None) -> None:
     side, radius = len(ink), head_radius(pose, style)
     paths, parts = _stick_paths(pose, radius, style, rng)
     circles = 0
@@ -243,7 +247,7 @@ def _draw_strokes(ink: Picture, white: int, pose: Array, style: StickStyle, rng:
     # a tip finer than the finest polygon leaves paler ink
     strength = min(1.0, style.width * side / NARROWEST)
     tones = (style.ink + style.tones * (2 * rng.random(len(paths)) - 1)).clip(0, 200)
-    inks = np.array(palette)[parts + [HEAD] * circles] if palette else tones
+    inks = tones if palette is None else palette[parts + [HEAD] * circles]
     colours = (white - strength * white / 255 * (255 - inks)).tolist()
     if style.filled and circles:
         cv2.fillPoly(ink, [_fixed_point(circle[:ARCS].reshape(-1, 2), side)], colours[-1], cv2.LINE_AA, SUBPIXEL_BITS)
@@ -253,9 +257,10 @@ def _draw_strokes(ink: Picture, white: int, pose: Array, style: StickStyle, rng:
     if style.dots > 0:
         dot = round(style.dots * radius * side * 2**SUBPIXEL_BITS)
         places = _fixed_point(pose, side).tolist()
+        dot_of = colours if palette is None else (white - strength * white / 255 * (255 - palette[ENDING])).tolist()
         for joint, shown in enumerate(visible(pose, style)):
             if shown and joint != J["head"]:
-                cv2.circle(ink, places[joint], dot, colours[joint % len(colours)], -1, cv2.LINE_AA, SUBPIXEL_BITS)
+                cv2.circle(ink, places[joint], dot, dot_of[joint % len(dot_of)], -1, cv2.LINE_AA, SUBPIXEL_BITS)
 
 
 def _stick_paths(pose: Array, radius: float, style: StickStyle, rng: np.random.Generator) -> tuple[Array, list[int]]:

@@ -194,6 +194,35 @@ def test_each_limb_may_have_its_colour_and_gray_stays_gray() -> None:
     assert all(len(colours) == len(STICKS) + 1 for colours in PALETTES.values())
 
 
+def hue(colour: np.ndarray) -> np.ndarray:
+    """Where a colour lies between gray and the purest of its kind."""
+    above = colour.astype(float) - colour.min()
+    return np.asarray(above / above.max())
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_joints_have_the_colour_of_the_stick_that_ends_there_on_dark_grounds_too(dark: bool) -> None:
+    palette = PALETTES["sides"]
+    picture = draw_stick_rgb(POSE, 300, dataclasses.replace(PLAIN, width=0.01, dots=0.4, dark=dark), palette, np.random.default_rng(0))
+    for joint, name in enumerate(JOINTS[1:], 1):
+        x, y = (POSE[joint] * 300).astype(int)
+        colour = np.array(palette[{"l": 1, "r": 2}.get(name.partition("_")[0], 5)])
+        expected = (colour + 255) / 2 if dark else colour
+        np.testing.assert_allclose(picture[y, x].astype(int), expected, atol=1, err_msg=name)
+
+
+def test_limbs_keep_their_hue_on_a_dark_ground() -> None:
+    palette = PALETTES["limbs"]
+    for paper, noise in ((255.0, 0.0), (220.0, 5.0)):
+        style = dataclasses.replace(PLAIN, width=0.03, dark=True, paper=paper, noise=noise)
+        picture = draw_stick_rgb(POSE, 300, style, palette, np.random.default_rng(0))
+        assert np.median(picture) < 60
+        for stick in range(1, len(STICKS)):
+            x, y = (along(stick, 0.6) * 300).astype(int)
+            assert picture[y, x].max() > 200
+            np.testing.assert_allclose(hue(picture[y, x]), hue(np.array(palette[stick])), atol=0.1)
+
+
 # --- partial figures
 
 
