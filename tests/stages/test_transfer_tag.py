@@ -96,6 +96,11 @@ def test_a_tag_that_nobody_knows_is_refused(tmp_path: Path, faces: Store) -> Non
         faces_with(params(tag="monocle"), faces, tmp_path)
 
 
+def test_label_noise_that_the_relativistic_loss_would_not_read_is_refused() -> None:
+    with pytest.raises(ValueError, match="no labels to be wrong; make label_noise 0"):
+        params(loss="relativistic", label_noise=0.2)
+
+
 def test_tags_of_other_faces_are_refused(tmp_path: Path, faces: Store) -> None:
     with pytest.raises(DataError, match="says nothing of 47 of the faces"):
         faces_with(params(), faces, tagged(tmp_path, faces.column("id")[:1], [1.0]))
