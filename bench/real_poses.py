@@ -5,19 +5,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from cli.edit import merge
+from cli import edit
 
 REAL = Path(os.environ.get("GENGA_SHARED", "../shared/data")) / "poses11.npz"
 CALIBRATED_ON, HELD_OUT = 0.03, 1000 / 10_400  # shares of the poses: about 300 for the confidence, about 1,000 for the test
 
 
 def with_profiles(*names: str) -> dict[str, Any]:
-    """params.yaml with these profiles, one after the other."""
-    document: dict[str, Any] = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
-    for name in names:
-        merge(yaml.safe_load(Path(f"profiles/{name}.yaml").read_text(encoding="utf-8")), document)
+    """The values that ship with these profiles, one after the other, whatever else was merged into params.yaml; pictures are those chosen there."""
+    document: dict[str, Any] = edit.with_profiles([edit.SHIPPED, *names])
     return document
 
 

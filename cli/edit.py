@@ -3,7 +3,10 @@
 import difflib
 import io
 import os
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
+from itertools import combinations, islice, permutations
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,8 @@ from stages.archives import DAMAGES, kind_of_archive, utf8_name
 
 PARAMS = Path("params.yaml")
 PROFILES = Path("profiles")
+SHIPPED = "laptop"
+ORDERS = 24  # of profiles that are tried: all of four
 CHOOSES_FIELDS = ("arch", "kind")  # where this key changes, its neighbours belong to another type
 WHOLE_SETS = ("train_face",)  # a profile that names this section names every family in it
 
@@ -50,8 +55,8 @@ def merge(values: Any, into: Any) -> None:
             into[key] = value
 
 
-def _write(changes: list[Any], *, dry_run: bool, way_out: str | None = None) -> None:
-    """`way_out`: what to do where the changes do not go with what stands there."""
+def _write(changes: list[Any], *, dry_run: bool, way_out: Callable[[], str] | None = None) -> None:
+    """`way_out` says what to do where the changes do not go with what stands there."""
     before = read_params(PARAMS)
     document = _parsed(before, PARAMS)
     for change in changes:
@@ -65,7 +70,7 @@ def _write(changes: list[Any], *, dry_run: bool, way_out: str | None = None) -> 
         if way_out is None:
             raise
         first = str(error).split("; ")[0]
-        raise ParamsError(f"these values do not go with those of {PARAMS}, which stays as it was ({first}); {way_out}") from error
+        raise ParamsError(f"these values do not go with those of {PARAMS}, which stays as it was ({first}); {way_out()}") from error
     if before == after:
         print("params.yaml already says so")
         return
@@ -110,8 +115,48 @@ def apply_profiles(names: list[str], *, dry_run: bool) -> None:
         if not path.is_file():
             known = ", ".join(sorted(profile.stem for profile in PROFILES.glob("*.yaml")))
             raise ParamsError(f"no profile {path.stem!r}, there are: {known}; add {path} or choose one of these")
-    way_out = f"begin from the values that ship: `genga profile laptop {' '.join(names)}`"
-    _write([_parsed(read_params(path), path) for path in paths], dry_run=dry_run, way_out=way_out)
+    _write([_parsed(read_params(path), path) for path in paths], dry_run=dry_run, way_out=partial(_way_out, names))
+    anew = _on_shipped(names)
+    if with_profiles(names) != with_profiles(anew):
+        print(f"what {PARAMS} had besides stays; to begin from the values that ship: `genga profile {' '.join(anew)}`")
+
+
+def _on_shipped(names: Sequence[str]) -> list[str]:
+    """With the values that ship first; they replace what is named before them."""
+    ships = [place for place, name in enumerate(names) if name == SHIPPED]
+    return [SHIPPED, *names[ships[-1] + 1 if ships else 0 :]]
+
+
+def with_profiles(names: Sequence[str]) -> Any:
+    """What params.yaml would hold with these merged in, one after the other."""
+    document = parse_yaml(read_params(PARAMS), str(PARAMS))
+    for name in names:
+        merge(parse_yaml(read_params(path := PROFILES / f"{name}.yaml"), str(path)), document)
+    return document
+
+
+def _goes(names: Sequence[str]) -> bool:
+    try:
+        parse_params(with_profiles(names), "")
+    except ParamsError:
+        return False
+    return True
+
+
+def _way_out(names: list[str]) -> str:
+    """What goes where these profiles, in this order, do not."""
+    anew = _on_shipped(names)
+    if _goes(anew):
+        return f"begin from the values that ship: `genga profile {' '.join(anew)}`"
+    _, *rest = anew
+    for order in islice(permutations(rest), 1, ORDERS):
+        for words in (order, (SHIPPED, *order)):
+            if _goes(words):
+                return f"in another order they do: `genga profile {' '.join(words)}`"
+    for first, second in combinations(rest, 2):
+        if not _goes([SHIPPED, first, second]) and not _goes([SHIPPED, second, first]):
+            return f"{first} and {second} do not go together in either order, leave one of them out"
+    return "they go together in no order, leave one of them out"
 
 
 def source_of(faces: str) -> dict[str, Any]:

@@ -98,8 +98,8 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--origin", help="where they come from, in words (default: the name of the file, folder or dataset)")
     command.set_defaults(do=import_)
 
-    command = commands.add_parser("profile", help="merge named sets of values into params.yaml; without a name, list them")
-    command.add_argument("names", nargs="*", metavar="NAME", help="one or more profiles, merged in this order")
+    command = commands.add_parser("profile", help="merge named sets of values into params.yaml, whose other values stay; without a name, list them")
+    command.add_argument("names", nargs="*", metavar="NAME", help="one or more profiles, merged in this order; `laptop NAME` begins anew")
     command.add_argument("--dry-run", action="store_true", help="print the difference and change nothing")
     command.set_defaults(do=profile)
 

@@ -3,6 +3,7 @@ import gzip
 import json
 import os
 import re
+import shutil
 import signal
 import statistics
 import subprocess
@@ -408,6 +409,40 @@ def test_profiles_that_do_not_go_together_say_where_to_begin(here: Path) -> None
         edit.apply_profiles(["stylegan2-128"], dry_run=False)
     assert len(str(refused.value)) < 400 and Path("params.yaml").read_text() == before
     edit.apply_profiles(["laptop", "stylegan2-128"], dry_run=False)
+
+
+@pytest.mark.parametrize(
+    ("names", "order"),
+    [
+        ("sketch-generator gpu", "gpu sketch-generator"),
+        ("laptop sketch-generator evening", "evening sketch-generator"),
+        ("anime-dcgan began stylegan2-tags", "began stylegan2-tags anime-dcgan"),
+    ],
+)
+def test_profiles_that_go_in_another_order_say_which(here: Path, names: str, order: str) -> None:
+    with pytest.raises(ParamsError, match=f"in another order they do: `genga profile {order}`"):
+        edit.apply_profiles(names.split(), dry_run=False)
+    edit.apply_profiles(order.split(), dry_run=False)
+
+
+def test_two_profiles_that_go_in_no_order_are_named(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(here / "profiles", own := here / "own")
+    for name in ("val", "test"):
+        (own / f"{name}.yaml").write_text(f"prepare_faces: {{{name}: 0.6}}\n")
+    monkeypatch.setattr(edit, "PROFILES", own)
+    with pytest.raises(ParamsError, match="; val and test do not go together in either order, leave one of them out"):
+        edit.apply_profiles(["val", "evening", "test"], dry_run=False)
+
+
+def test_a_profile_on_top_of_others_says_how_to_begin_anew(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    anew = "to begin from the values that ship: `genga profile laptop evening`"
+    edit.apply_profiles(["evening"], dry_run=False)
+    assert anew not in capsys.readouterr().out
+    edit.apply_profiles(["gpu"], dry_run=False)
+    edit.apply_profiles(["evening"], dry_run=False)
+    assert anew in capsys.readouterr().out
+    edit.apply_profiles(["laptop", "evening"], dry_run=False)
+    assert "to begin" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
