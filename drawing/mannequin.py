@@ -29,13 +29,15 @@ Gray = NDArray[np.uint8]
 
 LOOKS = tuple(f"{hair_style}-{outfit}" for hair_style in HAIR_STYLES for outfit in OUTFITS)
 
-# What a joint lies in, and how deep, in `u` of drawing/mannequin_body.py: it is visible where one of these is in front, and no farther in front.
-DEPTHS = {"head": 2.4, "neck": 1.4, "elbow": 0.8, "wrist": 0.8, "hip": 2.4, "knee": 1.2, "ankle": 1.0}
+# What a joint lies in, and how deep, in `u` of drawing/mannequin_body.py, the head under its hair in heads: it is visible where one of these is in
+# front, and no farther in front.
+DEPTHS = {"head": 1.5, "neck": 1.4, "elbow": 0.8, "wrist": 0.8, "hip": 2.4, "knee": 1.2, "ankle": 1.0}
 HOMES: dict[str, tuple[str, ...]] = {"head": ("head", "hair"), "neck": ("neck", "torso", "hood", "bow"), "hip": ("torso", "skirt", "l_leg", "r_leg")}
 for _side in "lr":
     HOMES |= {f"{_side}_elbow": (f"{_side}_arm",), f"{_side}_wrist": (f"{_side}_arm", f"{_side}_hand")}
     HOMES |= {f"{_side}_knee": (f"{_side}_leg", "skirt"), f"{_side}_ankle": (f"{_side}_leg", f"{_side}_foot")}
 REACH = np.array([DEPTHS[joint.split("_")[-1]] for joint in JOINTS])
+IS_HEAD = np.array([joint == "head" for joint in JOINTS])
 HOME = [{P[part] for part in HOMES[joint]} for joint in JOINTS]
 
 # Steps in depth that make a line, in body heights: 0 between parts that merely touch, more between those that grow out of one another.
@@ -116,7 +118,7 @@ def sample_mannequin(params: Mannequins, looks: Sequence[str], rng: np.random.Ge
         look=name,
         pose=at_joints.xy * placement.zoom + placement.shift,
         depth=at_joints.depth * placement.zoom,
-        reach=REACH * posed.build.pelvis * at_joints.scale * placement.zoom,
+        reach=REACH * np.where(IS_HEAD, posed.build.head, posed.build.pelvis) * at_joints.scale * placement.zoom,
         height=placement.zoom,
         albedo=albedo,
         box=np.stack([low, high]) * placement.zoom + placement.shift,

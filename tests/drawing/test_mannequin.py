@@ -139,6 +139,19 @@ def test_a_joint_is_visible_where_a_ray_from_the_camera_meets_its_own_limb_first
     assert np.mean(agree) > 0.985  # a ray through the joint, a pixel's centre: they part at rims
 
 
+@pytest.mark.parametrize("head_ratio", [4.0, 6.0, 10.0])
+def test_a_head_of_any_size_is_visible_under_its_own_hair(head_ratio: float) -> None:
+    params, seen_heads = PARAMS.model_copy(update={"head_ratio": (head_ratio, head_ratio)}), 0
+    for seed in range(24):
+        figure = sampled(seed, params=params)
+        drawn = render(figure, 200)
+        x, y = (figure.pose[J["head"]] * 200).astype(int)
+        if drawn.part[y - drawn.box[0].start, x - drawn.box[1].start] in {P["head"], P["hair"]}:
+            seen_heads += 1
+            assert visible(figure, drawn)[J["head"]], figure.look
+    assert seen_heads > 18
+
+
 def test_arms_behind_the_back_are_hidden() -> None:
     behind = {f"{side}_{name}": value for side in "lr" for name, value in (("swing", -40.0), ("elbow", 60.0), ("arm_twist", 80.0), ("raise", 5.0))}
     front, back = (
