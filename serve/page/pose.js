@@ -4,6 +4,7 @@
 //   pose, confidence, of    of each joint; `of`: the picture (a File) that it was read off or that somebody placed it on, null elsewhere
 //   placed, kind            of each joint, whether it is where a person put it since the strokes began; what the joints were read as, null if not
 //   strokes, drawnOn        `drawnOn`: the picture that was behind all of them; with `unread` the joints are those from before the last stroke
+//   seed                    of the first sketch
 //   traced, hidden          the picture behind, {file, url, width, height}, or null; its joints that one does not see, null until somebody says so
 
 import { Latest, readPose, settled, sketch } from "./api.js";
@@ -35,7 +36,6 @@ export class PoseTool {
   #release = null;
   #stage = null;
   #timeline;
-  #seed = 0;
   #chosen = null; // the joint that had the focus last
   #mode = "joints";
   #isLost = false; // a request that nothing answered
@@ -104,7 +104,7 @@ export class PoseTool {
     const read = { confidence: each(1), of: each(null), placed: each(false), kind: null };
     this.start = { pose: named[0].pose, ...read, strokes: [], drawnOn: null, unread: false, traced: null, hidden: null };
     const left = recall(POSE, (text) => typeof text === "string", "");
-    this.#timeline = new Timeline({ ...this.start, ...poseOf(left, skeleton.joints) });
+    this.#timeline = new Timeline({ ...this.start, seed: 0, ...poseOf(left, skeleton.joints) });
     this.#showState();
     byId("presets").replaceChildren(...named.map((preset) => this.#preset(preset, skeleton)));
     this.#listen();
@@ -138,7 +138,9 @@ export class PoseTool {
     byId("read-as").addEventListener("change", () => this.#readAgain());
     byId("sketch-seeds").addEventListener("click", () => {
       const seed = randomSeed();
-      this.#seed = seed - (seed % this.#release.limits.sketches); // from there on no two are of the same drawing
+      // from there on no two are of the same drawing
+      this.#timeline.push({ ...this.#timeline.now, seed: seed - (seed % this.#release.limits.sketches) });
+      this.#showState();
       this.#askSketches();
     });
     document.addEventListener("keydown", (event) => {
@@ -163,11 +165,12 @@ export class PoseTool {
 
   // --- changes
 
-  /** Another pose than the one before; nothing is left of that but the picture behind. */
+  /** Another pose than the one before; nothing is left of that but the picture behind and the seed. */
   #commit(state) {
     say(byId("pose-message"));
     this.#forgetReading();
-    this.#timeline.push({ ...this.start, traced: this.#timeline.now.traced, ...state });
+    const { traced, seed } = this.#timeline.now;
+    this.#timeline.push({ ...this.start, traced, seed, ...state });
     this.#showState();
     this.#askSketches();
   }
@@ -408,9 +411,9 @@ export class PoseTool {
 
   // --- answers
 
-  #askSketches({ pose, confidence } = this.#timeline.now) {
+  #askSketches({ pose, confidence, seed } = this.#timeline.now) {
     const unsure = confidence.some((each) => each < 1) && confidence.some((each) => each > 0); // all 0 tell no joint from another
-    if (this.#release.families.sketcher) this.#sketches.ask({ pose, ...(unsure && { confidence }), seed: this.#seed });
+    if (this.#release.families.sketcher) this.#sketches.ask({ pose, ...(unsure && { confidence }), seed });
     else say(byId("sketch-message"), "This release has no sketcher; train one with `dvc repro`.");
   }
 
@@ -419,7 +422,7 @@ export class PoseTool {
     const figures = await Promise.all(nearest.map(figureTile));
     refill(byId("sketches"), tiles);
     byId("nearest").replaceChildren(...figures);
-    byId("sketch-made").textContent = provenance(version, this.#release.families.sketcher);
+    byId("sketch-made").textContent = `Seeds ${seeds[0]} to ${seeds.at(-1)} · ${provenance(version, this.#release.families.sketcher)}`;
     say(byId("sketch-message"));
   }
 }

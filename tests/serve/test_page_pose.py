@@ -1060,3 +1060,31 @@ def test_a_finger_drags_a_joint_and_not_the_page(browser: Browser, page_server: 
     assert down[0] - down[1] > 5
     assert page.evaluate("scrollY") == scrolled
     context.close()
+
+
+# --- seeds
+
+
+def test_undo_leads_back_to_the_sketches_of_earlier_seeds_and_the_seeds_are_shown(posing: Page, watch: Watch) -> None:
+    sketches, made, undo = posing.locator("#sketches img"), posing.locator("#sketch-made"), posing.get_by_role("button", name="Undo")
+    expect(made).to_contain_text("Seeds 0 to 5 · ")
+    drag(posing, joint(posing, "Left wrist"), 40, -80)
+    pose = asked(watch)
+    first = source(sketches.first)
+    for _ in range(2):
+        posing.get_by_role("button", name="Other seeds").click()
+        watch.quiet()
+    expect_other(sketches.first, first)
+    seed = watch.bodies("/api/sketch")[-1]["seed"]
+    expect(made).to_contain_text(f"Seeds {seed} to {seed + 5} · ")
+    choose(posing, "Kicking")
+    watch.quiet()
+    assert watch.bodies("/api/sketch")[-1]["seed"] == seed, "another pose keeps the seed"
+    for _ in range(3):
+        undo.click()
+    expect_picture(sketches.first, first)
+    np.testing.assert_allclose(asked(watch), pose)
+    expect(made).to_contain_text("Seeds 0 to 5 · ")
+    posing.get_by_role("button", name="Redo").click()
+    watch.quiet()
+    assert watch.bodies("/api/sketch")[-1]["seed"] not in (0, seed)
