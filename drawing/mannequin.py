@@ -71,6 +71,8 @@ def steps() -> Array:
 STEP = steps()
 OUTLINE, INNER = 1, 2
 CRUMB = 0.025  # body heights: a shorter line is a speck
+BUILDS, TRIES = 20, 300  # until no limb lies in another
+TURNS = 50  # until one lies in the range
 FILM = 24  # mm that a body's height fills, so that a focal length in mm says how far away the camera is
 
 
@@ -139,23 +141,35 @@ def surface(body: Body, name: str, rng: np.random.Generator) -> Mesh:
 
 def sample_body(params: Mannequins, rng: np.random.Generator) -> tuple[Body, Camera, str]:
     """Proportions, a pose that such a body can take, and where it is seen from."""
-    build = sample_build(float(rng.uniform(*params.head_ratio)), rng)
-    legs, shoulders = float(rng.uniform(*params.legs)), float(rng.uniform(*params.shoulders))
-    longer = (build.thigh + build.shank) * (legs - 1)
-    build = replace(build, thigh=build.thigh * legs, shank=build.shank * legs, torso=build.torso - longer, shoulder=build.shoulder * shoulders)
-    kind = sample_kind(rng)
-    while collides(body := move(build, sample_angles(kind, rng))):
-        pass
-    return body, sample_camera(params.camera, rng), kind
+    for _ in range(BUILDS):
+        build = sample_build(float(rng.uniform(*params.head_ratio)), rng)
+        legs, shoulders = float(rng.uniform(*params.legs)), float(rng.uniform(*params.shoulders))
+        longer = (build.thigh + build.shank) * (legs - 1)
+        build = replace(build, thigh=build.thigh * legs, shank=build.shank * legs, torso=build.torso - longer, shoulder=build.shoulder * shoulders)
+        kind = sample_kind(rng)
+        for _ in range(TRIES):  # the broadest shoulders over the shortest legs leave some kinds no room
+            if not collides(body := move(build, sample_angles(kind, rng))):
+                return body, sample_camera(params.camera, rng), kind
+    raise DataError(
+        f"none of {BUILDS} bodies with shoulders {params.shoulders} and legs {params.legs} can take a pose, expected most of them to; "
+        "bring draw_figures.mannequins.shoulders and draw_figures.mannequins.legs nearer to 1"
+    )
 
 
 def sample_camera(params: CameraRanges, rng: np.random.Generator) -> Camera:
     """Most often from the front and nearly level."""
-    low, high = params.turn
-    turn = float(np.clip(rng.normal(0, 45), low, high) if rng.random() < params.frontal else rng.uniform(low, high))
+    turn = about_the_front(*params.turn, rng) if rng.random() < params.frontal else float(rng.uniform(*params.turn))
     elevation = float(rng.uniform(*params.elevation, 2).mean())
     focal = float(np.exp(rng.uniform(*np.log(params.focal))))
     return Camera(turn, elevation, float(rng.normal(0, 4)), focal / FILM)
+
+
+def about_the_front(low: float, high: float, rng: np.random.Generator) -> float:
+    """A normal of 45 degrees as far as it lies in the range; any turn of a range that has next to none of it."""
+    for _ in range(TURNS):
+        if low <= (turn := float(rng.normal(0, 45))) <= high:
+            return turn
+    return float(rng.uniform(low, high))
 
 
 class Buffers(NamedTuple):

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+import drawing.mannequin
 from drawing.mannequin import (
     HOMES,
     INK,
@@ -27,7 +28,7 @@ from drawing.mannequin import (
     visible,
 )  # fmt: skip
 from drawing.mannequin_body import BOTTOM, HAIR, SHOES, SKIN, TOP, TRIM
-from drawing.poses import ANGLES, EASE, Body, Camera, move, sample_build
+from drawing.poses import ANGLES, EASE, Body, Camera, collides, move, sample_build
 from genga.errors import DataError, ParamsError
 from genga.params import CameraRanges, Mannequins, load_params, parse_params
 from genga.skeleton import JOINTS, J
@@ -218,6 +219,20 @@ def test_a_body_with_the_longest_or_shortest_legs_that_are_allowed_is_one(head_r
         assert 0.2 < build.torso / (build.thigh + build.shank) < 1.5
 
 
+def test_the_broadest_shoulders_over_the_shortest_legs_take_poses_too() -> None:
+    params = PARAMS.model_copy(update={"shoulders": (2.0, 2.0), "legs": (0.7, 0.7)})
+    for seed in (26, 35, 44):  # whose first builds have no room for their kinds
+        body, _, _ = sample_body(params, np.random.default_rng(seed))
+        assert not collides(body)
+
+
+def test_bodies_that_can_take_no_pose_stop_and_name_the_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawing.mannequin, "collides", lambda body: True)
+    monkeypatch.setattr(drawing.mannequin, "TRIES", 3)
+    with pytest.raises(DataError, match=r"bring draw_figures\.mannequins\.shoulders and draw_figures\.mannequins\.legs nearer to 1"):
+        sample_body(PARAMS, np.random.default_rng(0))
+
+
 def test_the_camera_stays_within_its_ranges() -> None:
     ranges = CameraRanges(turn=(-90.0, 30.0), frontal=0.5, elevation=(10.0, 20.0), focal=(50.0, 100.0))
     cameras = [sample_camera(ranges, np.random.default_rng(seed)) for seed in range(300)]
@@ -225,6 +240,15 @@ def test_the_camera_stays_within_its_ranges() -> None:
     assert turns.min() >= -90 and turns.max() <= 30 and turns.min() < -80
     assert elevations.min() >= 10 and elevations.max() <= 20
     assert distances.min() >= 50 / 24 and distances.max() <= 100 / 24
+
+
+@pytest.mark.parametrize(("turn", "middle"), [((-180.0, 180.0), 0.0), ((20.0, 60.0), 37.0), ((135.0, 180.0), 157.0), ((175.0, 180.0), 177.5)])
+def test_cameras_about_the_front_do_not_gather_on_the_edge_of_a_range(turn: tuple[float, float], middle: float) -> None:
+    ranges = CameraRanges(turn=turn, frontal=1.0, elevation=(0.0, 0.0), focal=(50.0, 50.0))
+    turns = np.array([sample_camera(ranges, np.random.default_rng(seed)).turn for seed in range(300)])
+    assert len(np.unique(turns)) == 300
+    assert turn[0] <= turns.min() and turns.max() <= turn[1]
+    assert np.median(turns) == pytest.approx(middle, abs=6)
 
 
 def test_a_longer_focal_length_flattens() -> None:
