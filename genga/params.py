@@ -200,6 +200,9 @@ Fill = Annotated[
 
 
 class Sticks(Section):
+    """`head_ratio` places the neck and what is below it, in poses that come from no file; how large heads are drawn is a matter of the styles in
+    drawing/stick.py."""
+
     count: int = Field(ge=1)
     size: int = Field(ge=32)
     head_ratio: Annotated[tuple[HeadRatio, HeadRatio], AfterValidator(ordered)]
@@ -223,13 +226,16 @@ class CameraRanges(Section):
 
 
 class Mannequins(Section):
-    """Projections of a posed 3D model: thresholded at `threshold` of 255, then blurred by `blur_sigma` pixels; and line art of the same pose."""
+    """Projections of a posed 3D model: thresholded at `threshold` of 255, then blurred by `blur_sigma` pixels; and line art of the same pose.
+
+    `shoulders` and `legs` are of bodies in poses that come from no file; for a pose from a file drawing/lift.py finds a body that has its lengths.
+    """
 
     count: int = Field(ge=1)
     size: int = Field(ge=32)
     line_art: PowerOfTwo
-    threshold: int = Field(ge=0, le=255)
-    blur_sigma: float = Field(ge=0)
+    threshold: int = Field(ge=1, le=255)
+    blur_sigma: float = Field(ge=0, le=20)
     head_ratio: Annotated[tuple[HeadRatio, HeadRatio], AfterValidator(ordered)]
     shoulders: Annotated[tuple[Times, Times], AfterValidator(ordered)]
     legs: Annotated[tuple[LegTimes, LegTimes], AfterValidator(ordered)]

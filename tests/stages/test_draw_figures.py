@@ -184,6 +184,8 @@ def test_an_error_leaves_no_folder_that_looks_complete(empty: Path, tmp_path: Pa
         ("sticks", {"fill": [0.9, 0.5]}, "must not be above the second"),
         ("sticks", {"fill": [0.5, 1.5]}, "draw_figures.sticks.fill"),
         ("mannequins", {"head_ratio": [2.0, 6.0]}, "draw_figures.mannequins.head_ratio"),
+        ("mannequins", {"blur_sigma": 10000.0}, "draw_figures.mannequins.blur_sigma"),
+        ("mannequins", {"threshold": 0}, "draw_figures.mannequins.threshold"),
         ("poses", {"share": 1.5}, "draw_figures.poses.share"),
         ("own", {"licence": ""}, "draw_figures.own.licence"),
     ],
