@@ -6,7 +6,8 @@ Whoever draws data calls, in this order:
     pose = slide(pose, style, rng)           now and then the figure leaves the picture; else the pose as it was
     picture = draw_stick(pose, size, style, rng)
     flags = visible(pose, style)             which of the 11 joints the drawing shows
-The head's circle stays within `style.head` x the longer side of the pose's box around the head joint.
+The head's radius is at most `style.head` x the longer side of the pose's box; a hand's circle goes a little beyond it, seldom by
+more than a fifth.
 Everything is drawn as polygons in OpenCV's fixed-point coordinates: exact places and widths without drawing it larger first.
 """
 
