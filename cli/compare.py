@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from cli.versions import GATE
+from flows.standing import GATE
 from genga.documents import read_json
 from genga.errors import CheckpointError, DataError, GengaError, RegistryError
 from genga.params import Evaluate, load_params

@@ -139,7 +139,17 @@ def _port() -> str | None:
 
 
 def _release() -> str | None:
-    return None if Path("release/release.json").is_file() else "no release yet; make one with `genga repro`"
+    from flows.standing import RELEASE, undeployed
+    from genga.registry import Registry
+
+    if not (RELEASE / "release.json").is_file():
+        return "no release yet; make one with `genga repro`"
+    waiting = undeployed(Registry())
+    return (
+        f"it does not serve the champion of {', '.join(waiting)}, perhaps since a promotion was killed; deploy with `genga repro`"
+        if waiting
+        else None
+    )
 
 
 def _torch() -> str | None:

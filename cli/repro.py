@@ -9,6 +9,7 @@ import sys
 import time
 from functools import partial
 
+from flows.standing import settle
 from flows.turns import our_turn, start_repro
 from genga.door import ending_with_us
 from genga.errors import GengaError
@@ -42,6 +43,7 @@ def repro(stages: list[str]) -> None:
     check_references(params)
     what = stage_descriptions()
     with our_turn(partial(print, flush=True)):
+        settle(stages, partial(print, flush=True))
         _run(stages, what)
 
 

@@ -2,14 +2,13 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
+from flows.standing import GATE, RELEASE
 from genga.errors import GengaError, RegistryError, ReleaseError
 from genga.params import load_params
 from genga.registry import Promotion, Registry, user
 from genga.release import read_document
 
-GATE, RELEASE = Path("data/registry/gate.json"), Path("release")
 STOPPED = (KeyboardInterrupt, SystemExit)  # Ctrl-C, and SIGTERM as genga/door.py has it
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from prefect import flow, get_run_logger, task
 from prefect.exceptions import TerminationSignal
 
+from flows.standing import settle
 from flows.turns import our_turn, start_repro
 from genga.door import ending_with_us, run
 from genga.errors import GengaError
@@ -82,6 +83,8 @@ def run_graph(target: str | None = None, job: str | None = None) -> None:
     check_references(params)
     fetching = stages_that_fetch(params)
     with our_turn(get_run_logger().info, job) as ours:
+        if ours:
+            settle([target] if target else [], get_run_logger().info)
         for stage in stages_up_to(target) if ours else []:
             if stage in fetching:
                 run_stage.with_options(retries=NETWORK_RETRIES, retry_delay_seconds=NETWORK_DELAY_S)(stage)

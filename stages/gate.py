@@ -18,7 +18,7 @@ from pathlib import Path
 
 from genga.documents import read_json, write_json
 from genga.door import run
-from genga.errors import CheckpointError, DataError, ParamsError
+from genga.errors import CheckpointError, DataError, ParamsError, RegistryError
 from genga.params import Evaluate, GateRule, load_params
 from genga.progress import progress
 from genga.protocols import difference
@@ -54,7 +54,14 @@ class Decision:
 
 
 def gate(rules: dict[str, GateRule], params: Evaluate, registered_path: Path, data: Data, gate_path: Path, registry: Registry) -> None:
-    challengers = {family: entry["version"] for family, entry in read_json(registered_path).items()}
+    registered = read_json(registered_path)
+    for family, entry in registered.items():
+        if registry.version(family, entry["version"]).sha256 != entry["sha256"]:
+            raise RegistryError(
+                f"{family} version {entry['version']} in the registry at {registry.uri} is another model than the one that {registered_path} names; "
+                "run `genga repro`, which registers that one there"
+            )
+    challengers = {family: entry["version"] for family, entry in registered.items()}
     contest = Contest(rules, params, data, challengers, registry)
     decisions = {}
     for family in progress(sorted(challengers), what="gate", unit="families"):

@@ -12,7 +12,7 @@ import torch
 from small_world import MODELS, World, write_model
 
 from bench.real_poses import with_profiles
-from genga.errors import ParamsError
+from genga.errors import ParamsError, RegistryError
 from genga.params import GateRule, parse_params
 from genga.registry import Registry
 from models.export import load_model, save_model
@@ -77,6 +77,14 @@ def test_the_first_versions_become_champions_without_being_scored(decide: Decide
     assert champions(registry) == dict.fromkeys([*FAMILIES, "gallery"], "1")
     assert {decision["why"] for decision in decisions.values()} == {"the first version"}
     assert {line.who for line in registry.history()} == {"gate"}
+
+
+@pytest.mark.usefixtures("begun")
+def test_another_model_by_the_number_that_was_registered_is_refused(registered: Callable[[], Path], registry: Registry, world: World) -> None:
+    path = registered()
+    path.write_text(path.read_text().replace(registry.version("upscaler", "1").sha256, "0" * 64))
+    with pytest.raises(RegistryError, match=r"upscaler version 1 in the registry at .* is another model than the one that .*; run `genga repro`"):
+        gate(world.params.gate, world.params.evaluate, path, world.data, world.root / "gate.json", registry)
 
 
 @pytest.mark.usefixtures("begun")
