@@ -7,17 +7,36 @@ export class ApiError extends Error {
   }
 }
 
-let told = () => {};
+const LATE_MS = 2000;
 
-/** `tell(id)`: with every answer, the id of the release that answered; "" where none is named, null where nothing answers. */
-export function listen(tell) {
-  told = tell;
+let told = () => {};
+let waits = () => {};
+const late = new Set(); // requests that have waited so long
+
+/**
+ * `tell(id)`: with every answer, the id of the release that answered; "" where none is named, null where nothing answers.
+ * `wait(isLate)`: when an answer is late, and when none is any more.
+ */
+export function listen(tell, wait) {
+  [told, waits] = [tell, wait];
 }
 
-async function ask(path, options = {}) {
+async function watched(request) {
+  const timer = setTimeout(() => waits(late.add(request).size > 0), LATE_MS);
+  try {
+    return await request;
+  } finally {
+    clearTimeout(timer);
+    if (late.delete(request)) waits(late.size > 0);
+  }
+}
+
+/** `isLong`: the tool itself says that it takes its time. */
+async function ask(path, { isLong, ...options } = {}) {
   let reply;
   try {
-    reply = await fetch(path, options);
+    const request = fetch(path, options);
+    reply = await (isLong ? request : watched(request));
   } catch (error) {
     if (error.name === "AbortError") throw error;
     told(null);
@@ -53,11 +72,11 @@ async function postJson(path, body, signal) {
   return bodyOf(await ask(path, { method: "POST", headers, body: JSON.stringify(body), signal }), "json");
 }
 
-function postFile(path, file, name, { signal, fields = {}, headers = {} }) {
+function postFile(path, file, name, { fields = {}, ...options }) {
   const body = new FormData();
   body.append("file", file, name);
   for (const [field, value] of Object.entries(fields)) body.append(field, value);
-  return ask(path, { method: "POST", body, signal, headers });
+  return ask(path, { method: "POST", body, ...options });
 }
 
 export const release = async () => bodyOf(await ask("api/release", { cache: "no-store" }), "json");
@@ -73,7 +92,7 @@ export const review = (file, said) =>
   postFile("api/review", file, file.name, { fields: { said: JSON.stringify(said) }, headers: { "X-Genga-Review": "page" } });
 
 export async function upscale(file, name, signal) {
-  const reply = await postFile("api/upscale", file, name, { signal });
+  const reply = await postFile("api/upscale", file, name, { signal, isLong: true });
   return { picture: await bodyOf(reply, "blob"), version: reply.headers.get("X-Genga-Version") };
 }
 

@@ -10,13 +10,19 @@ import { TagTool } from "./tags.js";
 
 const RETRY_MS = 2000;
 const TABS = ["character", "pose", "tags", "enlarge"];
+// what comes and goes while somebody draws moves nothing
+const OVER_THE_PAGE = "position: fixed; z-index: 4; inset: auto 0 0; width: fit-content; margin: 12px auto; pointer-events: none";
 
 let release = null;
 let opening = null;
 let isLost = false; // a request that nothing answered
+let absence = ""; // why nothing is served
+let isLate = false; // an answer is waited for
 
 const enlarge = new Enlarge();
 const tools = [new Character({ onenlarge }), new PoseTool(), new TagTool(), enlarge];
+const idle = [...document.querySelectorAll("main :is(button, input, select):enabled")]; // until the first release is known
+for (const control of idle) control.disabled = true;
 
 /** Reads what is served and hands it to the tools, if it is news to them; where nothing is served, says so and tries again. */
 async function open() {
@@ -25,13 +31,14 @@ async function open() {
     served = await getRelease();
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    say(byId("banner"), error.message);
-    byId("banner").hidden = false;
+    absence = error.message;
+    showBanner();
     setTimeout(refresh, RETRY_MS);
     return;
   }
-  const wasAway = !byId("banner").hidden;
-  byId("banner").hidden = true;
+  const wasAway = absence !== "";
+  absence = "";
+  showBanner();
   if (served.release === release?.release && !wasAway) {
     if (isLost) setTimeout(again, RETRY_MS); // some requests alone were lost
     isLost = false;
@@ -40,6 +47,7 @@ async function open() {
   isLost = false;
   release = served;
   showFamilies();
+  for (const control of idle.splice(0)) control.disabled = false;
   for (const tool of tools) tool.open(release);
   sendAgain();
 }
@@ -52,6 +60,13 @@ function again() {
 
 function refresh() {
   opening ??= open().finally(() => (opening = null));
+}
+
+function showBanner() {
+  const banner = byId("banner");
+  say(banner, absence || (isLate ? "Waiting for the server …" : ""));
+  banner.hidden = !absence && !isLate;
+  banner.style.cssText = absence ? "" : OVER_THE_PAGE;
 }
 
 async function onenlarge(url, name) {
@@ -77,7 +92,9 @@ function listenToFiles() {
     if (!types.includes("Files")) return;
     event.preventDefault();
     const tool = tools[TABS.findIndex((name) => !byId(name).hidden)];
-    if (files.length && release) tool.take?.(files[0]);
+    if (!files.length || !release) return;
+    if (tool.take) tool.take(files[0]);
+    else say(byId("character-message"), "Pictures go to Pose, Tags or Enlarge.");
   };
   for (const kind of ["dragenter", "dragover"]) {
     document.addEventListener(kind, (event) => event.dataTransfer.types.includes("Files") && event.preventDefault());
@@ -141,10 +158,16 @@ function labelWords(learnedFrom) {
 
 listenToTabs();
 listenToFiles();
-listen((id) => {
-  if (id === release?.release) return;
-  isLost ||= id === null;
-  refresh();
-});
+listen(
+  (id) => {
+    if (id === release?.release) return;
+    isLost ||= id === null;
+    refresh();
+  },
+  (isSo) => {
+    isLate = isSo;
+    showBanner();
+  },
+);
 refresh();
 document.addEventListener("visibilitychange", () => document.hidden || refresh());

@@ -13,7 +13,6 @@ const KEPT = "Kept. `genga label pull` takes these tags into the labels; they co
 export class TagTool {
   #release = null;
   #file = null;
-  #early = null; // a picture that was chosen before a release was known
   #isLost = false; // nothing answered what was asked about the file
   #touched = new Set(); // questions that the person has answered
   #made = ""; // what is said of them, until they are kept
@@ -46,7 +45,6 @@ export class TagTool {
     if (!isSame) this.#ask();
     if (this.#file && !isSame) this.#read();
     else this.again();
-    if (this.#early) this.take(this.#early);
   }
 
   /** Asks for what nothing answered. */
@@ -77,8 +75,6 @@ export class TagTool {
 
   async take(file) {
     say(byId("tags-message"));
-    this.#early = this.#release ? null : file;
-    if (this.#early) return this.#say(file.name);
     if (file.size > this.#release.limits.upload_bytes) {
       say(byId("tags-message"), `The picture has ${megabytes(file.size)}; at most ${megabytes(this.#release.limits.upload_bytes)} are read.`);
       return;

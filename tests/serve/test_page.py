@@ -550,3 +550,40 @@ def test_a_server_that_does_not_answer_is_said_and_found_again(page: Page, page_
     page.unroute("**/api/release")
     expect(page.locator("#character-picture")).to_be_visible()
     expect(page.locator("#banner")).to_be_hidden()
+
+
+def test_a_server_that_is_slow_is_waited_for_and_no_tool_can_be_used_before_it_has_answered(page: Page, page_server: str) -> None:
+    held: list[Route] = []
+    banner, buttons = page.locator("#banner"), page.locator("main button:enabled")
+    page.route("**/api/release", lambda route: held.append(route))
+    page.goto(page_server)
+    until(page, lambda: len(held) == 1, "the release is asked for")
+    assert buttons.count() == 0
+    expect(banner).to_be_hidden()
+    expect(banner).to_have_text("Waiting for the server …")
+    expect(banner).to_be_visible()
+    held[0].continue_()
+    expect(page.locator("#character-picture")).to_be_visible()
+    expect(banner).to_be_hidden()
+    expect(page.get_by_role("button", name="Random", exact=True)).to_be_enabled()
+    page.unroute("**/api/release")
+    asked: list[Route] = []
+    page.route("**/api/characters", lambda route: asked.append(route))
+    top = page.locator("main").bounding_box()
+    page.get_by_role("button", name="Random", exact=True).click()
+    expect(banner).to_be_visible()
+    assert page.locator("main").bounding_box() == top
+    for route in asked:
+        route.continue_()
+    expect(banner).to_be_hidden()
+
+
+def test_a_picture_dropped_on_the_character_is_told_where_it_belongs(genga: Page) -> None:
+    genga.evaluate(
+        """() => {
+          const dataTransfer = new DataTransfer();
+          dataTransfer.items.add(new File(["a"], "dropped.png", { type: "image/png" }));
+          document.body.dispatchEvent(new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer }));
+        }"""
+    )
+    expect(genga.locator("#character-message")).to_have_text("Pictures go to Pose, Tags or Enlarge.")

@@ -123,19 +123,6 @@ def test_a_late_guess_leaves_what_a_person_has_answered_meanwhile(page: Page, pa
     expect(hair).to_have_attribute("value", "blue")  # another picture, nothing answered yet
 
 
-def test_a_picture_chosen_before_the_server_answers_is_read_when_it_does(page: Page, page_server: str) -> None:
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.route("**/api/release", lambda route: route.abort())
-    page.goto(f"{page_server}/#/tags")
-    expect(page.locator("#banner")).to_be_visible()
-    upload(page, "#tags-file", "early.png", png(20, 30))
-    expect(page.locator("#tags-made")).to_have_text("early.png")
-    page.unroute("**/api/release")
-    expect(page.locator("#tags-made")).to_contain_text("Tags guessed by")
-    assert errors == []
-
-
 def test_a_picture_that_another_takes_the_place_of_is_let_go(page: Page, held: list[Route]) -> None:
     page.evaluate(
         """() => {
