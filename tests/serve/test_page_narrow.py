@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from browsing import PATIENCE_MS, expect_other, source
+from browsing import PATIENCE_MS, Watch, expect_other, slider, source
 from playwright.sync_api import Browser, Locator, Page, expect
 
 # --- fingers
@@ -42,6 +42,74 @@ def test_a_swipe_that_begins_on_a_slider_scrolls_and_moves_no_slider(browser: Br
     assert touched.input_value() == before
     expect(reading).to_have_text(said)
     context.close()
+
+
+# --- windows
+
+LOW = [(720, 450), (844, 390)]  # a zoom of 200 %, a phone held sideways
+
+
+@pytest.mark.parametrize(("width", "height"), [*LOW, (600, 400)])
+def test_the_whole_stage_fits_a_low_window_and_leaves_room_to_scroll_beside_it(posing: Page, width: int, height: int) -> None:
+    posing.set_viewport_size({"width": width, "height": height})
+    stage = posing.locator("#stage").bounding_box()
+    assert stage is not None
+    assert stage["height"] <= 0.81 * height
+    assert width - stage["width"] > 0.3 * width
+
+
+@pytest.mark.parametrize(("width", "height"), LOW)
+def test_a_wide_low_window_keeps_two_columns(posing: Page, width: int, height: int) -> None:
+    posing.set_viewport_size({"width": width, "height": height})
+    assert within_rows(posing, "#stage", "#sketches")
+    posing.get_by_role("tab", name="Character").click()
+    slider(posing, "glasses").scroll_into_view_if_needed()
+    assert within_rows(posing, "#character-picture", "[data-slider=glasses]")
+    expect(posing.locator("#character-picture")).to_be_in_viewport(ratio=1)
+
+
+def within_rows(page: Page, left: str, right: str) -> bool:
+    """Whether the two stand beside each other."""
+    return page.evaluate(
+        """([left, right]) => {
+          const [a, b] = [left, right].map((each) => document.querySelector(each).getBoundingClientRect());
+          return a.right <= b.left && a.top < b.bottom && b.top < a.bottom;
+        }""",
+        [left, right],
+    )
+
+
+def test_on_a_phone_the_sketches_stand_before_the_presets(posing: Page) -> None:
+    posing.set_viewport_size({"width": 390, "height": 844})
+    tops = [posing.locator(name).evaluate("node => node.getBoundingClientRect().top") for name in ("#stage", "#sketches", "#presets", "#nearest")]
+    assert tops == sorted(tops)
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (700, 900), (600, 450), *LOW])
+def test_what_has_the_focus_is_not_behind_the_face(genga: Page, watch: Watch, width: int, height: int) -> None:
+    genga.set_viewport_size({"width": width, "height": height})
+    watch.quiet()
+    genga.locator("summary").focus()
+    covered = []
+    for _ in range(80):
+        genga.keyboard.press("Shift+Tab")
+        name = genga.evaluate(
+            """() => {
+              const held = document.activeElement;
+              if (!held.closest("#character")) return null;
+              const box = (held.closest(".swatch") ?? held).getBoundingClientRect();
+              const sheet = document.querySelector("#character-sheet").getBoundingClientRect();
+              const apart = box.left >= sheet.right || box.right <= sheet.left || box.top >= sheet.bottom || box.bottom <= sheet.top;
+              const seen = box.top >= 0 && box.bottom <= innerHeight;
+              return (apart && seen ? "" : "covered: ") + (held.id || held.getAttribute("aria-label"));
+            }"""
+        )
+        if name is None:
+            break
+        covered += [name] if name.startswith("covered") else []
+    else:
+        pytest.fail("the tabs were never reached")
+    assert covered == []
 
 
 # --- what is kept
