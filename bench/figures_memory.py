@@ -2,7 +2,7 @@
 
     python -m bench.figures_memory [count] [mannequins]       default: 100000 stick figures and 3000 mannequins of params.yaml's sizes
 
-Some thousands of mannequins stand for 100,000, which take a while to draw; how little what is held grows with their number shows by a second one.
+Some thousands of mannequins stand for 100,000, which take a while to draw; another number shows how what is held grows.
 Counted twice a second is Pss of /proc/PID/smaps_rollup, of this process and those that draw for it: pages that they share count once.
 """
 
