@@ -12,8 +12,10 @@ const KEPT = "Kept. `genga label pull` takes these tags into the labels; they co
 
 export class TagTool {
   #release = null;
-  #file = null;
-  #isLost = false; // nothing answered what was asked about the file
+  #file = null; // the picture that is open
+  #latest = null; // the file chosen last
+  #unread = null; // the picture that is open, until it is read
+  #lost = null; // a file that nothing answered for
   #touched = new Set(); // questions that the person has answered
   #made = ""; // what is said of them, until they are kept
   #kept = ""; // answers that were kept or are on their way, as long as they are shown
@@ -22,8 +24,8 @@ export class TagTool {
   constructor() {
     this.#reader = new Latest({
       work: (file, signal) => readTags(file, file.name, signal),
-      done: (answer) => this.#showGuess(answer),
-      failed: (error) => this.#fail(error),
+      done: (answer, file) => this.#showGuess(answer, file),
+      failed: (error, file) => this.#fail(error, file),
     });
     byId("tags-open").addEventListener("click", () => byId("tags-file").click());
     onFile(byId("tags-file"), (file) => this.take(file));
@@ -43,13 +45,13 @@ export class TagTool {
     this.#release = release;
     const isSame = JSON.stringify([release.groups, release.flags]) === asked;
     if (!isSame) this.#ask();
-    if (this.#file && !isSame) this.#read();
+    if (this.#file && !isSame) this.#read(this.#file);
     else this.again();
   }
 
   /** Asks for what nothing answered. */
   again() {
-    if (this.#isLost) this.#read();
+    if (this.#lost) this.#read(this.#lost);
   }
 
   /** Nothing is said yet: what nobody answers stays unknown. */
@@ -60,43 +62,61 @@ export class TagTool {
     for (const input of byId("tags-questions").querySelectorAll("input")) answer(input, undefined);
   }
 
-  #read() {
-    this.#isLost = false;
+  #read(file) {
+    this.#lost = null;
+    if (file === this.#file) this.#unread = file;
     say(byId("tags-message"));
-    this.#reader.ask(this.#file);
+    this.#reader.ask(file);
   }
 
-  /** Nobody answers for a picture that the server refuses. */
-  #fail(error) {
+  /** Nobody answers for a picture that the server refuses; what was no picture leaves the one before as it is. */
+  #fail(error, file) {
     say(byId("tags-message"), error.message);
-    this.#isLost = error.status === 0;
-    if (error.status >= 400 && error.status < 500) byId("tags-keep").disabled = true;
+    if (error.status === 0) this.#lost = file;
+    if (file === this.#file) {
+      this.#unread = null;
+      if (error.status >= 400 && error.status < 500) byId("tags-keep").disabled = true;
+    } else if (this.#unread) this.#reader.ask(this.#unread); // was given up for the other
   }
 
+  /** Another picture is open once the browser can show it or the server has read it. */
   async take(file) {
     say(byId("tags-message"));
     if (file.size > this.#release.limits.upload_bytes) {
       say(byId("tags-message"), `The picture has ${megabytes(file.size)}; at most ${megabytes(this.#release.limits.upload_bytes)} are read.`);
       return;
     }
-    this.#file = file;
-    this.#reader.cancel();
-    this.#ask();
-    this.#say(file.name);
-    byId("tags-keep").disabled = true;
+    this.#latest = file;
     const url = URL.createObjectURL(file);
     const isReadable = await show(new Image(), url);
-    const isLate = file !== this.#file; // another was opened meanwhile
-    URL.revokeObjectURL(isReadable && !isLate ? byId("tags-picture").src : url);
-    if (isLate) return;
-    if (isReadable) byId("tags-picture").src = url;
-    byId("tags-picture").hidden = !isReadable;
+    const isLate = file !== this.#latest; // another was opened meanwhile
+    if (isReadable && !isLate) this.#open(file, url);
+    else URL.revokeObjectURL(url);
+    if (!isLate) this.#read(file);
+  }
+
+  /** `url`: null where the browser cannot show it. */
+  #open(file, url) {
+    this.#reader.cancel();
+    this.#file = file;
+    this.#unread = null;
+    this.#ask();
+    this.#say(file.name);
+    if (url) {
+      URL.revokeObjectURL(byId("tags-picture").src);
+      byId("tags-picture").src = url;
+    }
+    byId("tags-picture").hidden = !url;
     byId("tags-keep").disabled = false;
-    this.#read();
   }
 
   /** Where the tagger abstains nothing is chosen, so that nobody keeps what it does not know. What the person has said meanwhile stays. */
-  #showGuess({ groups, flags, unsure, version }) {
+  #showGuess({ groups, flags, unsure, version }, file) {
+    if (file !== this.#file) {
+      if (file !== this.#latest) return;
+      this.#open(file, null);
+    }
+    this.#unread = null;
     for (const input of byId("tags-questions").querySelectorAll("input")) {
       const asked = question(input);
       if (!this.#touched.has(asked)) answer(input, unsure.includes(asked) ? undefined : (groups[asked] ?? flags[asked]));

@@ -3,7 +3,9 @@
 import re
 from pathlib import Path
 
+import cv2
 import httpx
+import numpy as np
 import pytest
 from browsing import BENT, png, reading, until, upload
 from playwright.sync_api import Dialog, Page, Route, expect
@@ -321,3 +323,32 @@ def test_nobody_leaves_what_is_unsent_or_unkept_without_being_asked(page: Page, 
     with page.expect_navigation():
         page.evaluate("void location.reload()")
     assert asked == ["beforeunload"] * 2
+
+
+def test_what_is_no_picture_leaves_the_open_one_and_its_answers(page: Page, held: list[Route]) -> None:
+    made, picture = page.locator("#tags-made"), page.locator("#tags-picture")
+    page.get_by_role("tab", name="Tags").click()
+    upload(page, "#tags-file", "face.png", png(20, 30))
+    expect(made).to_contain_text("Tags guessed by")
+    aqua = page.get_by_role("group", name="Hair colour").get_by_label("Aqua")
+    aqua.check()
+    shown = picture.get_attribute("src")
+    upload(page, "#tags-file", "notes.txt", b"no picture", "text/plain")
+    expect(page.locator("#tags-message")).to_contain_text("no picture that we read")
+    expect(aqua).to_be_checked()
+    expect(picture).to_have_attribute("src", shown or "")
+    page.get_by_role("button", name="Keep as a correction").click()
+    until(page, lambda: len(held) == 1, "it is sent")
+    assert name_of(held[0]) == "face.png"
+    held[0].fulfill(json={"id": "a"})
+    expect(made).to_contain_text("Kept")
+    upload(
+        page, "#tags-file", "scan.tiff", cv2.imencode(".tiff", np.full((20, 30, 3), 200, np.uint8))[1].tobytes(), "image/tiff"
+    )  # no browser shows it, and the server reads it
+    expect(made).to_contain_text("Tags guessed by")
+    expect(picture).to_be_hidden()
+    page.get_by_role("button", name="Keep as a correction").click()
+    until(page, lambda: len(held) == 2, "it is sent")
+    assert name_of(held[1]) == "scan.tiff"
+    held[1].fulfill(json={"id": "b"})
+    expect(made).to_contain_text("Kept")
