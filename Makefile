@@ -76,5 +76,5 @@ bench: setup
 bench-peers: setup  # hours: beside other people's networks, whose checkouts lie in PEERS
 	@for promise in train_speed gpu_speed sample_speed face_quality; do echo "bench.$$promise"; python -m bench.$$promise --peers $(PEERS); done
 
-bench-quality: setup  # two hours: trainings
+bench-quality: setup  # hours: trainings
 	@for promise in pose_quality sketch_quality outside_drawings tagger_quality upscaler_quality active_learning collapse originals; do echo "bench.$$promise"; python -m bench.$$promise; done

@@ -400,6 +400,14 @@ def test_params_that_are_no_yaml_stay_as_they_are(tmp_path: Path, monkeypatch: p
     assert (tmp_path / "params.yaml").read_text() == "a: [1,\nb: 2"
 
 
+def test_profiles_go_together_as_texts_name_them(here: Path) -> None:
+    texts = [REPO / "README.md", REPO / "params.yaml", *(REPO / "docs").glob("*.md"), *(REPO / "profiles").glob("*.yaml")]
+    named = {found for text in texts for found in re.findall(r"genga profile((?: [a-z0-9-]+)+)`?", text.read_text())}
+    assert " gpu crypko" in named
+    for words in sorted(named):
+        assert edit._goes(["laptop", *words.split()]), words
+
+
 def test_profiles_that_do_not_go_together_say_where_to_begin(here: Path) -> None:
     edit.apply_profiles(["anime-dcgan"], dry_run=False)
     before = Path("params.yaml").read_text()
