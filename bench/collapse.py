@@ -1,9 +1,12 @@
 """Promise: a face generator whose training is made to collapse is flagged before it ends; beside it, as shipped, it is not.
 
-    python -m bench.collapse [--family stylegan2 ...] [--out FOLDER]       default: all, bench-out/collapse
+    OMP_NUM_THREADS=1 python -m bench.collapse [--family stylegan2 ...] [--out FOLDER]       default: all, bench-out/collapse
+
+One thread, as docs/collapse.md has it: rounding, and with it the course of what is unstable, is another with more.
 
 Faces are those of ../shared/data/faces64.zip at SIDE px: SOUND of them with the family's own settings, or FEW with those of DRIVEN, which take away
 what restrains the discriminator. The contest lasts KIMG in both; the warm-up that some families ship with comes before, and DRIVEN has none.
+The watch looks LOOKS times in a contest and judges from a quarter of it on, whatever every_kimg and from_kimg are in params.yaml.
 (FastGAN does not keep the promise: it narrows as shipped and widens when driven; see docs/collapse.md.) Nothing is judged by eye: what is printed
 are the last look and the alarm of models/recipes/watched.py, and for each family whether EXPECTED was seen. FOLDER gets the curves of both trainings
 and, side by side, their last faces, for each family.
