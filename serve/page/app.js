@@ -76,14 +76,18 @@ async function onenlarge(url, name) {
   enlarge.enlarge(file, name);
 }
 
-function select(chosen) {
+/** `isStep`: the browser's Back leads from there to the tab before. */
+function select(chosen, isStep = true) {
   for (const name of TABS) {
     const tab = byId(`tab-${name}`);
     tab.setAttribute("aria-selected", name === chosen);
     tab.tabIndex = name === chosen ? 0 : -1;
     byId(name).hidden = name !== chosen;
   }
-  history.replaceState(null, "", `#/${chosen}`); // no id of the page: nothing scrolls to it
+  const hash = `#/${chosen}`; // no id of the page: nothing scrolls to it
+  if (location.hash === hash) return;
+  if (isStep) history.pushState(null, "", hash);
+  else history.replaceState(null, "", hash);
 }
 
 /** A picture dropped or pasted anywhere belongs to the tool that is open; no browser leaves the page for it. */
@@ -105,7 +109,7 @@ function listenToFiles() {
 
 function followHash() {
   const name = location.hash.slice(2);
-  select(TABS.includes(name) ? name : TABS[0]);
+  select(TABS.includes(name) ? name : TABS[0], false);
 }
 
 function listenToTabs() {
@@ -120,7 +124,7 @@ function listenToTabs() {
       byId(`tab-${TABS[next]}`).focus();
     });
   }
-  addEventListener("hashchange", followHash);
+  for (const kind of ["hashchange", "popstate"]) addEventListener(kind, followHash);
   followHash();
 }
 

@@ -15,12 +15,13 @@ import { recall, remember } from "./memory.js";
 import { openPoseJson, ourJson, poseOf } from "./posefiles.js";
 import { presets } from "./presets.js";
 import { Stage, UNSURE } from "./stage.js";
+import { recallHere, rememberHere } from "./tabmemory.js";
 import { reviewer } from "./tags.js";
 import { Timeline } from "./timeline.js";
 import { megabytes, provenance } from "./words.js";
 
 const NUM_SKETCHES = 6;
-const [KEEPING, POSE] = ["genga.lengths", "genga.pose"]; // what the browser remembers them under
+const [KEEPING, POSE, DRAWING] = ["genga.lengths", "genga.pose", "genga.drawing"]; // what the browser remembers them under
 const KINDS = ["stick", "figure"]; // that a picture can be read as, against what it seems
 const ONLY_TRACE = "trace";
 const FEW = 3; // fewer strokes do not show yet what they are: a head's circle alone seems a figure
@@ -57,7 +58,10 @@ export class PoseTool {
     this.#reader = new Latest({
       work: (wish, signal) => this.#read(wish, signal),
       done: (answer, wish) => this.#take(answer, wish),
-      failed: (error) => this.#fail(error, "pose-message"),
+      failed: (error, { file }) => {
+        this.#fail(error, "pose-message");
+        if (file && this.#timeline.now.unread) this.#readStrokes(); // they were given up for the file
+      },
       busy: (busy) => byId("stage").setAttribute("aria-busy", busy),
     });
     byId("sketches").replaceChildren(...Array.from({ length: NUM_SKETCHES }, () => h("li", { class: "empty" })));
@@ -103,8 +107,7 @@ export class PoseTool {
     const each = (value) => skeleton.joints.map(() => value);
     const read = { confidence: each(1), of: each(null), placed: each(false), kind: null };
     this.start = { pose: named[0].pose, ...read, strokes: [], drawnOn: null, unread: false, traced: null, hidden: null };
-    const left = recall(POSE, (text) => typeof text === "string", "");
-    this.#timeline = new Timeline({ ...this.start, seed: 0, ...poseOf(left, skeleton.joints) });
+    this.#timeline = new Timeline({ ...this.start, seed: 0, ...whatWasLeft(skeleton.joints) });
     this.#showState();
     byId("presets").replaceChildren(...named.map((preset) => this.#preset(preset, skeleton)));
     this.#listen();
@@ -176,8 +179,10 @@ export class PoseTool {
   }
 
   #showState() {
-    const { pose, confidence, strokes } = this.#timeline.now;
-    remember(POSE, ourJson(pose, confidence, this.#release.joints));
+    const { pose, confidence, strokes, placed, kind, unread, seed } = this.#timeline.now;
+    const text = ourJson(pose, confidence, this.#release.joints);
+    rememberHere(POSE, text);
+    rememberHere(DRAWING, { of: text, drawing: { strokes, placed, kind, unread, seed } });
     if (this.#kept && !isSameLabel(this.#kept, this.#timeline.now)) {
       this.#kept = null;
       say(byId("stage-help"), HELP[this.#mode]);
@@ -335,7 +340,9 @@ export class PoseTool {
       of: merged("of", pose.map(() => file ?? now.drawnOn)),
     };
     const read = { ...joints, placed, kind, unread };
-    if (file) this.#timeline.push({ ...now, ...read, strokes: unread ? now.strokes : [] });
+    const isBehind = now.traced?.file === file; // else the browser cannot show it, and another may be there
+    const behind = isBehind ? {} : { traced: null, hidden: null };
+    if (file) this.#timeline.push({ ...now, ...read, ...behind, strokes: unread ? now.strokes : [] });
     else this.#timeline.replace({ ...now, ...read });
     const unsure = joints.confidence.some((each) => each < UNSURE);
     say(byId("pose-message"));
@@ -364,7 +371,6 @@ export class PoseTool {
     const readable = await show(picture, url);
     if (this.#opened !== file) return; // another was opened meanwhile
     if (readable) this.#trace({ file, url, width: picture.naturalWidth, height: picture.naturalHeight });
-    else if (this.#timeline.now.traced) this.#trace(null);
     if (byId("read-as").value !== ONLY_TRACE) {
       if (this.#toRead === file) this.#reader.ask({ strokes, file });
     } else if (!readable) say(byId("pose-message"), "The browser cannot show this picture; save it as PNG or JPEG to trace it.");
@@ -426,6 +432,20 @@ export class PoseTool {
     say(byId("sketch-message"));
   }
 }
+
+/** The pose that was shown when the page was left, and what was drawn for it. */
+function whatWasLeft(joints) {
+  const text = recallHere(POSE, (value) => typeof value === "string", "");
+  const { of, drawing } = recallHere(DRAWING, isDrawing, {});
+  const left = poseOf(text, joints);
+  return left && of === text && drawing.placed.length === joints.length ? { ...left, ...drawing } : left;
+}
+
+const isPlace = (place) => Array.isArray(place) && place.length === 2 && place.every((value) => value >= 0 && value <= 1);
+const isStroke = (points) => Array.isArray(points) && points.length > 0 && points.every(isPlace);
+const isDrawing = (left) =>
+  Array.isArray(left?.drawing?.strokes) && left.drawing.strokes.every(isStroke) && Array.isArray(left.drawing.placed) &&
+  Number.isInteger(left.drawing.seed) && left.drawing.seed >= 0 && left.drawing.seed < 2 ** 32;
 
 /** "left wrist, hip"; the first of many. */
 function listed(joints) {

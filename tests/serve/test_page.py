@@ -587,3 +587,13 @@ def test_a_picture_dropped_on_the_character_is_told_where_it_belongs(genga: Page
         }"""
     )
     expect(genga.locator("#character-message")).to_have_text("Pictures go to Pose, Tags or Enlarge.")
+
+
+def test_back_leads_to_the_tab_before(genga: Page) -> None:
+    for name in ("Pose", "Tags"):
+        genga.get_by_role("tab", name=name).click()
+    genga.get_by_role("tab", name="Tags").click()
+    for name, way in (("Pose", genga.go_back), ("Character", genga.go_back), ("Pose", genga.go_forward)):
+        way()
+        expect(genga.get_by_role("tabpanel", name=name)).to_be_visible()
+        expect(genga.get_by_role("tab", selected=True)).to_have_text(name)

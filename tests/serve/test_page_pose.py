@@ -909,7 +909,7 @@ def test_the_pose_is_still_there_after_a_reload_and_its_guesses_are_guesses(posi
     expect(posing.get_by_role("button", name="Undo")).to_have_attribute("aria-disabled", "true")
     posing.get_by_role("button", name="Reset").click()
     assert moved(BENT, asked(watch))
-    posing.evaluate("""localStorage.setItem("genga.pose", '"of another kind"')""")
+    posing.evaluate("""[localStorage, sessionStorage].map((left) => left.setItem("genga.pose", '"of another kind"'))""")
     posing.reload()
     expect(posing.locator("#stage .joint.unsure")).to_have_count(0)
 
@@ -1088,3 +1088,62 @@ def test_undo_leads_back_to_the_sketches_of_earlier_seeds_and_the_seeds_are_show
     posing.get_by_role("button", name="Redo").click()
     watch.quiet()
     assert watch.bodies("/api/sketch")[-1]["seed"] not in (0, seed)
+
+
+# --- what is left and found again
+
+
+def test_strokes_and_seeds_are_still_there_after_a_reload(posing: Page, watch: Watch, held: list[Route]) -> None:
+    paths = posing.locator("#stage .ink path")
+    stroke(posing, held, 0.4, reading(BENT))
+    posing.get_by_role("button", name="Other seeds").click()
+    np.testing.assert_allclose(asked(watch), BENT)
+    seed = watch.bodies("/api/sketch")[-1]["seed"]
+    draw(posing, 0.6)
+    posing.mouse.up()
+    until(posing, lambda: len(held) == 2, "the second stroke is read")
+    posing.reload()
+    expect(paths).to_have_count(2)
+    until(posing, lambda: len(held) == 3, "what was not read yet is read")
+    held[2].fulfill(json=reading(BENT))
+    np.testing.assert_allclose(asked(watch), BENT)
+    assert watch.bodies("/api/sketch")[-1]["seed"] == seed
+    posing.evaluate("""[localStorage, sessionStorage].map((left) => left.setItem("genga.drawing", '{"drawing": {"strokes": [[]]}}'))""")
+    posing.reload()
+    expect(posing.locator("#sketches img")).to_have_count(6)
+    expect(paths).to_have_count(0)
+
+
+def test_each_tab_finds_its_own_pose_again_and_a_new_one_the_last(posing: Page, page_server: str) -> None:
+    choose(posing, "Kicking")
+    kicking = joint(posing, "Left wrist").get_attribute("aria-label") or ""
+    other = posing.context.new_page()
+    other.goto(f"{page_server}/#/pose")
+    expect(joint(other, "Left wrist")).to_have_attribute("aria-label", kicking)
+    choose(other, "Waving")
+    waving = joint(other, "Left wrist").get_attribute("aria-label") or ""
+    assert waving != kicking
+    for page, place in ((posing, kicking), (other, waving)):
+        page.reload()
+        expect(joint(page, "Left wrist")).to_have_attribute("aria-label", place)
+
+
+def test_what_is_no_picture_leaves_the_one_behind_and_the_strokes_to_be_read(posing: Page, watch: Watch, held: list[Route]) -> None:
+    upload(posing, "#pose-file", "figure.png", png(80, 80))
+    until(posing, lambda: len(held) == 1, "the picture is read")
+    held[0].fulfill(json=reading(BENT))
+    expect(posing.locator("#stage-help")).to_contain_text("Joints read by")
+    behind = posing.locator("#stage image.traced").get_attribute("href") or ""
+    upload(posing, "#pose-file", "notes.txt", b"no picture", "text/plain")
+    until(posing, lambda: len(held) == 2, "the server is asked")
+    held[1].fulfill(body="{")
+    expect(posing.locator("#pose-message")).to_have_text("The server’s answer broke off; try again.")
+    expect(posing.locator("#stage image.traced")).to_have_attribute("href", behind)
+    draw(posing, 0.5)
+    posing.mouse.up()
+    upload(posing, "#pose-file", "notes.txt", b"no picture", "text/plain")
+    until(posing, lambda: len(held) == 3, "the server is asked")
+    held[2].fulfill(body="{")
+    until(posing, lambda: len(held) == 4, "the stroke is read all the same")
+    held[3].fulfill(json=reading(np.flip(BENT, 0).tolist()))
+    np.testing.assert_allclose(asked(watch), np.flip(BENT, 0))
