@@ -55,7 +55,7 @@ export class Character {
   #preview;
   #variants;
   #variantsLater = settled(() => this.#askVariants(), 450);
-  #rememberLater = settled(() => this.#rememberShown(), 900);
+  #settledLater = settled(() => this.#settle(), 900);
 
   constructor({ onenlarge }) {
     this.#preview = new Latest({
@@ -234,7 +234,7 @@ export class Character {
     byId("character-download").disabled = false;
     byId("character-enlarge").disabled = !this.#release.families.upscaler;
     say(byId("character-message"), this.#notice);
-    this.#rememberLater();
+    this.#settledLater();
   }
 
   #askVariants() {
@@ -250,6 +250,12 @@ export class Character {
       return show(picture, image).then(() => h("li", {}, button));
     });
     refill(byId("variants"), await Promise.all(loaded));
+  }
+
+  /** What is shown stays for a while: it is kept, and told to those who do not see it. */
+  #settle() {
+    this.#rememberShown();
+    say(byId("character-said"), `Face from seed ${this.#shown.settings.seed}`);
   }
 
   #rememberShown() {

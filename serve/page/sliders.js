@@ -32,7 +32,8 @@ export function takeBack(range, set) {
 /** A range from -1 to 1 that rests at 0: arrows move it by 0.05, with Shift by 0.01; Delete or a double click sets it to 0. */
 function bipolar(label, onchange) {
   const range = h("input", { type: "range", min: -1, max: 1, step: 0.01, value: 0, "aria-label": label });
-  const reading = h("output", {}, "0.00");
+  // the range says its value itself; twelve that Random moved would be twelve bare numbers
+  const reading = h("output", { "aria-live": "off" }, "0.00");
   const show = () => {
     reading.textContent = signed(Number(range.value));
     range.setAttribute("aria-valuetext", reading.textContent);

@@ -1,7 +1,10 @@
 """The page on phones, in low windows and under a high zoom; what a character keeps for those who come back; what is told without sight or colours."""
 
 import re
+from typing import Literal
 
+import cv2
+import numpy as np
 import pytest
 from browsing import PATIENCE_MS, Watch, expect_other, slider, source
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -173,3 +176,60 @@ def test_a_cleared_history_comes_back(genga: Page) -> None:
     expect(undo).to_be_hidden()
     genga.reload()
     expect(genga.locator("#history button")).to_have_count(1 + len(before))
+
+
+# --- without sight, with little of it
+
+
+def test_a_face_that_came_is_told_once_and_no_bare_numbers(genga: Page) -> None:
+    genga.get_by_role("button", name="Random", exact=True).click()
+    expect(genga.get_by_role("status").filter(has_text="Face from")).to_have_text(f"Face from seed {genga.locator('#seed').input_value()}")
+    outputs = genga.locator("#character output")
+    assert outputs.count() > 2
+    assert set(outputs.evaluate_all("outputs => outputs.map((output) => output.ariaLive)")) == {"off"}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_names_of_the_other_tools_are_readable(genga: Page, scheme: Literal["light", "dark"]) -> None:
+    genga.emulate_media(color_scheme=scheme)
+    text, ground = genga.get_by_role("tab", name="Tags").evaluate(
+        """tab => {
+          const brush = new OffscreenCanvas(2, 1).getContext("2d");
+          for (const [x, colour] of [getComputedStyle(tab).color, getComputedStyle(tab.parentElement).backgroundColor].entries()) {
+            brush.fillStyle = colour;
+            brush.fillRect(x, 0, 1, 1);
+          }
+          const { data } = brush.getImageData(0, 0, 2, 1);
+          return [[...data.slice(0, 3)], [...data.slice(4, 7)]];
+        }"""
+    )
+    low, high = sorted((luminance(text), luminance(ground)))
+    assert (high + 0.05) / (low + 0.05) >= 4.5
+
+
+def luminance(colour: list[int]) -> float:
+    """Of sRGB, by WCAG 2."""
+    linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in (value / 255 for value in colour)]
+    return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+
+def test_with_the_colours_of_the_system_swatches_keep_theirs_and_what_is_chosen_is_marked(genga: Page) -> None:
+    blue = looks(genga, ".dot[style]", "backgroundColor")
+    genga.emulate_media(forced_colors="active")
+    genga.get_by_role("radio", name="blue").check(force=True)
+    genga.get_by_role("button", name="Lock glasses").click()
+    assert looks(genga, ".dot[style]", "backgroundColor") == blue
+    assert looks(genga, ".swatch :checked + .dot", "outlineStyle") != looks(genga, ".swatch :not(:checked) + .dot", "outlineStyle")
+    assert looks(genga, ".tabs [aria-selected=true]", "backgroundColor") != looks(genga, ".tabs [aria-selected=false]", "backgroundColor")
+    assert looks(genga, ".lock[aria-pressed=true]", "backgroundColor") != looks(genga, ".lock[aria-pressed=false]", "backgroundColor")
+    glasses = slider(genga, "glasses")
+    glasses.fill("1")
+    glasses.blur()
+    track = cv2.imdecode(np.frombuffer(glasses.screenshot(), np.uint8), cv2.IMREAD_GRAYSCALE).astype(int)
+    width = track.shape[1]
+    assert np.ptp(track[:, width // 4]) > 100  # its edges, where nothing is filled
+    assert abs(track[len(track) // 2, width * 3 // 4] - track[len(track) // 2, width // 4]) > 100
+
+
+def looks(page: Page, name: str, what: str) -> str:
+    return page.locator(name).first.evaluate("(node, what) => getComputedStyle(node)[what]", what)
