@@ -148,9 +148,9 @@ def _refusals() -> tuple[type[Exception], ...]:
 class TrackedRun:
     """One training's MLflow run. Once open it never stops the training: what cannot be sent is said, and metrics are kept and sent later."""
 
-    def __init__(self, client: Any, run_id: str, last_step: int, state_path: Path, begin: Callable[[], str]) -> None:
+    def __init__(self, client: Any, run_id: str, last_step: int, begin: Callable[[], str]) -> None:
         """`begin`: makes another run of the same params and data, and says its id."""
-        self._client, self._last_step, self._state_path, self._begin = client, last_step, state_path, begin
+        self._client, self._last_step, self._begin = client, last_step, begin
         self._tell(run_id)
         self._waiting: list[Any] = []
         self._next_send = time.monotonic() + SEND_SECONDS
@@ -159,6 +159,7 @@ class TrackedRun:
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
         self.run_id = run_id
+        self._has_ended = "weights_sha256" in self._client.get_run(run_id).data.tags  # before: it is entered once more
         self._system = SystemMetricsMonitor(run_id, tracking_uri=self._client.tracking_uri)  # read here, with the rest, not by a thread of its own
 
     def afresh(self) -> None:
@@ -167,10 +168,10 @@ class TrackedRun:
             self._try("a new run", self._change)
 
     def _change(self) -> None:
-        before = self.run_id
+        before, had_ended = self.run_id, self._has_ended
         self._tell(self._begin())
         self._last_step = -1
-        self._client.set_terminated(before, "KILLED")
+        self._client.set_terminated(before, "FINISHED" if had_ended else "KILLED")
 
     def log(self, scalars: Mapping[str, float], cur_nimg: int) -> None:
         """The step is cur_nimg. Steps that this run has seen before it was killed are left out: they would be the same numbers."""
@@ -191,11 +192,11 @@ class TrackedRun:
         self._try(str(path), lambda: self._client.log_artifact(self.run_id, str(path)))
 
     def finish(self, weights_dir: Path) -> None:
-        """Keeps the card, and names the weights that came out of this run, so that `register` finds it. Call it after the weights are written."""
+        """Keeps the card, and names the weights that came out of this run, so that `register` finds it. Call it after the weights are written. Where
+        the training writes them once more from its last state, that is told here again."""
         self.file(weights_dir / "card.json")
         sha256 = file_hashes(weights_dir)["weights.safetensors"]
         self._try("the weights' sha256", lambda: self._client.set_tag(self.run_id, "weights_sha256", sha256))
-        self._state_path.unlink(missing_ok=True)
 
     def _send(self) -> None:
         from mlflow.entities import Metric
@@ -210,7 +211,7 @@ class TrackedRun:
 
     def _end(self, status: str) -> None:
         self._try("the last metrics", self._send)
-        self._try("the end of the run", lambda: self._client.set_terminated(self.run_id, status))
+        self._try("the end of the run", lambda: self._client.set_terminated(self.run_id, "FINISHED" if self._has_ended else status))
 
     def _try(self, what: str, send: Callable[[], None]) -> bool:
         from mlflow.exceptions import MlflowException
@@ -285,8 +286,8 @@ class Registry:
 
     @contextmanager
     def tracking(self, family: str, params: Mapping[str, Any], run_dir: Path, *, data_id: str) -> Iterator[TrackedRun]:
-        """The MLflow run of one training. Entered again with the same params and data before it has finished, and after others perhaps, it goes on in
-        the same run."""
+        """The MLflow run of one training. Entered again with the same params and data, after others perhaps, it goes on in the same run, and one
+        that has ended writes its weights once more there."""
         flat = flatten(params)
         which = json.dumps([self.uri, flat, data_id], sort_keys=True)
         state_path = run_dir / f"mlflow_run-{hashlib.sha256(which.encode()).hexdigest()[:16]}"
@@ -313,7 +314,7 @@ class Registry:
             return run_id
 
         run_id = self._unfinished(state_path) or begin()
-        return TrackedRun(self.client, run_id, self._last_step(run_id), state_path, begin)
+        return TrackedRun(self.client, run_id, self._last_step(run_id), begin)
 
     def _unfinished(self, state_path: Path) -> str | None:
         from mlflow.exceptions import MlflowException

@@ -3,12 +3,13 @@
     <run_dir>/stats.jsonl              means of a recipe's scalars every log_kimg, and at each look of a watch; no clocks, so the same run writes the
                                        same bytes
     <run_dir>/samples/<kimg>.png       a recipe's grid every sample_kimg
-    <run_dir>/checkpoints/             the last two states; gone when the stage has written its weights
+    <run_dir>/checkpoints/             the last two states
+    <run_dir>/checkpoints-done/        the last one of the training whose weights the stage has written: the same command writes them again from it
     <run_dir>/checkpoints-before/      those of the last training that was left unfinished for one of other params, data or code
 
 Killed at any moment, the same command goes on from the last checkpoint and ends in the same bytes: every step is seeded from (seed, cur_nimg),
 batches follow from cur_nimg, and a checkpoint holds all the rest. With other params, data or code it starts afresh; made what they were, the one
-before goes on. Checkpoints are safetensors with JSON in the header, never a pickle.
+before goes on, or has ended. Checkpoints are safetensors with JSON in the header, never a pickle.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ import math
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -121,20 +122,26 @@ def fit(
 
 
 def finish(run_dir: Path) -> None:
-    """The stage has written its weights and told the tracker of them: the next run starts afresh. Not where what it went by has changed meanwhile:
-    put back, it goes on from here. A training that was left unfinished for this one stays kept."""
+    """The stage has written its weights and told the tracker of them: its last state is kept, in place of that of the training before. Not where what
+    it went by has changed meanwhile: put back, it goes on from here. A training that was left unfinished for this one stays kept."""
     check_unchanged()
-    shutil.rmtree(run_dir / "checkpoints", ignore_errors=True)
+    checkpoints_dir, done_dir = run_dir / "checkpoints", run_dir / "checkpoints-done"
+    for old_path in _paths(checkpoints_dir)[:-1]:
+        old_path.unlink()
+    shutil.rmtree(done_dir, ignore_errors=True)
+    checkpoints_dir.rename(done_dir)
 
 
 def seed_step(seed: int, cur_nimg: int) -> None:
     torch.manual_seed(int(np.random.SeedSequence((seed, cur_nimg)).generate_state(1, np.uint64)[0]))
 
 
-def fingerprint_of(params: Section, data_id: str, extra: str = "") -> str:
-    """What a training's result follows from. `extra`: whatever else it reads, such as the revision of its labels."""
+def fingerprint_of(params: Section, data_id: str, extra: str = "", read_by: Sequence[str] = ()) -> str:
+    """What a training's result follows from. `extra`: whatever else it reads, such as the revision of its labels. `read_by`: paths of the code
+    outside of models that decides what is learned from, first of all the stage's own."""
     models_dir = Path(__file__).parent
-    code = [path.read_bytes() for path in sorted(models_dir.rglob("*.py"))]
+    paths = [*sorted(models_dir.rglob("*.py")), models_dir.parent / "genga" / "store.py", *map(Path, read_by)]
+    code = [path.read_bytes() for path in paths]
     parts = [params.model_dump_json().encode(), data_id.encode(), extra.encode(), *code]
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
@@ -211,7 +218,9 @@ class Checkpoints:
 
     def __init__(self, checkpoints_dir: Path, fingerprint: str) -> None:
         self._dir, self._fingerprint = checkpoints_dir, fingerprint
-        self._before_dir, self._leaving_dir = (checkpoints_dir.with_name(f"{checkpoints_dir.name}-{which}") for which in ("before", "leaving"))
+        self._before_dir, self._leaving_dir, self._done_dir = (
+            checkpoints_dir.with_name(f"{checkpoints_dir.name}-{which}") for which in ("before", "leaving", "done")
+        )
 
     def save(self, cur_nimg: int, state: dict[str, Any]) -> None:
         tensors: dict[str, Tensor] = {}
@@ -226,21 +235,28 @@ class Checkpoints:
     def newest(self) -> tuple[int, Any] | None:
         """The newest whole one of this training. Those of another training change places with those kept aside, or come in their place."""
         if self._leaving_dir.is_dir():  # killed while they changed places
-            self._leaving_dir.rename(self._before_dir if self._dir.is_dir() else self._dir)
+            if self._dir.is_dir():
+                self._set_aside()
+            else:
+                self._leaving_dir.rename(self._dir)
         if found := self._newest_in(self._dir):
             return found
-        found = self._newest_in(self._before_dir)
+        kept_dir = self._done_dir if (found := self._newest_in(self._done_dir)) else self._before_dir
+        found = found or self._newest_in(kept_dir)
         if _paths(self._dir):
             self._dir.rename(self._leaving_dir)
-            now = f"going on with {self._before_dir}" if found else "starting afresh"
+            now = f"going on with {kept_dir}" if found else "starting afresh"
             log.warning(f"{self._dir} belongs to other params, data or code; {now}, it is kept in {self._before_dir} and goes on when they are back")
         shutil.rmtree(self._dir, ignore_errors=True)
         if found:
-            self._before_dir.rename(self._dir)
+            kept_dir.rename(self._dir)
         if self._leaving_dir.is_dir():
-            shutil.rmtree(self._before_dir, ignore_errors=True)
-            self._leaving_dir.rename(self._before_dir)
+            self._set_aside()
         return found
+
+    def _set_aside(self) -> None:
+        shutil.rmtree(self._before_dir, ignore_errors=True)
+        self._leaving_dir.rename(self._before_dir)
 
     def _newest_in(self, folder: Path) -> tuple[int, Any] | None:
         """Damaged ones are passed over."""

@@ -48,7 +48,7 @@ def train_face(
         tagged = tags_of(faces, pictures.rows, tagged_dir)
     recipe = face_recipe(params, tagged)
     watched = Watched(recipe, pictures.some(watch.samples), watch, family)
-    fingerprint = fingerprint_of(params, faces.data_id, _fingerprint(tagged) if tagged else "")
+    fingerprint = fingerprint_for(params, watch, faces.data_id, tagged)
     batches = pictures.batches(params.training, tagged.found if tagged else None)
     watched.fit(batches, run_dir, what=f"train {family}", fingerprint=fingerprint, tracker=tracker)
     if parallel.rank() != 0:
@@ -75,8 +75,10 @@ def tags_of(faces: Store, rows: Indices, tagged_dir: Path) -> Tagged:
     return Tagged(table["column"][:num_tags].to_pylist(), torch.from_numpy(found[rows]))
 
 
-def _fingerprint(tagged: Tagged) -> str:
-    return hashlib.sha256(tagged.found.numpy().tobytes() + "\n".join(tagged.names).encode()).hexdigest()
+def fingerprint_for(params: TrainFace, watch: WatchCollapse, data_id: str, tagged: Tagged | None = None) -> str:
+    """The watch too, of which the checkpoints hold what it saw and how it judged that."""
+    told = hashlib.sha256(tagged.found.numpy().tobytes() + "\n".join(tagged.names).encode()).hexdigest() if tagged else ""
+    return fingerprint_of(params, data_id, told + watch.model_dump_json(exclude={"action"}), [__file__])
 
 
 def family_params(family: str) -> TrainFace:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from genga import skeleton
 from genga.door import run
 from genga.errors import DataError
 from genga.params import TrainPose, load_params
@@ -60,7 +61,7 @@ def train_pose(params: TrainPose, kind: Kind, figures_dir: Path, run_dir: Path, 
 
     shown = np.linspace(0, len(judged.poses) - 1, min(SHOWN, len(judged.poses))).astype(np.int64)
     recipe = PoseRecipe(params, _batch(judged, shown), limbs_may_swap=limbs_may_swap)
-    fingerprint = fingerprint_of(params, figures.data_id, extra=kind)
+    fingerprint = fingerprint_of(params, figures.data_id, kind, [__file__, skeleton.__file__])
     fit(recipe, _batches(params, train), params.training, run_dir, what=f"train {family}", fingerprint=fingerprint, tracker=tracker)
 
     if len(rows["val"]):

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from genga import skeleton
 from genga.door import run
 from genga.errors import DataError
 from genga.params import TrainSketcher, load_params
@@ -45,7 +46,7 @@ def train_sketcher(params: TrainSketcher, figures_dir: Path, run_dir: Path, weig
 
     train = _batch(params, figures, own_first(figures, rows["train"]))
     recipe = recipe_for(params, train, Batch(judged.pictures[:SHOWN], judged.poses[:SHOWN]))
-    fingerprint = fingerprint_of(params, figures.data_id)
+    fingerprint = fingerprint_of(params, figures.data_id, read_by=[__file__, skeleton.__file__])
     fit(recipe, _batches(params, train), params.training, run_dir, what="train sketcher", fingerprint=fingerprint, tracker=tracker)
 
     card = card_of(

@@ -94,7 +94,7 @@ def train_tagger(
 
     weights = value_weights(np.concatenate([pool.targets_of("train") for pool in pools]), params.balance)
     recipe = TaggerRecipe(params, weights, shown, sum(map(len, _rows_to_learn(pools))))
-    fingerprint = fingerprint_of(params, faces.data_id, extra=_content_hash(pools))
+    fingerprint = fingerprint_of(params, faces.data_id, _content_hash(pools), [__file__])
     fit(recipe, _batches(params, pools), params.training, run_dir, what="train tagger", fingerprint=fingerprint, tracker=tracker)
 
     tagger = recipe.tagger_ema
@@ -187,7 +187,7 @@ def _content_hash(pools: list[Pool]) -> str:
     """What the training reads beside the prepared faces themselves."""
     digest = hashlib.sha256("\n".join(columns()).encode())
     for pool in pools:
-        digest.update(pool.targets.tobytes())
+        digest.update(pool.targets.tobytes() + pool.rows["train"].tobytes())
     for pool in pools[1:]:
         digest.update(pool.pictures.tobytes())
     return digest.hexdigest()

@@ -51,7 +51,7 @@ def train_upscaler(params: TrainUpscaler, prepared_dir: Path, run_dir: Path, wei
     judged = pictures[(held_out if len(held_out) else rows)[:JUDGED]]
 
     recipe = recipe_for(params, judged[:SHOWN])
-    fingerprint = fingerprint_of(params, faces.data_id)
+    fingerprint = fingerprint_of(params, faces.data_id, read_by=[__file__])
     fit(recipe, crops(params, pictures, rows), params.training, run_dir, what="train upscaler", fingerprint=fingerprint, tracker=tracker)
     if parallel.rank() != 0:
         return

@@ -51,9 +51,9 @@ def transfer_tag(
     rows, notes = faces_with(params, faces, tagged_dir)
     recipe = _recipe(params, base)
     pictures = Pictures(faces, recipe.G.resolution, rows)
-    extra = base_card["weights_sha256"] + hashlib.sha256(rows.tobytes()).hexdigest()
+    extra = base_card["weights_sha256"] + hashlib.sha256(rows.tobytes()).hexdigest() + watch.model_dump_json(exclude={"action"})
     watched = Watched(recipe, pictures.some(watch.samples), watch, FAMILY)
-    fingerprint = fingerprint_of(params, faces.data_id, extra)
+    fingerprint = fingerprint_of(params, faces.data_id, extra, [__file__])
     watched.fit(pictures.batches(params.training), run_dir, what=f"train a generator for {params.tag}", fingerprint=fingerprint, tracker=tracker)
     model = {"arch": "transfer", "base": base_card["model"], "width": params.width}
     notes = [f"Layers appended to {base_card['family']}, trained on faces with {params.tag} only.", *notes, *watched.notes()]

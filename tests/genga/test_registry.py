@@ -78,7 +78,6 @@ def test_a_run_carries_its_commit_data_params_curve_and_samples(registry: Regist
     assert [(point.step, point.value) for point in registry.client.get_metric_history(found["id"], "loss")] == [(500, 2.0), (1000, 1.0)]
     assert [entry.path for entry in registry.client.list_artifacts(found["id"], "samples")] == ["samples/000001.png"]
     assert {"000001.png", "card.json"} <= {entry.path for entry in registry.client.list_artifacts(found["id"])}
-    assert not list((tmp_path / "run").iterdir())
 
 
 KILLED = """
@@ -144,7 +143,28 @@ def test_a_training_interrupted_for_another_goes_on_in_its_own_run(registry: Reg
         run.finish(model_folder(tmp_path / "weights", 1))
     assert {found["id"]: found["params"]["lr"] for found in registry.runs("dcgan32")} == {run.run_id: "0.1", other.run_id: "0.2"}
     assert [point.step for point in registry.client.get_metric_history(run.run_id, "loss")] == [500, 1000]
-    assert not list((tmp_path / "run").iterdir())
+
+
+def test_a_training_that_has_ended_and_writes_its_weights_once_more_does_so_in_the_same_run(registry: Registry, tmp_path: Path) -> None:
+    weights_dir = model_folder(tmp_path / "weights", 1)
+
+    def ended(*, interrupted: bool = False) -> None:
+        with registry.tracking("dcgan32", PARAMS, tmp_path / "run", data_id="d0") as run:
+            if interrupted:
+                raise KeyboardInterrupt
+            run.log({"loss": 1.0}, 500)
+            run.finish(weights_dir)
+
+    for _ in range(2):
+        ended()
+    with pytest.raises(KeyboardInterrupt):
+        ended(interrupted=True)
+    [found] = registry.runs("dcgan32")
+    assert found["status"] == "FINISHED" and len(registry.client.get_metric_history(found["id"], "loss")) == 1
+    assert [entry.path for entry in registry.client.list_artifacts(found["id"])] == ["card.json"]
+    with registry.tracking("dcgan32", PARAMS, tmp_path / "run", data_id="d0") as afresh:
+        afresh.afresh()  # with other code
+    assert [(run["id"] == afresh.run_id, run["status"]) for run in registry.runs("dcgan32")] == [(True, "FINISHED"), (False, "FINISHED")]
 
 
 def test_an_interrupted_training_is_marked_so(registry: Registry, tmp_path: Path) -> None:

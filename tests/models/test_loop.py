@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import resource
 import shutil
 from collections.abc import Callable
@@ -85,6 +86,10 @@ def checkpoints(run_dir: Path) -> list[Path]:
     return sorted((run_dir / "checkpoints").iterdir())
 
 
+def nimg_in(folder: Path) -> list[int]:
+    return sorted(int(path.name.split(".")[0]) for path in folder.iterdir())
+
+
 @pytest.fixture
 def undisturbed(tmp_path: Path) -> tuple[Denoiser, bytes]:
     recipe = train(tmp_path / "undisturbed")
@@ -115,11 +120,11 @@ def test_a_stopped_training_goes_on_and_ends_in_the_same_bytes(tmp_path: Path, u
     assert_same(recipe, tmp_path, undisturbed)
 
 
-def test_the_last_two_checkpoints_stay_and_finish_removes_them(tmp_path: Path) -> None:
+def test_the_last_two_checkpoints_stay_and_finish_keeps_the_last(tmp_path: Path) -> None:
     train(tmp_path)
     assert [path.name.split(".")[0] for path in checkpoints(tmp_path)] == ["000000000040", "000000000060"]
     finish(tmp_path)
-    assert not (tmp_path / "checkpoints").exists()
+    assert not (tmp_path / "checkpoints").exists() and nimg_in(tmp_path / "checkpoints-done") == [60]
     assert (tmp_path / "stats.jsonl").exists()
 
 
@@ -202,19 +207,39 @@ def test_an_interrupted_training_goes_on_after_one_of_other_params_has_ended_and
     for fingerprint in ("b", "c"):
         train(tmp_path, fingerprint=fingerprint)
         finish(tmp_path)
-        assert [path.name for path in tmp_path.glob("checkpoints*")] == ["checkpoints-before"]
+        assert sorted(path.name for path in tmp_path.glob("checkpoints*")) == ["checkpoints-before", "checkpoints-done"]
     seen, batches = recorded()
     assert_same(train(tmp_path, batches=batches), tmp_path, undisturbed)
     assert seen == [40, 44, 48, 52, 56]
     finish(tmp_path)
-    assert not list(tmp_path.glob("checkpoints*"))
+    assert [path.name for path in tmp_path.glob("checkpoints*")] == ["checkpoints-done"] and nimg_in(tmp_path / "checkpoints-done") == [60]
+
+
+def test_a_training_that_has_ended_ends_at_once_while_another_is_tried_and_that_one_goes_on(
+    tmp_path: Path, undisturbed: tuple[Denoiser, bytes]
+) -> None:
+    train(tmp_path)
+    finish(tmp_path)
+    for fingerprint in ("b", "c"):
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path, batches=stopped_at(52), fingerprint=fingerprint)
+    assert_same(train(tmp_path, batches=stopped_at(0)), tmp_path, undisturbed)
+    finish(tmp_path)
+    seen, batches = recorded()
+    assert_same(train(tmp_path, batches=batches, fingerprint="c"), tmp_path, undisturbed)
+    assert seen == [40, 44, 48, 52, 56]
+    assert nimg_in(tmp_path / "checkpoints-done") == [60]
 
 
 @pytest.mark.parametrize("renamed", range(3))
+@pytest.mark.parametrize("has_ended", [False, True])
 def test_killed_while_two_trainings_change_places_neither_is_lost(
-    tmp_path: Path, undisturbed: tuple[Denoiser, bytes], monkeypatch: pytest.MonkeyPatch, renamed: int
+    tmp_path: Path, undisturbed: tuple[Denoiser, bytes], monkeypatch: pytest.MonkeyPatch, renamed: int, has_ended: bool
 ) -> None:
-    for fingerprint in ("a", "b"):
+    if has_ended:
+        train(tmp_path)
+        finish(tmp_path)
+    for fingerprint in ("c", "b") if has_ended else ("a", "b"):
         with pytest.raises(KeyboardInterrupt):
             train(tmp_path, batches=stopped_at(52), fingerprint=fingerprint)
     rename, times = Path.rename, []
@@ -232,7 +257,7 @@ def test_killed_while_two_trainings_change_places_neither_is_lost(
     seen, batches = recorded()
     for fingerprint in ("b", "a"):
         assert_same(train(tmp_path, batches=batches, fingerprint=fingerprint), tmp_path, undisturbed)
-    assert seen == [40, 44, 48, 52, 56] * 2
+    assert seen == [40, 44, 48, 52, 56] * (1 if has_ended else 2)
 
 
 def test_a_finished_training_is_not_trained_further(tmp_path: Path, undisturbed: tuple[Denoiser, bytes]) -> None:
@@ -323,8 +348,7 @@ def test_every_step_draws_its_own_noise(tmp_path: Path) -> None:
     assert len(set(drawn)) == 15
     again = list(drawn)
     drawn.clear()
-    finish(tmp_path)
-    train(tmp_path, batches=batches)
+    train(tmp_path / "again", batches=batches)
     assert drawn == again
 
 
@@ -354,5 +378,11 @@ def test_a_fingerprint_follows_params_data_and_the_rest() -> None:
         fingerprint_of(TRAINING.model_copy(update={"seed": 4}), "data"),
         fingerprint_of(TRAINING, "other data"),
         fingerprint_of(TRAINING, "data", extra="labels"),
+        fingerprint_of(TRAINING, "data", read_by=[__file__]),
     }
-    assert len(others | {one}) == 4
+    assert len(others | {one}) == 5
+
+
+@pytest.mark.parametrize("stage", sorted(path.name for path in REPO.glob("stages/*.py") if "models.loop" in path.read_text()))
+def test_a_stage_that_trains_has_its_own_code_in_the_fingerprint(stage: str) -> None:
+    assert re.search(r"fingerprint_of\(.*\[__file__", (REPO / "stages" / stage).read_text())

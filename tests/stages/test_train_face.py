@@ -21,7 +21,7 @@ from genga.params import TrainFace, WatchCollapse
 from genga.store import Store, StoreWriter, picture_id
 from models.export import load_model
 from models.loop import seed_step
-from stages.train_face import family_params, tags_of, train_face
+from stages.train_face import family_params, fingerprint_for, tags_of, train_face
 
 REPO = Path(__file__).parents[2]
 PARAMS: dict[str, Any] = {
@@ -170,6 +170,12 @@ def test_killed_before_mlflow_has_heard_of_the_weights_it_goes_on_from_the_end(
     train_face("mine", params, WATCH, *paths, tracker)
     tracker.finish.assert_called_once_with(tmp_path / "weights")
     assert files_of(tmp_path / "weights") == before and not (tmp_path / "runs" / "checkpoints").exists()
+
+
+def test_another_rule_of_the_watch_is_another_training_and_another_action_is_not() -> None:
+    params, of = TrainFace.model_validate(SHORT), fingerprint_for
+    assert of(params, WATCH.model_copy(update={"action": "stop"}), "d0") == of(params, WATCH, "d0")
+    assert of(params, WATCH.model_copy(update={"patience": 3}), "d0") != of(params, WATCH, "d0")
 
 
 def tagged(root: Path, ids: list[str]) -> Path:

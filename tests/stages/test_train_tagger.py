@@ -1,6 +1,7 @@
 """From labelled faces to a tagger whose card says what it learned from whom."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import MagicMock
 
@@ -14,7 +15,7 @@ from genga.params import TrainTagger, load_params
 from genga.tags import columns, flags
 from models.export import load_model, read_card
 from models.targets import UNKNOWN, names, value_names
-from stages.train_tagger import Pool, _batches, train_tagger
+from stages.train_tagger import Pool, _batches, _content_hash, train_tagger
 
 REPO = Path(__file__).parents[2]
 
@@ -144,6 +145,12 @@ def test_a_batch_has_both_own_and_drawn_faces_where_there_are_both(params: Train
 
 def _pool(known: bool) -> Pool:
     return Pool(np.zeros((40, 32, 32, 3), np.uint8), np.full((40, len(names())), 0 if known else UNKNOWN), {"train": np.arange(40)})
+
+
+def test_other_pictures_to_learn_from_are_another_training() -> None:
+    pool = _pool(known=True)
+    assert _content_hash([pool]) == _content_hash([_pool(known=True)])
+    assert _content_hash([pool]) != _content_hash([replace(pool, rows={"train": np.arange(1, 41) % 40})])
 
 
 def test_people_are_named_as_the_source_where_most_labels_are_theirs(params: TrainTagger, tmp_path: Path) -> None:

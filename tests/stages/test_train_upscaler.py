@@ -91,6 +91,22 @@ def test_killed_before_mlflow_has_heard_of_the_weights_it_goes_on_from_the_end(t
     assert not (tmp_path / "runs" / "checkpoints").exists()
 
 
+def test_a_corrected_licence_or_a_kill_before_dvc_has_noted_the_end_costs_no_second_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    short = TrainUpscaler.model_validate({**PARAMS, "training": PARAMS["training"] | {"total_kimg": 0.016}})
+    paths = prepared, _, weights_dir = store_of_discs(tmp_path, 64), tmp_path / "runs", tmp_path / "weights"
+    train_upscaler(short, *paths)
+    before = (weights_dir / "weights.safetensors").read_bytes()
+    store = Store(prepared)
+    rows, arrays = store.manifest.to_pylist(), {size: np.array(store.images(size)) for size in store.sizes}
+    with StoreWriter(prepared, {size: array.shape[1:] for size, array in arrays.items()}) as writer:
+        writer.append([row | {"licence": "corrected"} for row in rows], **arrays)
+    monkeypatch.setattr(UpscalerRecipe, "step", lambda *_: pytest.fail("trained again"))
+    for _ in range(2):
+        train_upscaler(short, *paths)
+        assert (weights_dir / "weights.safetensors").read_bytes() == before
+        assert load_model(weights_dir)[1]["data"]["licences"] == ["corrected"]
+
+
 def test_without_held_out_pictures_the_card_says_so(tmp_path: Path) -> None:
     prepared = store_of_discs(tmp_path, 64, splits=("train",))
     short = TrainUpscaler.model_validate({**PARAMS, "training": PARAMS["training"] | {"total_kimg": 0.016}})
