@@ -1,6 +1,7 @@
 """`genga compare`: the champions of all families, or the versions of one side by side, in numbers and in pictures from the same seeds."""
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -92,14 +93,20 @@ def _show(title: str, versions: list[Version], champion: Version | None, unlike:
 def _scored_again(registry: Registry, params: Evaluate, versions: list[Version]) -> list[Version]:
     """What cannot be scored any more keeps no number."""
     from cli.judging import judge_of_today
+    from models.export import read_card
+    from stages.judge import New
 
-    judge = judge_of_today(params)
+    judge, cards = judge_of_today(params), []
+    for version in versions:
+        with suppress(CheckpointError, RegistryError):  # said below
+            cards.append(read_card(registry.version_dir(version.family, version.number)))
+    new = New.to(cards)
     scored = []
     for version in versions:
         metrics: dict[str, float] = {}
         protocol: dict[str, Any] = {}
         try:
-            score = judge.score(version.family, registry.version_dir(version.family, version.number))
+            score = judge.score(version.family, registry.version_dir(version.family, version.number), new)
             metrics, protocol = score.metrics, score.protocol
         except (CheckpointError, DataError, RegistryError) as error:
             print(f"version {version.number} cannot be scored any more: {error}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 import safetensors.torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
@@ -41,7 +42,7 @@ def card_of(
         "family": family,
         "model": model.model_dump() if isinstance(model, Section) else model,
         "training": training.model_dump(),
-        "data": {"id": data.data_id, "count": count, **data.terms()},
+        "data": {"id": data.data_id, "count": count, **data.terms(), **_learned(data)},
         "kimg": kimg,
         "metrics": metrics,
         "notes": notes,
@@ -62,6 +63,20 @@ def save_model(out_dir: Path, module: nn.Module, card: Card, sheet: NDArray[np.u
             (partial_dir / "sheet.png").write_bytes(encode_png(sheet))
         shutil.rmtree(out_dir, ignore_errors=True)
         partial_dir.rename(out_dir)
+
+
+def _learned(data: Store) -> dict[str, Any]:
+    """What later data may hold out and this network has seen. `first_learned`: test pictures are those of the smallest ids (genga/splits.py), so
+    all below this one are new to it. `styles`: those that it was trained on. Own figures have no part in either."""
+    if "imported_id" in data.manifest.column_names:
+        return {"first_learned": min(data.manifest.filter(pc.field("split") != "test")["imported_id"].to_pylist(), default=None)}
+    if "pose_id" not in data.manifest.column_names:
+        return {}
+    from genga.skeleton import OWN  # here: those who train on figures know it, other stages need not be run again for it
+
+    drawn = data.manifest.filter((pc.field("split") != "test") & (pc.field("style") != OWN))
+    styles = set(drawn.filter(pc.field("split") == "train")["style"].to_pylist())
+    return {"first_learned": min(drawn["pose_id"].to_pylist(), default=None), "styles": sorted(styles)}
 
 
 def read_card(model_dir: Path) -> Card:

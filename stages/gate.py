@@ -26,7 +26,7 @@ from genga.registry import GATE, Registry, Version
 from models.export import Card, read_card
 from models.kinds import kind_of
 from models.metrics.scores import Score
-from stages.judge import Data, Judge
+from stages.judge import Data, Judge, New, NoneHeldOut
 
 log = logging.getLogger(__name__)
 ALREADY = "it is champion already"
@@ -106,11 +106,16 @@ class Contest:
         challenger = self._challengers[family]
         challenger_dir = self._registry.version_dir(family, challenger)
         champion_dir = self._registry.version_dir(family, champion.number)
-        if reason := beyond_compare(read_card(champion_dir), read_card(challenger_dir)):
+        cards = read_card(champion_dir), read_card(challenger_dir)
+        if reason := beyond_compare(*cards):
             return Decision(challenger, challenger, True, f"version {champion.number} {reason}")
-        ours = self._score(family, challenger_dir)
+        new = New.to(cards)
         try:
-            theirs = self._score(family, champion_dir)
+            ours = self._score(family, challenger_dir, new)
+        except NoneHeldOut as error:
+            return Decision(champion.number, challenger, False, f"{error}, so no number decides; `genga promote` does")
+        try:
+            theirs = self._score(family, champion_dir, new)
         except (CheckpointError, DataError) as error:
             return Decision(challenger, challenger, True, f"version {champion.number} cannot be scored any more: {error}")
         rule = self._rules[family]
@@ -121,8 +126,8 @@ class Contest:
         better, why = verdict(rule, **scores)
         return Decision(challenger if better else champion.number, challenger, better, f"{why} version {champion.number}", scores)
 
-    def _score(self, family: str, model_dir: Path) -> Score:
-        score = self._judge.score(family, model_dir)
+    def _score(self, family: str, model_dir: Path, new: New) -> Score:
+        score = self._judge.score(family, model_dir, new)
         metric = self._rules[family].metric
         if metric not in score.metrics:
             raise ParamsError(

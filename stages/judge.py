@@ -7,10 +7,11 @@ by one figure-pose network. Tagger and reader are those that the judge is made w
 
 import hashlib
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from genga.errors import DataError
 from genga.params import INCEPTION_FEATURES, Evaluate
 from genga.protocols import TAGGER
-from genga.skeleton import from_vector
+from genga.skeleton import OWN, from_vector
 from genga.splits import split_of
 from genga.store import Store
 from genga.tags import check_tagger
@@ -63,6 +64,39 @@ class Data:
     figures_dir: Path
 
 
+class NoneHeldOut(DataError):
+    """The versions that are to be compared have learned from every picture that is held out now, the one or the other."""
+
+
+@dataclass(frozen=True)
+class New:
+    """Which held-out pictures are new to every one of some versions: shares and styles that are held out may have been others when they learned."""
+
+    first_learned: str | None = None
+    styles_of_some: frozenset[str] = frozenset()  # that others of them have not learned
+    drawn_held_out: float = 1.0
+
+    @classmethod
+    def to(cls, cards: Iterable[Card]) -> Self:
+        """A card that does not say what was learned from, as older code wrote them, sets no bounds."""
+        told, drawn = [card["data"] for card in cards], [card["training"].get("drawn_held_out", 1.0) for card in cards]
+        styles = [frozenset(data["styles"]) for data in told if "styles" in data]
+        of_some = frozenset.union(*styles) - frozenset.intersection(*styles) if styles else frozenset()
+        return cls(min((first for data in told if (first := data.get("first_learned"))), default=None), of_some, min(drawn, default=1.0))
+
+    def of(self, store: Store, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Of own figures nobody can say, so they go where any other does."""
+        names = store.manifest.column_names
+        ids = store.column("pose_id" if "pose_id" in names else "imported_id")
+        styles = store.column("style") if "style" in names else [None] * len(ids)
+        first = self.first_learned
+        new = [row for row in rows if styles[row] == OWN or ((first is None or ids[row] < first) and styles[row] not in self.styles_of_some)]
+        return rows if len(new) == len(rows) else np.array([row for row in new if styles[row] != OWN], np.int64)
+
+
+ALL = New()
+
+
 class Judge:
     def __init__(self, params: Evaluate, data: Data, tagger_dir: Path, figure_pose_dir: Path) -> None:
         self._data, self._figure_pose_dir = data, figure_pose_dir
@@ -74,22 +108,24 @@ class Judge:
         if params.inception:
             self._extractors[INCEPTION] = Inception(params.inception)
         self._references = cache(self._seen)
+        self._drawn = cache(self._drawn_held_out)
 
-    def score(self, family: str, model_dir: Path) -> Score:
-        """CheckpointError or DataError where these weights cannot be scored on these data: other code, tags or sizes."""
+    def score(self, family: str, model_dir: Path, new: New = New()) -> Score:
+        """`new`: of the held-out pictures only these. CheckpointError or DataError where these weights cannot be scored on these data: other code,
+        tags or sizes."""
         module: Any
         module, card = load_model(model_dir)
         match kind_of(card):
             case "face":
                 score = self._score_face(module, card)
             case "tagger":
-                score = self._score_tagger(module, card)
+                score = self._score_tagger(module, card, new)
             case "pose":
-                score = self._score_pose(module, "stick" if family == "stick-pose" else "figure")
+                score = self._score_pose(module, "stick" if family == "stick-pose" else "figure", new)
             case "upscaler":
-                score = self._score_upscaler(module, card)
+                score = self._score_upscaler(module, card, new)
             case "sketcher":
-                score = self._score_sketcher(module)
+                score = self._score_sketcher(module, new)
         metrics = {name: float(f"{value:.6g}") for name, value in score.metrics.items()}
         return noted(replace(score, metrics=metrics), number_format=number_format("auto"))
 
@@ -126,37 +162,37 @@ class Judge:
         likely = np.array([probability.get(id_, 0.0) for id_ in self._faces.column("id")])
         return np.argsort(-likely, kind="stable")[: max(MIN_REFERENCE, int((likely >= 0.5).sum()))]
 
-    def _score_tagger(self, module: Any, card: Card) -> Score:
+    def _score_tagger(self, module: Any, card: Card, new: New) -> Score:
         check_tagger(card, "it")
-        rows, split = held_out(self._faces)
-        pictures = [self._faces.images(module.resolution)[rows], self._drawn.pictures(module.resolution)]
-        truth = np.concatenate([read_labels(self._data.labels_dir, self._faces).targets[rows], self._drawn.targets])
+        rows, split = held_out(self._faces, new)
+        drawn = self._drawn(min(new.drawn_held_out, self._tagger_card["training"]["drawn_held_out"]))
+        pictures = [self._faces.images(module.resolution)[rows], drawn.pictures(module.resolution)]
+        truth = np.concatenate([read_labels(self._data.labels_dir, self._faces).targets[rows], drawn.targets])
         score = score_tagger(module, card, np.concatenate(pictures), truth, self._sampling)
-        drawn = len(self._drawn.targets)
-        return noted(score, data=self._faces.data_id, split=split, truth_sha256=sha256_of(truth), drawn_faces_of_the_sample=drawn)
+        facts = {"data": self._faces.data_id, "split": split, "truth_sha256": sha256_of(truth)}
+        return noted(score, **facts, drawn_faces_of_the_sample=len(drawn.targets))
 
-    @cached_property
-    def _drawn(self) -> "DrawnFaces":
+    def _drawn_held_out(self, share: float) -> "DrawnFaces":
         """For the tags that the judge's tagger had to learn from the drawn sample."""
         wanted = [name for name, where in self._tagger_card["measured_on"].items() if where == "drawn sample"]
-        return DrawnFaces.of(Store(self._data.sample_dir), wanted, self._tagger_card["training"]["drawn_held_out"])
+        return DrawnFaces.of(Store(self._data.sample_dir), wanted, share)
 
-    def _score_pose(self, module: Any, kind: Kind) -> Score:
+    def _score_pose(self, module: Any, kind: Kind, new: New) -> Score:
         figures = Store(self._data.figures_dir / STORES[kind])
-        rows, split = held_out(figures)
+        rows, split = held_out(figures, new)
         pictures, truth = drawings_of(figures, rows, module.resolution)
         score = score_pose(module, pictures, truth, limbs_may_swap=kind == "stick")
         poses = from_vector(figures.column("pose"))[rows]  # as the store has them: where they lie in what is read depends on the network's resolution
         return noted(score, data=figures.data_id, split=split, truth_sha256=sha256_of(poses))
 
-    def _score_upscaler(self, module: Any, card: Card) -> Score:
-        rows, split = held_out(self._faces)
+    def _score_upscaler(self, module: Any, card: Card, new: New) -> Score:
+        rows, split = held_out(self._faces, new)
         truth = self._faces.images(truth_size(self._faces, card["training"]["crop"]))[rows]
         return noted(score_upscaler(module, truth, self._sampling), data=self._faces.data_id, split=split)
 
-    def _score_sketcher(self, module: Any) -> Score:
+    def _score_sketcher(self, module: Any, new: New) -> Score:
         figures = Store(self._data.figures_dir / STORES["figure"])
-        rows, split = held_out(figures)
+        rows, split = held_out(figures, new)
         reader, reader_card = load_model(self._figure_pose_dir)
         truth, poses = figures.images(module.resolution)[rows], from_vector(figures.column("pose"))[rows]
         score = score_sketcher(module, reader, poses, truth, self._sampling)
@@ -182,10 +218,13 @@ class DrawnFaces:
         return np.array(resized, dtype=np.uint8).reshape(-1, side, side, 3)
 
 
-def held_out(store: Store) -> tuple[NDArray[np.int64], str]:
-    """The rows of the test split and its name; of a set so small that it has none, all rows."""
-    rows = store.indices("test")
-    return (rows, "test") if len(rows) else (np.arange(len(store)), "all: none were held out")
+def held_out(store: Store, new: New = ALL) -> tuple[NDArray[np.int64], str]:
+    """The rows of the test split, as far as they are new, and its name; of a set so small that it has none, all rows."""
+    if not len(rows := store.indices("test")):
+        return np.arange(len(store)), "all: none were held out"
+    if not len(kept := new.of(store, rows)):
+        raise NoneHeldOut(f"no picture in {store.dir} was held out from every one of these versions")
+    return kept, "test" if len(kept) == len(rows) else "test, without what one of the versions learned from"
 
 
 def sha256_of(truth: Array) -> str:

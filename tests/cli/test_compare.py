@@ -16,6 +16,7 @@ from cli.main import main
 from genga.documents import write_json
 from genga.errors import RegistryError
 from genga.registry import Registry
+from stages.judge import New
 
 REPO = Path(__file__).parents[2]
 PROTOCOL = {"samples": 40, "seed": 0, "extractors": {"tagger": {"sha256": "a" * 64}, "edges": {"sha256": "e" * 64}}}
@@ -33,14 +34,14 @@ def registry(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return Registry()
 
 
-def register(registry: Registry, seed: int, kid: float, protocol: dict[str, object]) -> str:
+def register(registry: Registry, seed: int, kid: float, protocol: dict[str, object], **data: object) -> str:
     import torch
 
     from models.export import save_model
     from models.networks import build
 
     torch.manual_seed(seed)
-    card = {"family": "dcgan32", "model": MODEL, "training": {}, "data": {}, "kimg": 0.0, "metrics": {}, "notes": []}
+    card = {"family": "dcgan32", "model": MODEL, "training": {}, "data": data, "kimg": 0.0, "metrics": {}, "notes": []}
     save_model(Path("made") / str(seed), build(MODEL), card)
     metrics = {"kid": kid, "edges/kid": 2 * kid}
     return registry.register("dcgan32", Path("made") / str(seed), metrics, {"data_id": "d", "protocol": json.dumps(protocol)}).number
@@ -115,12 +116,26 @@ def test_scored_again_a_champion_whose_files_are_gone_keeps_no_number_and_the_ot
         register(registry, seed, 0.125, {})
     registry.promote("dcgan32", "1", "ann", "better")
     (registry.version_dir("dcgan32", "1") / "weights.safetensors").unlink()
-    judge = SimpleNamespace(score=lambda family, folder: SimpleNamespace(metrics={"kid": 0.375}, protocol=PROTOCOL))
+    judge = SimpleNamespace(score=lambda family, folder, new: SimpleNamespace(metrics={"kid": 0.375}, protocol=PROTOCOL))
     monkeypatch.setattr("cli.judging.judge_of_today", lambda params: judge)
     compare("dcgan32", again=True)
     said = capsys.readouterr().out
     assert "version 1 cannot be scored any more: the files of dcgan32 version 1" in said
     assert said.count("0.375") == 2 and "0.125" not in said and "cannot be held against" not in said
+
+
+def test_scored_again_all_are_asked_what_none_of_them_has_learned_from(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed, first_learned in enumerate(("5a", "3b")):
+        register(registry, seed, 0.125, {}, first_learned=first_learned)
+    asked = []
+
+    def score(family: str, folder: Path, new: New) -> SimpleNamespace:
+        asked.append(new.first_learned)
+        return SimpleNamespace(metrics={"kid": 0.375}, protocol=PROTOCOL)
+
+    monkeypatch.setattr("cli.judging.judge_of_today", lambda params: SimpleNamespace(score=score))
+    compare("dcgan32", again=True)
+    assert asked == ["3b", "3b"]
 
 
 def test_a_family_that_draws_no_faces_is_compared_without_a_picture(registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -151,7 +166,7 @@ def test_scored_again_what_still_differs_is_said_and_no_third_time_is_proposed(
     for seed in range(2):
         register(registry, seed, 0.125, {})
     sides = iter((32, 64))
-    judge = SimpleNamespace(score=lambda family, folder: SimpleNamespace(metrics={"kid": 0.375}, protocol=PROTOCOL | {"side": next(sides)}))
+    judge = SimpleNamespace(score=lambda family, folder, new: SimpleNamespace(metrics={"kid": 0.375}, protocol=PROTOCOL | {"side": next(sides)}))
     monkeypatch.setattr("cli.judging.judge_of_today", lambda params: judge)
     compare("dcgan32", again=True)
     said = capsys.readouterr().out

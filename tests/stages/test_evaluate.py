@@ -1,6 +1,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,17 +13,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from genga.errors import CheckpointError, DataError, ParamsError
-from genga.params import InceptionFile, judged_by, named
+from genga.params import InceptionFile, Section, judged_by, named
 from genga.protocols import difference
+from genga.skeleton import OWN
+from genga.splits import split_of
 from genga.store import Store
 from models.batches import to_signed
-from models.export import load_model
+from models.export import card_of, load_model
 from models.metrics.distance import Reference, frechet
 from models.metrics.extractors import Inception, stripes
 from models.metrics.sampling import Sampling, draw_faces
 from models.precision import number_format
 from stages.evaluate import evaluate
-from stages.judge import Judge, held_out
+from stages.judge import Judge, New, NoneHeldOut, held_out
 
 HELD_AGAINST = ("_bicubic", "_blank", "_of_truth", "_of_base")
 
@@ -311,10 +314,54 @@ def test_no_weights_is_said_and_leaves_no_reports(world: World, tmp_path: Path) 
 def test_a_set_too_small_to_have_a_test_split_is_judged_whole_and_says_so(tmp_path: Path) -> None:
     write_faces(tmp_path / "faces", 0, "x", count=1)
     assert held_out(Store(tmp_path / "faces"))[1] == "test"
-    store = Store(tmp_path / "faces")
-    store.__dict__["manifest"] = store.manifest.set_column(store.manifest.column_names.index("split"), "split", [["train"]])
+    store = with_columns(Store(tmp_path / "faces"), split=["train"])
     rows, split = held_out(store)
     assert rows.tolist() == [0] and split.startswith("all")
+
+
+def with_columns(store: Store, **values: list[Any]) -> Store:
+    """The same with other values in these columns of its manifest."""
+    for name, column in values.items():
+        store.__dict__["manifest"] = store.manifest.set_column(store.manifest.column_names.index(name), name, [column])
+    return store
+
+
+def card_after(family: str, store: Store, **training: float) -> dict[str, Any]:
+    return {**card_of(family, MODELS[family], Section(), store, count=1, kimg=0.0, metrics={}, notes=[]), "training": training}
+
+
+def test_a_raised_share_of_held_out_faces_is_none_for_those_who_learned_from_them(world: World) -> None:
+    store = Store(world.data.faces_dir)
+    ids = store.column("imported_id")
+    before, now = ([split_of(id_, 0.1, test) for id_ in ids] for test in (0.3, 0.6))
+    card, other = card_after("upscaler", with_columns(store, split=before)), card_after("upscaler", with_columns(store, split=now))
+    rows, split = held_out(store, New.to([card, other]))
+    assert [row for row, was in enumerate(before) if was == "test"] == rows.tolist() and split.startswith("test, without")
+    assert held_out(store, New.to([other, {"data": {}, "training": {}}]))[0].tolist() == store.indices("test").tolist()
+    with pytest.raises(NoneHeldOut, match=r"no picture in .*faces was held out from every one"):
+        held_out(store, New.to([card_after("upscaler", with_columns(Store(store.dir), split=["train"] * len(ids)))]))
+
+
+def test_a_style_that_one_of_two_has_learned_decides_nothing_and_own_figures_only_beside_all_others(world: World) -> None:
+    store = Store(world.data.figures_dir / "sticks")
+    ids, splits = [f"{row:02d}" for row in range(8)], ["test"] * 5 + ["train"] * 3
+    drawn = {"pose_id": [*ids[:4], "99", *ids[5:7], "00"], "split": splits}  # the fifth and the last are own ones, whose ids say nothing
+
+    def of(*styles: str) -> Store:
+        return with_columns(store, **drawn, style=list(styles))
+
+    card = card_after("stick-pose", of("brush", "brush", "spiral", "spiral", OWN, "pen", "pen", OWN))
+    assert (card["data"]["first_learned"], card["data"]["styles"]) == ("05", ["pen"])
+    other = card_after("stick-pose", of("brush", "brush", "spiral", "spiral", OWN, "pen", "spiral", OWN))
+    assert held_out(store, New.to([card, card]))[0].tolist() == [0, 1, 2, 3, 4]
+    assert held_out(store, New.to([card, other]))[0].tolist() == [0, 1]
+
+
+def test_of_drawn_faces_those_are_asked_that_no_tagger_learned_from(shared_world: World) -> None:
+    judge, tagger_dir = judge_of(shared_world), shared_world.weights_dir / "tagger"
+    shares = [judge.score("tagger", tagger_dir, New(drawn_held_out=share)).protocol["drawn_faces_of_the_sample"] for share in (1.0, 0.2, 0.05)]
+    assert shares[0] == shares[1] > shares[2]
+    assert New.to([{"data": {}, "training": {"drawn_held_out": share}} for share in (0.2, 0.05)]).drawn_held_out == 0.05
 
 
 def test_a_set_of_one_face_is_too_small_to_compare_with_and_one_of_two_is_not(world: World) -> None:

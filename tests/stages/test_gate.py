@@ -15,11 +15,12 @@ from bench.real_poses import with_profiles
 from genga.errors import ParamsError, RegistryError
 from genga.params import GateRule, parse_params
 from genga.registry import Registry
+from genga.store import Store
 from models.export import load_model, save_model
 from models.metrics import fidelity
 from models.metrics.scores import Score
 from stages.gate import beyond_compare, gate, verdict
-from stages.judge import Judge
+from stages.judge import Judge, New
 
 Decide = Callable[..., dict[str, Any]]
 
@@ -64,10 +65,10 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, say: Callable[[], Any]) -> None:
     """A person says something when the gate has begun to score."""
     score, to_say = Judge.score, [say]
 
-    def scoring(self: Judge, family: str, model_dir: Path) -> Score:
+    def scoring(self: Judge, family: str, model_dir: Path, new: New) -> Score:
         if to_say:
             to_say.pop()()
-        return score(self, family, model_dir)
+        return score(self, family, model_dir, new)
 
     monkeypatch.setattr(Judge, "score", scoring)
 
@@ -246,6 +247,30 @@ def test_numbers_that_were_not_measured_alike_decide_nothing_and_the_champion_st
     decision = decide()["dcgan32"]
     assert not decision["promoted"] and champions(registry)["dcgan32"] == "1"
     assert "kid of version 1 was not measured alike (side 32 against 64), so no number decides; `genga promote` does" in decision["why"]
+
+
+def learned_from_all_but(world: World, family: str, count: int) -> None:
+    """On its card: of today's test pictures all but the first ones by their ids."""
+    held_out = sorted(id_ for id_, split in zip(*map(Store(world.data.faces_dir).column, ("imported_id", "split")), strict=True) if split == "test")
+    path = world.weights_dir / family / "card.json"
+    card = json.loads(path.read_text())
+    path.write_text(json.dumps(card | {"data": card["data"] | {"first_learned": held_out[count]}}))
+
+
+def test_of_pictures_that_a_champion_learned_from_none_decides(decide: Decide, registry: Registry, world: World) -> None:
+    learned_from_all_but(world, "upscaler", 5)
+    decide()
+    good_upscaler(world)
+    learned_from_all_but(world, "upscaler", 10)
+    scored = decide()["upscaler"]
+    assert scored["promoted"]
+    judge = Judge(world.params.evaluate, world.data, world.weights_dir / "tagger", world.weights_dir / "figure-pose")
+    by_both = judge.score("upscaler", world.weights_dir / "upscaler", New.to([load_model(registry.version_dir("upscaler", "1"))[1]]))
+    assert scored["scores"]["challenger"] == by_both.metrics["psnr"] and by_both.protocol["split"] != "test"
+    learned_from_all_but(world, "upscaler", 0)
+    none = decide()["upscaler"]
+    assert not none["promoted"] and champions(registry)["upscaler"] == "2"
+    assert "was held out from every one of these versions, so no number decides; `genga promote` does" in none["why"]
 
 
 @pytest.mark.usefixtures("begun")
