@@ -1,6 +1,7 @@
 """BEGAN's gamma, tried out: one training for each value, its quality against its diversity in one picture. Not a stage: `genga gamma` runs it.
 
-writes  <out>/<gamma>/       weights, card and sheet of each; each is also a run of the family in MLflow, with its gamma among the params
+writes  <out>/<gamma>/       weights, card and sheet of each, and the fingerprint of the params, data and code that they came from; each is also a
+                             run of the family in MLflow, with its gamma among the params
         <out>/sweep.json     {gamma: {"metrics": {...}, "protocol": {...}}};   <out>/sweep.png   drawn, and faces by each, from the same latents
         <out>/collapse.png   how varied each one's samples were over time
 A training that was stopped goes on from where it stood; one that has ended is not run again. One that collapses is flagged and goes on, whatever
@@ -21,12 +22,11 @@ from genga.params import TrainFace, WatchCollapse
 from genga.pictures import encode_png
 from genga.registry import Registry
 from genga.store import Store
-from models.export import read_card
 from models.metrics.collapse import drawn, read_curve
 from models.metrics.plots import pixels_of
 from models.metrics.scores import Score
 from stages.judge import Judge
-from stages.train_face import train_face
+from stages.train_face import fingerprint_for, train_face
 
 Pictures = NDArray[np.uint8]
 
@@ -54,22 +54,17 @@ def gamma_sweep(
     for gamma in sorted(set(gammas)):
         with_gamma = TrainFace.model_validate(params.model_dump() | {"began": params.began.model_dump() | {"gamma": gamma}})
         weights_dir, run_dir = out_dir / f"{gamma:g}", out_dir / f"{gamma:g}-run"
-        if not _is_trained(weights_dir, with_gamma, data_id):
+        fingerprint, fingerprint_path = fingerprint_for(with_gamma, watch, data_id), weights_dir / "fingerprint"
+        if not fingerprint_path.is_file() or fingerprint_path.read_text() != fingerprint:
             with registry.tracking(family, with_gamma.model_dump(), run_dir, data_id=data_id) as tracker:
                 train_face(family, with_gamma, watch, prepared_dir, run_dir, weights_dir, tracker)
+            fingerprint_path.write_text(fingerprint)  # other weights that come here take it away
         scores[f"{gamma:g}"] = judge.score(family, weights_dir)
     write_json(out_dir / "sweep.json", {gamma: {"metrics": score.metrics, "protocol": score.protocol} for gamma, score in scores.items()})
     (out_dir / "sweep.png").write_bytes(encode_png(_picture(family, scores, params.model.resolution)))
     curves = {f"γ {gamma}": read_curve(out_dir / f"{gamma}-run") for gamma in scores}
     (out_dir / "collapse.png").write_bytes(encode_png(drawn(curves)))
     return scores
-
-
-def _is_trained(weights_dir: Path, params: TrainFace, data_id: str) -> bool:
-    if not (weights_dir / "card.json").is_file():
-        return False
-    card = read_card(weights_dir)
-    return bool(card["training"] == params.model_dump() and card["data"]["id"] == data_id)
 
 
 def _picture(family: str, scores: dict[str, Score], side: int) -> Pictures:
