@@ -134,6 +134,21 @@ def test_every_face_that_random_showed_is_in_the_history(genga: Page) -> None:
     assert [seed for seed in seeds_kept(genga) if seed in seeds[:-1]] == seeds[-2::-1]
 
 
+@pytest.mark.parametrize("taken_away_by", ["Reset", "Random seed", "another model"])
+def test_a_face_just_made_is_in_the_history_when_another_takes_its_place(genga: Page, taken_away_by: str) -> None:
+    picture = genga.locator("#character-picture")
+    before = source(picture)
+    slider(genga, "glasses").fill("0.5")
+    expect_other(picture, before)
+    made = source(picture)
+    if taken_away_by == "another model":
+        genga.get_by_label("Model").select_option("dcgan32")
+    else:
+        genga.get_by_role("button", name=taken_away_by, exact=True).click()
+    expect_other(picture, made)
+    assert made in genga.locator("#history img").evaluate_all("pictures => pictures.map((picture) => picture.src)")
+
+
 def test_a_drag_leaves_the_face_it_began_with_and_the_one_it_came_to(genga: Page) -> None:
     picture, before = genga.locator("#character-picture"), source(genga.locator("#character-picture"))
     genga.get_by_role("button", name="Random seed").click()
