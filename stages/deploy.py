@@ -1,6 +1,7 @@
 """Champions -> the release folder that is served. Every model is tried before release.json is swapped; where one fails, the old release goes on.
 
-reads   data/registry/gate.json (which families this graph makes), and the registry (who is champion of each)
+reads   data/registry/gate.json (which families this graph makes), and the registry (who is champion of each, and its numbers, which may
+        change with data/registry/registered.json)
 writes  release/
 """
 

@@ -1,7 +1,7 @@
 """Trained folders -> versions in the registry, each the challenger of its family. The same content is registered once.
 
 reads   weights/<family>/, data/directions/<family>/, data/gallery/, data/labels/revision.json, reports/metrics.json
-writes  data/registry/registered.json   {family: {"version", "sha256"}}, and the registry itself
+writes  data/registry/registered.json   {family: {"version", "sha256", "metrics", "protocol"}}, and the registry itself
 """
 
 import argparse
@@ -42,7 +42,7 @@ def register(
             score = scores.get(family, {"metrics": {}, "protocol": {}})
             facts = {"data_id": data_id, "label_revision": label_revision, "protocol": json.dumps(score["protocol"], sort_keys=True)}
             version = registry.register(family, model_dir, score["metrics"], facts)
-        registered[family] = {"version": version.number, "sha256": version.sha256}
+        registered[family] = {"version": version.number, "sha256": version.sha256, **score}
     write_json(registered_path, registered)
 
 

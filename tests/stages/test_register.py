@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from small_world import MODELS, World, write_model
 
 from genga.errors import DataError, ReleaseError
@@ -26,6 +27,18 @@ def test_registering_again_adds_nothing_and_writes_the_same_bytes(registered: Ca
     first = registered().read_bytes()
     assert registered().read_bytes() == first
     assert {family: len(registry.versions(family)) for family in registry.families()} == dict.fromkeys([*MODELS, "gallery"], 1)
+
+
+def test_new_numbers_of_the_same_weights_are_other_bytes_so_that_they_are_deployed(
+    registered: Callable[[], Path], registry: Registry, world: World
+) -> None:
+    first = registered().read_bytes()
+    path = world.root / "reports" / "metrics.json"
+    path.write_text(path.read_text().replace("0.5", "0.25"))
+    assert registered().read_bytes() != first
+    assert registry.version("dcgan32", "1").metrics == {"kid": 0.25}
+    deploy = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text())["stages"]["deploy"]
+    assert "data/registry/registered.json" in deploy["deps"]
 
 
 def test_new_weights_and_new_directions_each_make_a_new_version_of_their_family_alone(
