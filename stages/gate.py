@@ -6,7 +6,7 @@ writes  data/registry/gate.json   {family: {"champion", "challenger", "promoted"
 Faces are compared by the features of this run's tagger, whoever made them; of numbers that were not measured alike, such as those of pictures of
 another size, none decides, and the champion stays. A version that people rolled back from, vetoed, or left for an older one is not
 promoted here again. A face generator or a tagger that learned from other pictures, of other sources, than its challenger does not stay for its
-numbers: it knows other people's pictures.
+numbers: it knows other people's pictures. The same weights with other sliders or words on the card take over unscored, but not without any slider.
 """
 
 import argparse
@@ -107,6 +107,11 @@ class Contest:
         challenger_dir = self._registry.version_dir(family, challenger)
         champion_dir = self._registry.version_dir(family, champion.number)
         cards = read_card(champion_dir), read_card(challenger_dir)
+        if cards[0]["weights_sha256"] == cards[1]["weights_sha256"]:  # all numbers are equal
+            if num_sliders(champion_dir) and not num_sliders(challenger_dir):
+                why = f"it has the weights of version {champion.number} and no slider, where that has {num_sliders(champion_dir)}"
+                return Decision(champion.number, challenger, False, f"{why}; `genga promote` takes it all the same")
+            return Decision(challenger, challenger, True, f"the same weights as version {champion.number}, with other sliders or words")
         if reason := beyond_compare(*cards):
             return Decision(challenger, challenger, True, f"version {champion.number} {reason}")
         new = New.to(cards)
@@ -139,6 +144,11 @@ class Contest:
     def _judge(self) -> Judge:
         tagger_dir, figure_pose_dir = (self._registry.version_dir(family, self._challengers[family]) for family in ("tagger", "figure-pose"))
         return Judge(self._params, self._data, tagger_dir, figure_pose_dir)
+
+
+def num_sliders(model_dir: Path) -> int:
+    path = model_dir / "directions.json"
+    return len(read_json(path)["sliders"]) if path.is_file() else 0
 
 
 def verdict(rule: GateRule, challenger: float, champion: float) -> tuple[bool, str]:

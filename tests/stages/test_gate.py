@@ -249,6 +249,19 @@ def test_numbers_that_were_not_measured_alike_decide_nothing_and_the_champion_st
     assert "kid of version 1 was not measured alike (side 32 against 64), so no number decides; `genga promote` does" in decision["why"]
 
 
+@pytest.mark.usefixtures("begun")
+def test_the_same_weights_with_other_sliders_take_over_unscored_and_not_without_any(decide: Decide, registry: Registry, world: World) -> None:
+    rule = GateRule(metric="kid", better="lower", min_gain=0.5)
+    path = world.root / "directions" / "dcgan32" / "directions.json"
+    path.write_text(path.read_text().replace("0.2", "0.3"))
+    other = decide(dcgan32=rule)["dcgan32"]
+    assert other["promoted"] and other["why"] == "the same weights as version 1, with other sliders or words" and not other["scores"]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"sliders": {}}))
+    none = decide(dcgan32=rule)["dcgan32"]
+    assert not none["promoted"] and "it has the weights of version 2 and no slider, where that has 1; `genga promote`" in none["why"]
+    assert champions(registry)["dcgan32"] == "2"
+
+
 def learned_from_all_but(world: World, family: str, count: int) -> None:
     """On its card: of today's test pictures all but the first ones by their ids."""
     held_out = sorted(id_ for id_, split in zip(*map(Store(world.data.faces_dir).column, ("imported_id", "split")), strict=True) if split == "test")
@@ -267,6 +280,7 @@ def test_of_pictures_that_a_champion_learned_from_none_decides(decide: Decide, r
     judge = Judge(world.params.evaluate, world.data, world.weights_dir / "tagger", world.weights_dir / "figure-pose")
     by_both = judge.score("upscaler", world.weights_dir / "upscaler", New.to([load_model(registry.version_dir("upscaler", "1"))[1]]))
     assert scored["scores"]["challenger"] == by_both.metrics["psnr"] and by_both.protocol["split"] != "test"
+    write_model(world.weights_dir, "upscaler", seed=9)
     learned_from_all_but(world, "upscaler", 0)
     none = decide()["upscaler"]
     assert not none["promoted"] and champions(registry)["upscaler"] == "2"
