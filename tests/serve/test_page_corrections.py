@@ -352,3 +352,23 @@ def test_what_is_no_picture_leaves_the_open_one_and_its_answers(page: Page, held
     assert name_of(held[1]) == "scan.tiff"
     held[1].fulfill(json={"id": "b"})
     expect(made).to_contain_text("Kept")
+
+
+def test_an_older_answer_gives_way_to_a_newer_one_kept_in_another_tab(page: Page, held: list[Route], page_server: str, tmp_path: Path) -> None:
+    other = page.context.new_page()
+    other.route("**/api/review", lambda route: route.fulfill(json={"id": "a"}))
+    other.goto(page_server)
+    expect(other.locator("#character-picture")).to_be_visible()
+    for each in (page, other):
+        each.route("**/api/tags", lambda route: route.fulfill(status=503, json={"error": "later"}))
+        each.get_by_role("tab", name="Tags").click()
+    for name in ("a.png", "b.png"):
+        keep(page, tmp_path / name)
+    until(page, lambda: len(held) == 1, "the first one is sent")
+    held[0].fulfill(status=503, json={"error": "no room"})
+    until(page, lambda: len(held) == 2, "the second one is sent")
+    held[1].fulfill(status=503, json={"error": "no room"})
+    expect(page.locator("#unkept-why")).to_have_text("Not kept: a.png, b.png. No room")
+    keep(other, tmp_path / "a.png")
+    expect(other.locator("#tags-made")).to_contain_text("Kept")
+    expect(page.locator("#unkept-why")).to_have_text("Not kept: b.png. No room")
