@@ -15,7 +15,12 @@ STOPPED = (KeyboardInterrupt, SystemExit)  # Ctrl-C, and SIGTERM as genga/door.p
 def promote(family: str, version: int, why: str) -> None:
     registry = _registry()
     _check(family, str(version), registry)
-    _take_effect(registry.promote(family, str(version), user(), why), registry)
+    turned_down = registry.vetoed(family).get(str(version))
+    promotion = registry.promote(family, str(version), user(), why)
+    if turned_down:
+        how = "vetoed" if turned_down.kind == "veto" else "turned down"
+        print(f"{family}: version {version} was {how} by {turned_down.who}: {turned_down.why}; this promotion lifts that")
+    _take_effect(promotion, registry)
 
 
 def rollback(family: str, why: str) -> None:
@@ -28,7 +33,12 @@ def rollback(family: str, why: str) -> None:
         )
         _take_effect(registry.promote(family, number, user(), why), registry)
         return
-    _check(family, registry.before_champion(family), registry)
+    before = registry.before_champion(family)
+    if (line := registry.vetoed(family).get(before)) and line.kind == "veto":
+        raise RegistryError(
+            f"{family} version {before}, where a rollback goes, was vetoed by {line.who}: {line.why}; name a version with `genga promote {family} N`"
+        )
+    _check(family, before, registry)
     _take_effect(registry.rollback(family, user(), why), registry)
 
 

@@ -226,6 +226,21 @@ def test_a_rollback_that_was_killed_before_it_was_deployed_goes_back_no_further_
     assert served(release_dir)["sketcher"] == "1" and record_of(registry)[-1] == "rollback 1"
 
 
+@pytest.mark.usefixtures("commanding")
+def test_a_rollback_to_a_vetoed_version_is_refused_and_a_promotion_says_what_it_lifts(
+    registry: Registry, release_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say("veto sketcher 2 --why licence")
+    with pytest.raises(RegistryError, match=r"sketcher version 2, .* was vetoed by .+: licence; name a version with `genga promote sketcher N`"):
+        versions.rollback("sketcher", "ugly")
+    assert served(release_dir)["sketcher"] == "3" and record_of(registry)[-2:] == ["promote 3", "veto 2"]
+    say("promote sketcher 2 --why cleared")
+    assert re.search("sketcher: version 2 was vetoed by .+: licence; this promotion lifts that", capsys.readouterr().out)
+    assert served(release_dir)["sketcher"] == "2" and not any(line.kind == "veto" for line in registry.vetoed("sketcher").values())
+    say("rollback sketcher --why again")
+    assert served(release_dir)["sketcher"] == "3"
+
+
 @pytest.mark.usefixtures("begun")
 def test_a_family_that_left_params_leaves_the_release(registry: Registry, world: World, deploy_now: Deploy, release_dir: Path) -> None:
     deploy_now()
