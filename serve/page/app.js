@@ -10,8 +10,6 @@ import { TagTool } from "./tags.js";
 
 const RETRY_MS = 2000;
 const TABS = ["character", "pose", "tags", "enlarge"];
-// what comes and goes while somebody draws moves nothing
-const OVER_THE_PAGE = "position: fixed; z-index: 4; inset: auto 0 0; width: fit-content; margin: 12px auto; pointer-events: none";
 
 let release = null;
 let opening = null;
@@ -66,7 +64,7 @@ function showBanner() {
   const banner = byId("banner");
   say(banner, absence || (isLate ? "Waiting for the server …" : ""));
   banner.hidden = !absence && !isLate;
-  banner.style.cssText = absence ? "" : OVER_THE_PAGE;
+  banner.classList.toggle("passing", !absence);
 }
 
 async function onenlarge(url, name) {
