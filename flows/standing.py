@@ -10,6 +10,7 @@ from typing import Any
 
 from flows.turns import start_repro
 from genga.documents import read_json
+from genga.door import ending_with_us
 from genga.errors import DataError, ReleaseError
 from genga.registry import Registry
 from genga.release import read_document
@@ -60,9 +61,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _deploy(say: Callable[[str], object]) -> None:
     """What cannot be deployed leaves the release as it is, and stops nothing else."""
-    with start_repro("--force", "--single-item", "deploy", stderr=subprocess.STDOUT) as process:
+    with start_repro("--force", "--single-item", "deploy", stderr=subprocess.STDOUT) as process, ending_with_us(process.pid, BaseException):
         assert process.stdout is not None
         said = [line.strip() for line in process.stdout if line.strip()]
     if process.returncode:
         why = next((line for line in said if line.startswith("error: ")), said[-1] if said else "no reason was given")
-        say(f"that failed ({why.removeprefix('error: ')}), so the release stays as it is; mend that, or promote another version with `genga promote`")
+        say(f"that failed ({why.removeprefix('error: ')}), so the release stays as it is until that is mended")
