@@ -49,7 +49,7 @@ def test_each_kind_leaves_weights_a_card_and_a_sheet(params: TrainPose, figures:
     assert net.resolution == 32
     assert (figures.parent / "pose" / "sheet.png").stat().st_size > 1000
     assert (figures.parent / "pose" / "reliability.png").stat().st_size > 1000
-    assert sorted(path.name for path in (figures.parent / "runs-pose").iterdir()) == ["samples", "stats.jsonl"]
+    assert sorted(path.name for path in (figures.parent / "runs-pose").iterdir()) == ["checkpoints-done", "samples", "stats.jsonl"]
 
 
 def test_every_way_a_mannequin_is_drawn_is_learned_from(figures: Path) -> None:
