@@ -77,7 +77,7 @@ def _load() -> "Params":
 
 
 def _params() -> str | None:
-    from genga.params import check_references
+    from stages.references import check_references
 
     check_references(_load())
     return None

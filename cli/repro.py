@@ -13,7 +13,8 @@ from flows.standing import settle
 from flows.turns import our_turn, start_repro
 from genga.door import ending_with_us
 from genga.errors import GengaError
-from genga.params import check_references, load_params
+from genga.params import load_params
+from stages.references import check_references
 
 RUNNING = re.compile(r"^Running stage '(?P<stage>[^']+)':")
 SETTLED = re.compile(r"^Stage '(?P<stage>[^']+)' didn't change|^Stage '(?P<cached>[^']+)' is cached")

@@ -17,10 +17,11 @@ from flows.standing import settle
 from flows.turns import our_turn, start_repro
 from genga.door import ending_with_us, run
 from genga.errors import GengaError
-from genga.params import Params, check_references, load_params
+from genga.params import Params, load_params
 from labeling.account import HOME, Home, is_known
 from labeling.pull import pull
 from labeling.review import REVIEW
+from stages.references import check_references
 
 ANNOTATIONS = Path("annotations")
 NETWORK_RETRIES, NETWORK_DELAY_S = 3, 30

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from itertools import pairwise
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -26,6 +27,8 @@ class Section(BaseModel):
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
+SEEDS = 2**32
+Seed = Annotated[int, Field(ge=0, lt=SEEDS)]
 PowerOfTwo = Literal[16, 32, 64, 128, 256, 512, 1024]
 Side = Literal[16, 32, 64, 96, 128, 256, 512, 1024]
 INCEPTION_FEATURES = 2048
@@ -38,7 +41,7 @@ SHORT = 1_000_000  # bytes of a file that is compared by its content
 class DrawFaces(Section):
     count: int = Field(ge=1)
     size: int = Field(ge=32, le=512)
-    seed: int = Field(ge=0)
+    seed: Seed
 
 
 class SampleSource(Section):
@@ -138,7 +141,7 @@ class Training(Section):
     sample_kimg: float = Field(gt=0)
     checkpoint_kimg: float = Field(gt=0)
     precision: Literal["auto", "bf16", "fp32"]
-    seed: int = Field(ge=0)
+    seed: Seed
 
 
 class Views(Section):
@@ -282,7 +285,7 @@ class DrawFigures(Splits):
     )
     sticks: Sticks
     mannequins: Mannequins
-    seed: int = Field(ge=0)
+    seed: Seed
 
 
 class PoseParams(Section):
@@ -630,7 +633,7 @@ class FindDirections(Section):
     sigmas: float = Field(gt=0, description="how far a slider goes at 1, in standard deviations of the latents")
     judged: int = Field(ge=2, description="faces on which each slider is tried")
     min_effect: float = Field(gt=0, description="a slider is kept when going from -1 to 1 raises its tag's probability by this much")
-    seed: int = Field(ge=0)
+    seed: Seed
 
 
 class TransferTag(Adversarial):
@@ -672,7 +675,7 @@ class InceptionFile(Section):
 class Evaluate(Section):
     samples: int = Field(ge=16, description="drawn by each face generator, and real faces to compare them with")
     batch_size: int = Field(ge=1)
-    seed: int = Field(ge=0)
+    seed: Seed
     inception: InceptionFile | None = Field(description="null: no FID, whose weights Genga does not bring")
 
     @model_validator(mode="after")
@@ -826,19 +829,6 @@ class Params(Section):
         return self
 
 
-def check_references(params: Params) -> None:
-    """ParamsError where these name a tag, a joint or a file that there is none of."""
-    from genga.tags import check_column  # here, as in `named`
-
-    check_column(params.transfer_tag.tag, "transfer_tag.tag")
-    for family, rule in params.gate.items():
-        known = named(family, judged_by(family, inception=params.evaluate.inception is not None))
-        if rule.metric not in known:
-            raise ParamsError(f"gate.{family}.metric is {rule.metric}, expected one of {_listed(known)}; correct it in params.yaml")
-    if params.evaluate.inception:
-        params.evaluate.inception.read()
-
-
 def _listed(values: Iterable[object]) -> str:
     return ", ".join(map(str, values))
 
@@ -853,9 +843,24 @@ def parse_params(document: Any, name: str) -> Params:
         return Params.model_validate_json(text)
     except ValidationError as error:
         faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']} (found {json.dumps(fault['input'])[:60]})" for fault in error.errors()
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']} (found {json.dumps(fault['input'])[:60]}{_as_number(fault)})"
+            for fault in error.errors()
         )
         raise ParamsError(f"{name}: {faults}; correct it there and run again") from error
+
+
+def _as_number(fault: Any) -> str:
+    """How to write a number that YAML took for a word, as 1e-4 without a point and numbers in quotes are."""
+    if fault["type"] not in ("float_type", "int_type") or not isinstance(fault["input"], str):
+        return ""
+    try:
+        number = float(fault["input"])
+    except ValueError:
+        return ""
+    if not isfinite(number):
+        return ""
+    plain = int(number) if fault["type"] == "int_type" and number.is_integer() else number
+    return f", which YAML takes for a word; write {yaml.safe_dump(plain).split()[0]}"
 
 
 def _of_yaml(value: Any) -> dict[str, str]:

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from genga import params
+from genga.params import SEEDS
 from genga.pictures import MAX_SIDE, Limits
 
-SEEDS = 2**32
 MAX_CHARACTERS = 64
 MAX_SKETCHES = 8
 NUM_NEAREST = 6
@@ -24,7 +25,7 @@ MULTIPART_ROOM = 100_000
 
 Unit = Annotated[float, Field(ge=0, le=1)]
 Point = Annotated[list[Unit], Field(min_length=2, max_length=2)]
-Seed = Annotated[int, Field(ge=0, lt=SEEDS, description="the same seed, request and version give the same bytes")]
+Seed = Annotated[params.Seed, Field(description="the same seed, request and version give the same bytes")]
 
 
 class Request(BaseModel):

@@ -34,7 +34,7 @@ from drawing.poses import Camera, look, looks, place, sample_bodies, sample_came
 from drawing.stick import PALETTES, STYLES, draw_stick, draw_stick_rgb, sample_style, slide
 from drawing.stick import visible as drawn
 from genga.door import run
-from genga.errors import DataError
+from genga.errors import ParamsError
 from genga.params import DrawFigures, load_params
 from genga.pictures import Limits
 from genga.progress import progress
@@ -125,18 +125,22 @@ def lifted(params: DrawFigures, pool: PosePool, rows: set[int]) -> FoundBodies:
 def check_styles(held_out: Sequence[str]) -> None:
     for pattern in held_out:
         if not any(fnmatchcase(name, pattern) for name in (*STYLES, *LOOKS)):
-            raise DataError(
+            raise ParamsError(
                 f"held-out style {pattern!r} is none, expected names or patterns of {', '.join(STYLES)}, {', '.join(LOOKS)}; "
                 "correct draw_figures.held_out_styles in params.yaml"
             )
     for names in (tuple(STYLES), LOOKS):
         if not styles_for("train", names, tuple(held_out)):
-            raise DataError(f"every one of {', '.join(names)} is held out, expected some to train on; shorten draw_figures.held_out_styles")
+            raise ParamsError(
+                f"every one of {', '.join(names)} is held out, expected some to train on; shorten draw_figures.held_out_styles in params.yaml"
+            )
 
 
 def check_palette(name: str | None) -> None:
     if name is not None and name not in PALETTES:
-        raise DataError(f"palette {name!r} is none, expected null or one of {', '.join(PALETTES)}; correct draw_figures.sticks.palette")
+        raise ParamsError(
+            f"palette {name!r} is none, expected null or one of {', '.join(PALETTES)}; correct draw_figures.sticks.palette in params.yaml"
+        )
 
 
 @cache

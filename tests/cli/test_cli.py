@@ -458,6 +458,13 @@ def test_a_profile_on_top_of_others_says_how_to_begin_anew(here: Path, capsys: p
     [
         (r"(transfer_tag:\n(?:  .*\n)*?  tag: )\S+", r"\1nosuch", "transfer_tag.tag is 'nosuch', expected one of hair_color=blonde"),
         (r"(figure-pose: {metric: )[^,]+", r"\1pck_0.1/ellbow", "gate.figure-pose.metric is pck_0.1/ellbow, expected .*, pck_0.1/l_elbow,"),
+        (
+            r"(palette: )\w+",
+            r"\1pink",
+            "palette 'pink' is none, expected null or one of sides, limbs, blue pen, .*; correct draw_figures.sticks.palette in",
+        ),
+        (r"(held_out_styles: ).*", r"\1['*']", "every one of .* is held out, expected some to train on; shorten draw_figures.held_out_styles in"),
+        (r"(held_out_styles: ).*", r"\1[brusch]", "held-out style 'brusch' is none, expected names or patterns of .*; correct draw_figures.held_out"),
     ],
 )
 def test_a_name_that_is_none_stops_the_graph_before_anything_runs(here: Path, found: str, wrong: str, said: str) -> None:

@@ -10,8 +10,9 @@ import yaml
 from bench.real_poses import with_profiles
 from genga.errors import ParamsError
 from genga.families import ALWAYS, GALLERY
-from genga.params import Section, begin_stage, check_references, check_unchanged, load_params, parse_params
+from genga.params import Section, begin_stage, check_unchanged, load_params, parse_params
 from genga.registry import PROMOTIONS
+from stages.references import check_references
 
 GROWTH = {"until_kimg": 9.0, "fade_kimg": 0.0}
 
@@ -39,6 +40,9 @@ def test_the_shipped_params_are_valid() -> None:
         ("draw_faces.cuont", 5, "draw_faces.cuont"),
         ("draw_faces.count", "2000", "draw_faces.count"),
         ("draw_faces.count", 0, "draw_faces.count"),
+        ("draw_faces.seed", 2**64, r"draw_faces\.seed: Input should be less than 4294967296"),
+        ("train_tagger.training.seed", 2**32, r"train_tagger\.training\.seed: Input should be less than 4294967296"),
+        ("evaluate.seed", 2**64, r"evaluate\.seed: Input should be less than 4294967296"),
         ("import_faces.licence", "", "import_faces.licence"),
         ("train_face.stylegan2.model.arch", "stylegan9", "train_face.stylegan2.model"),
         ("train_pose.stick.model.width", 10, r"train_pose\.stick\.model\.width: Input should be a multiple of 4"),
@@ -223,6 +227,22 @@ def test_what_yaml_takes_for_a_date_is_named(tmp_path: Path) -> None:
     path.write_text(Path("params.yaml").read_text() + "2024-05-01: 3\n")
     with pytest.raises(ParamsError, match=r"a key that is no word .*not date"):
         load_params(path)
+
+
+@pytest.mark.parametrize(
+    ("keys", "text", "said"),
+    [
+        ("train_tagger.lr", "1e-4", r'train_tagger\.lr: .*\(found "1e-4", which YAML takes for a word; write 0\.0001\)'),
+        ("train_tagger.lr", "2e-7", r'\(found "2e-7", which YAML takes for a word; write 2\.0e-07\)'),
+        ("evaluate.samples", "1e4", r'evaluate\.samples: .*\(found "1e4", which YAML takes for a word; write 10000\)'),
+        ("evaluate.samples", "'500'", r'\(found "500", which YAML takes for a word; write 500\)'),
+        ("train_tagger.lr", "inf", r'\(found "inf"\)'),
+        ("train_tagger.lr", "fast", r'\(found "fast"\)'),
+    ],
+)
+def test_a_number_that_yaml_takes_for_a_word_is_told_how_to_be_written(tmp_path: Path, keys: str, text: str, said: str) -> None:
+    with pytest.raises(ParamsError, match=said):
+        load_params(changed(tmp_path, keys, yaml.safe_load(text)))
 
 
 def test_no_section_has_a_default_in_python() -> None:

@@ -14,7 +14,7 @@ import stages.processes
 from drawing.mannequin import LOOKS
 from drawing.pool import Asked
 from drawing.stick import STYLES
-from genga.errors import DataError, ParamsError
+from genga.errors import ParamsError
 from genga.params import DrawFigures, load_params, parse_params
 from genga.pictures import Limits, decode, encode_png
 from genga.skeleton import JOINTS, from_vector, mirror, normalise
@@ -112,7 +112,7 @@ def test_without_held_out_styles_every_split_may_have_all() -> None:
 
 @pytest.mark.parametrize(("names", "said"), [(["brusch"], "held-out style 'brusch' is none, expected names or patterns of"), (["*"], "is held out")])
 def test_held_out_styles_that_cannot_be_stop(empty: Path, tmp_path: Path, names: list[str], said: str) -> None:
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(ParamsError, match=said):
         draw_figures(params_with(held_out_styles=names), empty, empty, tmp_path / "figures")
 
 
@@ -129,7 +129,7 @@ def test_limbs_have_their_colours_on_request(figures: Path, empty: Path, tmp_pat
 
 
 def test_a_palette_that_is_none_stops(empty: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="palette 'lims' is none, expected null or one of sides, limbs, blue pen"):
+    with pytest.raises(ParamsError, match="palette 'lims' is none, expected null or one of sides, limbs, blue pen"):
         draw_figures(params_with(sticks={"palette": "lims"}), empty, empty, tmp_path / "figures")
 
 
