@@ -46,6 +46,8 @@ GROUP_WEIGHTS = {
     "skin_tone": {"pale": 27, "fair": 43, "tan": 17, "dark": 13},
 }
 FLAG_SHARES = {"glasses": 0.18, "smile": 0.5, "open_mouth": 0.35, "blush": 0.35, "closed_eyes": 0.08, "bangs": 0.7, "hair_ornament": 0.3}
+# how every face is drawn where tags.yaml has no such tag any more
+WITHOUT: Labels = {"hair_color": "brown", "hair_length": "medium", "skin_tone": "fair"} | dict.fromkeys(FLAG_SHARES, False)
 
 
 def _tones(base: Color, shade: Color, light: Color | None = None) -> Tones:
@@ -91,16 +93,25 @@ SKIN = {
 }
 
 
+def drawn_values() -> dict[str, list[str]]:
+    """Of today's groups those whose values are drawn here, with these values."""
+    found = {group: [value for value in tags.groups().get(group, []) if value in shares] for group, shares in GROUP_WEIGHTS.items()}
+    return {group: values for group, values in found.items() if values}
+
+
+def drawn_flags() -> list[str]:
+    return [flag for flag in tags.flags() if flag in FLAG_SHARES]
+
+
 def random_labels(rng: np.random.Generator) -> Labels:
     """A character's tags, of those that are drawn here. The color of closed eyes is left out: no picture shows it."""
     labels: Labels = {}
-    for group, shares in GROUP_WEIGHTS.items():
-        values = [value for value in tags.groups()[group] if value in shares]
-        weights = np.array([shares[value] for value in values], dtype=float)
+    for group, values in drawn_values().items():
+        weights = np.array([GROUP_WEIGHTS[group][value] for value in values], dtype=float)
         labels[group] = values[rng.choice(len(values), p=weights / weights.sum())]
-    labels |= {flag: bool(rng.random() < FLAG_SHARES[flag]) for flag in tags.flags() if flag in FLAG_SHARES}
-    if labels["closed_eyes"]:
-        del labels["eye_color"]
+    labels |= {flag: bool(rng.random() < FLAG_SHARES[flag]) for flag in drawn_flags()}
+    if labels.get("closed_eyes"):
+        labels.pop("eye_color", None)
     return labels
 
 
@@ -108,7 +119,8 @@ def check_complete(labels: Labels) -> Labels:
     """The same labels, or DataError naming what is missing or not drawn here: every group and flag that is, but no eye color where the eyes are
     closed."""
     tags.check(labels)
-    missing = [name for name in [*GROUP_WEIGHTS, *FLAG_SHARES] if name not in labels and not (name == "eye_color" and labels.get("closed_eyes"))]
+    drawn = [*drawn_values(), *drawn_flags()]
+    missing = [name for name in drawn if name not in labels and not (name == "eye_color" and labels.get("closed_eyes"))]
     if missing:
         raise DataError(f"a face cannot be drawn without {', '.join(missing)}, expected a value for every group and flag; add what is missing")
     for group, shares in GROUP_WEIGHTS.items():
@@ -150,7 +162,7 @@ def _near(rng: np.random.Generator, mean: float, spread: float, low: float, high
 
 
 def random_look(labels: Labels, rng: np.random.Generator) -> Look:
-    labels = check_complete(labels)
+    labels = WITHOUT | check_complete(labels)
     return Look(
         labels=labels,
         hair=_varied(HAIR[str(labels["hair_color"])], rng, 0.08),

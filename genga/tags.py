@@ -5,7 +5,7 @@ A column is one output of the tagger, named `hair_color=blue` or `glasses`; `col
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -20,6 +20,7 @@ Labels = dict[str, str | bool]
 # who said so, the most trusted first
 ORIGINS = ("human", "imported", "drawn")
 
+PROJECT = "hair_color"  # the question by which labeling/projects.py knows the project of tags
 YES_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
@@ -94,8 +95,47 @@ class Vocabulary:
 
 @cache
 def _document() -> dict[str, Any]:
-    document: dict[str, Any] = yaml.safe_load(files("genga").joinpath("tags.yaml").read_text(encoding="utf-8"))
+    return parse_document(files("genga").joinpath("tags.yaml").read_text(encoding="utf-8"))
+
+
+def parse_document(text: str) -> dict[str, Any]:
+    """What tags.yaml says, or DataError naming the first line of it that leads nowhere: everything else takes it as it is."""
+    try:
+        document: dict[str, Any] = yaml.safe_load(text)
+        fault = next(_faults(document), None)
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"genga/tags.yaml cannot be read ({' '.join(str(error).split())}), expected sections as git has them; correct it") from error
+    if fault:
+        raise DataError(f"genga/tags.yaml: {fault}")
     return document
+
+
+def _faults(document: Mapping[str, Any]) -> Iterator[str]:
+    values: dict[str, list[str]] = document["groups"]
+    names = [*values, *document["flags"]]
+    for line, words in {"groups": list(values), **values, "flags": document["flags"], "groups and flags": names}.items():
+        if wrong := [word for word in words if not isinstance(word, str) or not re.fullmatch(r"[^\s=]+", word)]:
+            yield f"{line}: {wrong[0]!r} is no word without spaces and =; write another, or put quotes around what YAML takes for something else"
+        if len(set(words)) < len(words):
+            yield f"{line}: {max(words, key=words.count)} stands there twice; take one out"
+    for group in values:
+        if len(values[group]) < 2:
+            yield f"groups: {group} has {len(values[group])} values, expected 2 or more; add some, or make it a flag"
+    if PROJECT not in values:
+        yield f"groups: {PROJECT} is gone, by which labeling/projects.py knows Genga's project in Label Studio; put it back"
+    for name in document["ordered"]:
+        if name not in values:
+            yield f"ordered: {name} is no group; take it out there"
+    every = {value for several in values.values() for value in several}
+    listed = {*document["flags"], *(f"{group}={value}" for group, several in values.items() for value in several)}
+    for name, entry in document["vocabularies"].items():
+        for column, target in entry["columns"].items():
+            if target not in (*names, "*"):
+                yield f"vocabularies: {name} has the column `{column}: {target}`, and {target} is no group and no flag; take that out"
+        known = listed if "*" in entry["columns"].values() else every
+        for word, targets in entry["words"].items():
+            if wrong := [target for target in targets.split() if target not in known]:
+                yield f"vocabularies: {name} has the word `{word}: {targets}`, and {wrong[0]} is no tag; take that out, or add the tag"
 
 
 @cache

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genga.progress import progress
-from genga.tags import Labels
+from genga.tags import Labels, groups
 
 Pictures = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -62,7 +62,7 @@ def weak_labels(pictures: Pictures) -> list[Labels]:
     for picture in progress(pictures, what="name colours", unit="faces"):
         hair, eyes = hair_and_eyes(lab_of(picture), places)
         named = {"hair_color": clear_name(hair, HAIR), "eye_color": clear_name(eyes, EYES)}
-        found.append({group: name for group, name in named.items() if name is not None})
+        found.append({group: name for group, name in named.items() if name and name in groups().get(group, ())})
     return found
 
 

@@ -77,6 +77,20 @@ def test_a_tag_that_is_not_drawn_here_changes_no_face_and_is_refused_where_it_is
         check_complete(before | {"hair_color": "silver_blue"})
 
 
+@pytest.mark.parametrize("gone", [*tags.flags(), *tags.groups()])
+@pytest.mark.parametrize("others", [None, ["new", "newer"]], ids=["gone", "renamed"])
+def test_a_tag_that_is_gone_is_drawn_as_nobody_s_and_said_of_no_face(monkeypatch: pytest.MonkeyPatch, gone: str, others: list[str] | None) -> None:
+    flags = [flag for flag in tags.flags() if flag != gone]
+    groups = {group: values for group, values in tags.groups().items() if group != gone}
+    groups |= {gone: others} if others else {}
+    monkeypatch.setattr(tags, "groups", lambda: groups)
+    monkeypatch.setattr(tags, "flags", lambda: flags)
+    for seed in range(3):
+        labels = random_labels(np.random.default_rng(seed))
+        assert gone not in labels and len(labels) >= 9
+        assert draw_face(labels, np.random.default_rng(seed), 32).shape == (32, 32, 3)
+
+
 @pytest.mark.parametrize(
     ("changed", "region", "num_pixels"),
     [

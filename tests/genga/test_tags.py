@@ -1,3 +1,6 @@
+import re
+from importlib.resources import files
+
 import pytest
 
 from genga import tags
@@ -31,17 +34,31 @@ def test_a_column_says_what_its_label_is() -> None:
     assert tags.labels_of("glasses") == {"glasses": True}
 
 
-@pytest.mark.parametrize("name", tags.vocabularies())
-def test_every_word_of_every_vocabulary_leads_to_a_tag_of_ours(name: str) -> None:
-    vocabulary = tags.vocabularies()[name]
-    everything = {value for values in tags.groups().values() for value in values}
-    for target in vocabulary.words.values():
-        if "*" in vocabulary.columns.values():
-            for column in target.split():
-                assert column in tags.columns()
-        else:
-            assert target in everything
-    assert {name for name in vocabulary.columns.values() if name != "*"} <= {*tags.groups(), *tags.flags()}
+@pytest.mark.parametrize(
+    ("found", "wrong", "said"),
+    [
+        (", white, orange]", ", white]", r"danbooru has the word `orange_hair: hair_color=orange`, and hair_color=orange is no tag; take that out"),
+        (" bangs,", "", "danbooru has the word `bangs: bangs`, and bangs is no tag"),
+        ("  skin_tone:.*\n", "", "ordered: skin_tone is no group; take it out there"),
+        ("(?<=skin_tone: ).*", "[pink, violet]", "animeface_character has the word `white_skin: pale`, and pale is no tag"),
+        ("hair: hair_color, eyes", "hair: hair_colour, eyes", "faces96 has the column `hair: hair_colour`, and hair_colour is no group and no flag"),
+        ("smile, open_mouth", "smile, smile", "flags: smile stands there twice"),
+        ("smile, open_mouth", "smile, hair_length", "groups and flags: hair_length stands there twice"),
+        ("pale, fair", "no, fair", "skin_tone: False is no word without spaces and =; write another, or put quotes around"),
+        ("pale, fair", "very pale, fair", "skin_tone: 'very pale' is no word without spaces"),
+        ("  hair_color: .*\n", "", "groups: hair_color is gone, by which labeling/projects.py knows"),
+        (r"\[short, medium, long\]", "[short]", "groups: hair_length has 1 values, expected 2 or more"),
+        ("\nflags: .*", "\nflags: 5", r"cannot be read \(.*\), expected sections as git has them"),
+        ("ordered: .*\n", "", r"cannot be read \('ordered'\)"),
+        ("\nflags: .*", "\nflags: [", "cannot be read .*while parsing"),
+    ],
+)
+def test_a_line_that_leads_nowhere_is_named(found: str, wrong: str, said: str) -> None:
+    text = (files("genga") / "tags.yaml").read_text()
+    changed = re.sub(found, wrong, text, count=1)
+    assert changed != text
+    with pytest.raises(DataError, match=rf"^genga/tags\.yaml:? .*{said}"):
+        tags.parse_document(changed)
 
 
 @pytest.mark.parametrize(

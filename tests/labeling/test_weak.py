@@ -57,6 +57,17 @@ def test_the_same_pictures_get_the_same_names_and_no_picture_none(drawn: tuple[n
     assert weak_labels(pictures[:0]) == []
 
 
+def test_a_colour_that_is_no_tag_any_more_is_not_named(drawn: tuple[np.ndarray, list[Labels]], monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures, _ = drawn
+    before = [labels.get("hair_color") for labels in weak_labels(pictures[:40])]
+    left = [colour for colour in PALETTE if colour != before[0]]
+    assert before[0] is not None
+    monkeypatch.setattr("labeling.weak.groups", lambda: {"hair_color": left})
+    named = weak_labels(pictures[:40])
+    assert [labels.get("hair_color") for labels in named] == [colour if colour in left else None for colour in before]
+    assert not any("eye_color" in labels for labels in named)
+
+
 def test_a_colour_between_two_names_gets_none() -> None:
     assert clear_name(np.array(PALETTE["red"], float), PALETTE) == "red"
     between = (np.array(PALETTE["gray"], float) + np.array(PALETTE["white"], float)) / 2
