@@ -100,31 +100,40 @@ def read_exports(paths: Sequence[Path]) -> Exports:
 
 
 def add_answers(exports: Exports, tasks: Iterable[JsonObject], path: Path) -> None:
-    """Those of tasks that stand, or are to stand, in this file."""
+    """Those of tasks that stand, or are to stand, in this file. What is wrong with a task that was pulled is listed with its link, since anybody may
+    add one there, and answer it; what is wrong with another is the fault of its file, and stops."""
     for task in tasks:
-        _read_task(task, where_of(task, path), exports)
+        where = where_of(task, path)
+        for annotation in task["annotations"]:
+            if annotation.get("was_cancelled"):
+                continue
+            try:
+                _read_answer(annotation, task.get("data"), where, exports)
+            except DataError as error:
+                if "url" not in task:
+                    raise
+                exports.problems.append(Problem(where, "", str(error).removeprefix(where).lstrip(": ")))
 
 
-def _read_task(task: JsonObject, where: str, exports: Exports) -> None:
-    data = task.get("data")
+def _read_answer(annotation: JsonObject, data: Any, where: str, exports: Exports) -> None:
     picture_id = data.get("id") if isinstance(data, dict) else None
-    if not isinstance(data, dict) or not isinstance(picture_id, str):
-        raise DataError(f"{where} does not name its picture, expected data.id with the picture's sha256; make the tasks with Genga and label those")
-    for annotation in task["annotations"]:
-        if annotation.get("was_cancelled"):
-            continue
-        with named(where):
-            asks = None if data.get("asks") is None else tuple(data["asks"])
-            result, gone = words_of_today(annotation["result"])
-            said = read_result(result, asks or ())
-        answered = said.labels or said.pose is not None or said.bad
-        nothing = "nothing was answered" if "asks" in data else pose_fault([])
-        if reasons := [*gone, *([said.fault or nothing] if said.fault or not (answered or gone) else [])]:
-            exports.problems.append(Problem(where, picture_id, "; ".join(reasons)))
-        if answered:
-            who, at, decides = annotator(annotation), time_of(annotation), is_starred(annotation)
-            hidden = None if SIGHT in data.get("unasked", ()) and not said.hidden else said.hidden
-            exports.annotations.append(Annotation(picture_id, where, who, at, said.labels, said.pose, hidden, decides, said.size, said.bad, asks))
+    if not isinstance(picture_id, str):
+        raise DataError(
+            f"{where} does not name its picture, expected data.id with its sha256, as `genga label push` gives it; other exports belong elsewhere "
+            "and come in with `genga label import label-studio FILE`"
+        )
+    with named(where):
+        asks = None if data.get("asks") is None else tuple(data["asks"])
+        result, gone = words_of_today(annotation["result"])
+        said = read_result(result, asks or ())
+    answered = said.labels or said.pose is not None or said.bad
+    nothing = "nothing was answered" if "asks" in data else pose_fault([])
+    if reasons := [*gone, *([said.fault or nothing] if said.fault or not (answered or gone) else [])]:
+        exports.problems.append(Problem(where, picture_id, "; ".join(reasons)))
+    if answered:
+        who, at, decides = annotator(annotation), time_of(annotation), is_starred(annotation)
+        hidden = None if SIGHT in data.get("unasked", ()) and not said.hidden else said.hidden
+        exports.annotations.append(Annotation(picture_id, where, who, at, said.labels, said.pose, hidden, decides, said.size, said.bad, asks))
 
 
 def words_of_today(result: Sequence[JsonObject]) -> tuple[list[JsonObject], list[str]]:

@@ -425,7 +425,7 @@ def _answered(path: Path) -> list[JsonObject]:
             if not all(annotation.get("was_cancelled") for annotation in task["annotations"]):
                 signed = [_signed(annotation, path) for annotation in task["annotations"]]
                 tasks.append(task | {"data": task["data"] | {"id": _picture(picture_of(task.get("data")))}, "annotations": signed})
-    add_answers(Exports([], []), tasks, path)
+    add_answers(Exports([], []), [{name: value for name, value in task.items() if name != "url"} for task in tasks], path)  # also a pulled one stops
     return tasks
 
 

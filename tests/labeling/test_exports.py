@@ -189,8 +189,24 @@ def test_words_that_are_no_tag_any_more_are_listed_and_the_rest_of_the_answer_is
 
 
 def test_a_task_that_does_not_name_its_picture_stops(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"project-1.json task 7 does not name its picture, expected data.id"):
+    with pytest.raises(DataError, match=r"project-1.json task 7 does not name its picture, .* come in with `genga label import label-studio FILE`"):
         read_exports([written(tmp_path, [task("a", [], data={"image": "a.png"})])])
+
+
+def test_what_is_wrong_with_a_pulled_task_is_listed_with_its_link_and_the_rest_comes_in(tmp_path: Path) -> None:
+    """Somebody may have added it in Label Studio, with another screen perhaps."""
+    url = "http://127.0.0.1:8090/projects/1/data?task=8"
+    tasks = [
+        task("a", [choice("glasses", "yes")], url=url),
+        task("", [choice("glasses", "yes")], data={"image": "/data/upload/1/0a1b2c3d-mine.png"}, url=url),
+        task("b", [point("tail", 1, 1)], [choice("smile", "yes")], url=url),
+        task("c", [{"type": "keypointlabels", "value": {"x": 1, "y": 1}}], url=url),
+    ]
+    exports = read_exports([written(tmp_path, tasks)])
+    assert [(said.picture_id, said.labels) for said in exports.annotations] == [("a", {"glasses": True}), ("b", {"smile": True})]
+    assert {problem.task for problem in exports.problems} == {url}
+    expected = ("does not name its picture, ", "unknown joint 'tail', ", "has a region that Label Studio would not write ")
+    assert all(problem.reason.startswith(said) for problem, said in zip(exports.problems, expected, strict=True))
 
 
 @pytest.mark.parametrize("document", [{"tasks": []}, [{"image": "a.png", "choice": "blue"}], ["x"]])

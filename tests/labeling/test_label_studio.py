@@ -21,6 +21,7 @@ from studio import Studio
 from drawing.mannequin import LOOKS, line_art, sample_mannequin
 from genga import tags
 from genga.params import LabelFaces, load_params
+from genga.pictures import encode_png
 from genga.skeleton import JOINTS, J
 from genga.store import StoreWriter, picture_id
 from labeling.account import Home, LabelStudioError, one_sentence
@@ -223,6 +224,16 @@ def test_a_newer_models_guess_replaces_the_older_one_where_nobody_has_labeled(st
     blind = Guesses("tagger/3", lambda shown: [None for _ in shown])
     assert [pushed(studio, project, pictures, blind, queue=False) for _ in range(2)] == [(0, 2, 0), (0, 0, 0)]
     assert [predicted.result for predicted in studio.client.predictions.list(project=project.id) if predicted.model_version == "tagger/3"] == [[], []]
+
+
+def test_pictures_in_which_the_models_see_nothing_go_in_and_are_queued_and_guessed_once(studio: Studio) -> None:
+    project, pictures = studio.fresh("tags"), noise(3, 34)
+    blind = Guesses("tagger/blind", lambda shown: [None for _ in shown])
+    assert pushed(studio, project, pictures[:2], blind) == (2, 0, 0)
+    pushed(studio, project, pictures[2:], None, queue=False)
+    assert [pushed(studio, project, pictures, blind) for _ in range(2)] == [(0, 1, 3), (0, 0, 3)]
+    assert {queue_number(task.data) for task in present(studio.client, project).values()} == {3}
+    assert [predicted.result for predicted in studio.client.predictions.list(project=project.id)] == [[], [], []]
 
 
 def test_what_waits_asks_for_no_tag_that_is_gone_and_for_none_that_is_new_and_what_is_answered_is_not_chosen_again(
@@ -657,6 +668,26 @@ def test_incomplete_and_impossible_poses_are_listed_with_links_and_kept_out(stud
     }
     assert list(tables(tmp_path)[0]) == [found[3].id]
     assert len(json.loads((tmp_path / "annotations" / f"project-{project.id}.json").read_text())) == 4  # nothing is lost
+
+
+def test_an_answer_about_a_picture_that_somebody_uploaded_is_listed_and_stops_nothing(studio: Studio, first: httpx.Client, tmp_path: Path) -> None:
+    studio.fresh("poses")
+    project, (picture,) = studio.fresh("tags"), noise(1, 32)
+    pushed(studio, project, [picture], None)
+    ours = present(studio.client, project)[picture.id].task
+    upload = {"file": ("mine.png", encode_png(noise(1, 33)[0].read()), "image/png")}
+    first.post(f"/api/projects/{project.id}/import", files=upload).raise_for_status()
+    (uploaded,) = (task.id for task in studio.client.tasks.list(project=project.id) if task.id != ours)
+    for task in (ours, uploaded):
+        say(first, task, label_regions({"hair_color": "blue"}))
+    once = pulled(studio, tmp_path)
+    assert once.added == 2 and [(problem.task, problem.reason[:25]) for problem in once.problems] == [
+        (project.task_url(uploaded), "does not name its picture")
+    ]
+    assert {key: value for key, value in tables(tmp_path)[1].items() if value != "false"} == {(picture.id, "hair_color"): "blue"}
+    studio.client.tasks.delete(id=str(uploaded))
+    later = pulled(studio, tmp_path)
+    assert (later.removed, later.problems) == (1, [])
 
 
 # --- two people
