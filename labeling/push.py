@@ -189,12 +189,17 @@ def _create(client: Any, project: Project, home: Home, batch: Sequence[Entry], g
 
 
 def _predictions(batch: Sequence[Entry], pictures: Sequence[NDArray[np.uint8]], guesses: Guesses | None) -> list[list[JsonObject]]:
+    """Where the models see nothing, one that says so: of a version without any Label Studio will not hear, and each push would ask again."""
     if guesses is None:
         return [[] for _ in pictures]
-    return [
-        [prediction(about(guess, asking(entry.asks)["asks"]), picture.shape[1], picture.shape[0], guesses.version)] if guess and entry.guess else []
-        for entry, guess, picture in zip(batch, guesses.make(pictures), pictures, strict=True)
-    ]
+    made = zip(batch, guesses.make(pictures), pictures, strict=True)
+    return [[_prediction(entry, guess, picture, guesses.version)] if entry.guess else [] for entry, guess, picture in made]
+
+
+def _prediction(entry: Entry, guess: Guess | None, picture: NDArray[np.uint8], version: str) -> JsonObject:
+    if guess is None:
+        return no_guess(version)
+    return prediction(about(guess, asking(entry.asks)["asks"]), picture.shape[1], picture.shape[0], version)
 
 
 def _guess_again(client: Any, project: Project, tasks: Sequence[tuple[Entry, Present]], guesses: Guesses | None, batch_size: int) -> int:
@@ -208,13 +213,11 @@ def _guess_again(client: Any, project: Project, tasks: Sequence[tuple[Entry, Pre
     for batch in _batches(stale, batch_size):
         asking_the_same = [replace(entry, asks=tuple(asked(task.data))) for entry, task in batch]
         made = _predictions(asking_the_same, [entry.read() for entry in asking_the_same], guesses)
-        ids = [task.task for _, task in batch]
-        first = [{"task": id_, **predicted} for id_, several in zip(ids, made, strict=True) if id_ not in known for predicted in several]
-        if first:
+        predicted = {task.task: several[0] if several else no_guess(guesses.version) for (_, task), several in zip(batch, made, strict=True)}
+        if first := [{"task": id_, **one} for id_, one in predicted.items() if id_ not in known]:
             client.projects.import_predictions(project.id, request=first)
-        for id_, several in zip(ids, made, strict=True):
-            if id_ in known:
-                client.predictions.update(known[id_], **(several or [no_guess(guesses.version)])[0])
+        for id_ in predicted.keys() & known.keys():
+            client.predictions.update(known[id_], **predicted[id_])
         log.info("%s: a newer guess for %d of %d tasks", project.kind.name, done := done + len(batch), len(stale))
     return len(stale)
 
