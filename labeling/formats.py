@@ -366,7 +366,8 @@ def import_labels(path: Path, form: str, annotations_dir: Path, here: Here) -> I
     """The file's labels as a Label Studio export in annotations/, where the labels stage reads them."""
     tasks, problems = (_answered(path), []) if form == "label-studio" else _said_when_written(path, form)
     names = {task["data"]["id"] for task in tasks}
-    ids = {name: name for name in names if SHA256.fullmatch(name)} | find_pictures(names - here.sizes.keys(), here.names)
+    posed = {task["data"]["id"] for task in tasks for said in task["annotations"] if not said.get("was_cancelled") and keypoints_of(said["result"])}
+    ids = {name: name for name in names if SHA256.fullmatch(name)} | find_pictures(names - here.sizes.keys(), here, posed)
     unknown = sorted(names - ids.keys())
     if names and not ids:
         raise DataError(
@@ -384,7 +385,10 @@ def import_labels(path: Path, form: str, annotations_dir: Path, here: Here) -> I
     if not out.is_file():
         write_whole(out, text)
     elif TIMES.sub("", out.read_text(encoding="utf-8")) != TIMES.sub("", text):
-        raise DataError(f"{out} holds other labels of a file of the same name; rename {path.name} to add to them, or take {out.name} away first")
+        raise DataError(
+            f"{out} holds other labels of a file of the same name; take {out.name} away first where {path.name} is the same file corrected, or "
+            f"rename {path.name} where it holds other people's labels, which then count beside them"
+        )
     labeled = {each.picture_id for each in said.annotations}
     return Imported(out, len(labeled), unknown, sorted(labeled - here.sizes.keys()), said.problems)
 

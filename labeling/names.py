@@ -2,15 +2,15 @@
 
 A name means the picture whose own name it is; else those whose name ends in it (`1.jpg` means `a/1.jpg`), or, where it has folders of its own,
 the one whose whole name it ends in (`train/1.jpg` means `1.jpg`, but never `a/1.jpg`). An own drawing is called so with and without the folder
-`figures/` or `sticks/`. What nothing is called just so is looked for in small or capital letters and either Unicode form, then as Label Studio
-writes the names of files that are uploaded: `fig one (1).png` is `fig_one_1.png` there. Where a name fits several pictures it means none, and so
-do several names that fit one and the same picture.
+`figures/` or `sticks/`; where an imported picture is called the same, joints are told of the drawing and tags of the other. What nothing is called
+just so is looked for in small or capital letters and either Unicode form, then as Label Studio writes the names of files that are uploaded: `fig
+one (1).png` is `fig_one_1.png` there. Where a name fits several pictures it means none, and so do several names that fit one and the same picture.
 """
 
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence, Set
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -22,23 +22,26 @@ OWN_FOLDERS = ("figures", "sticks")  # what stages/own_figures.py takes
 
 class Here(NamedTuple):
     """The pictures that are here. `names`: file name and id of every imported picture, of its copies, and of every own drawing. `sizes`: id of each
-    of them, of each drawn picture, and of each face that was cut out and its near copies, -> width and height."""
+    of them, of each drawn picture, and of each face that was cut out and its near copies, -> width and height. `drawings`: ids of the own ones."""
 
     names: list[tuple[str, str]]
     sizes: dict[str, Size]
+    drawings: Set[str] = frozenset()
 
 
-def find_pictures(names: Collection[str], known: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Those of `names` that mean a picture -> its id. `known`: name and id of each picture."""
-    fits: dict[str, set[str]] = {}
+def find_pictures(names: Collection[str], here: Here, posed: Set[str] = frozenset()) -> dict[str, str]:
+    """Those of `names` that mean a picture -> its id. `posed`: those of them that joints are told of."""
+    known = here.names
+    others = {id_ for _, id_ in known} - here.drawings
+    fits: dict[str, Set[str]] = {}
     for spelled in (str, _folded, _uploaded):
         if left := [name for name in names if not fits.get(name)]:
             index = Index(known, spelled)
-            fits |= {name: index.find(name) for name in left}
+            fits |= {name: index.find(name, here.drawings if name in posed else others) for name in left}
     found = {name: next(iter(ids)) for name, ids in fits.items() if len(ids) == 1}
     times = Counter(found.values())
-    own = {name for name, _ in known}
-    return {name: id_ for name, id_ in found.items() if name in own or times[id_] == 1}
+    own = set(known)
+    return {name: id_ for name, id_ in found.items() if (name, id_) in own or times[id_] == 1}
 
 
 class Index:
@@ -59,12 +62,14 @@ class Index:
                 for ending in _endings(form):
                     self._parts[ending].add(id_)
 
-    def find(self, name: str) -> set[str]:
-        """The ids of the pictures that it fits."""
+    def find(self, name: str, likely: Set[str]) -> Set[str]:
+        """The ids of the pictures that it fits; where it fits others too, of the `likely` ones."""
         whole, *shorter = _endings(self._spelled(name))
         if whole in self._names:
-            return self._whole[whole]
-        return next((ids for ids in (self._parts.get(whole), *map(self._called.get, shorter)) if ids), set())
+            own = self._whole[whole]
+            return own & likely or self._called[whole] & likely or own
+        found: Set[str] = next((ids for ids in (self._parts.get(whole), *map(self._called.get, shorter)) if ids), set())
+        return found & likely or found
 
 
 def _folded(name: str) -> str:

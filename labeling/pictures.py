@@ -90,7 +90,8 @@ def _own(params: OwnFigures) -> list[tuple[str, Size, Entry]]:
 
 def pictures_here(params: Params, imported_dir: Path, made_dirs: Sequence[Path]) -> Here:
     """As far as there are any. `made_dirs`: stores of prepared faces and of drawn pictures."""
-    here = Here([], {})
+    own = _own(params.draw_figures.own)
+    here = Here([], {}, frozenset(entry.id for _, _, entry in own))
     for store in _stores(made_dirs):
         height, width = store.images(max(store.sizes, key=int)).shape[1:3]
         ids = [store.column(name) for name in ("id", "crop_id") if name in store.manifest.column_names]
@@ -99,7 +100,7 @@ def pictures_here(params: Params, imported_dir: Path, made_dirs: Sequence[Path])
         for id_, width, height, name, copies in zip(*map(imported.column, ("id", "width", "height", "name", "duplicates")), strict=True):
             here.sizes[id_] = width, height
             here.names.extend((each, id_) for each in (name, *copies))
-    for name, size, entry in _own(params.draw_figures.own):
+    for name, size, entry in own:
         here.sizes[entry.id] = size
         here.names.append((name, entry.id))
     return here

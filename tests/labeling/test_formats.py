@@ -192,6 +192,15 @@ def test_pictures_are_known_by_their_file_names_and_the_rest_is_told(tmp_path: P
 
 
 @pytest.mark.parametrize("form", ["coco", "cvat", "label-studio"])
+def test_joints_go_to_the_own_drawing_where_a_face_is_called_the_same(tmp_path: Path, form: str) -> None:
+    (tmp_path / "in").write_text(WRITERS[form]([replace(POSED[0], picture="1.png")]).replace(".png.png", ".png"))
+    (tmp_path / "annotations").mkdir()
+    here = Here([("1.png", "f" * 64), ("figures/1.png", "d" * 64)], {"f" * 64: POSED[0].size, "d" * 64: POSED[0].size}, {"d" * 64})
+    (said,) = read_exports([import_labels(tmp_path / "in", form, tmp_path / "annotations", here).path]).annotations
+    assert said.picture_id == "d" * 64
+
+
+@pytest.mark.parametrize("form", ["coco", "cvat", "label-studio"])
 def test_ids_of_pictures_that_are_not_here_are_told_and_their_labels_kept(tmp_path: Path, form: str) -> None:
     (tmp_path / "in").write_text(WRITERS[form](POSED))
     (tmp_path / "annotations").mkdir()
@@ -309,7 +318,7 @@ def test_an_import_of_another_file_of_the_same_name_takes_nothing_away(tmp_path:
         (tmp_path / folder / "annotations.xml").write_text(WRITERS["cvat"](found))
     out = import_labels(tmp_path / "one" / "annotations.xml", "cvat", tmp_path / "annotations", NOWHERE).path
     assert import_labels(tmp_path / "one" / "annotations.xml", "cvat", tmp_path / "annotations", NOWHERE).path == out
-    with pytest.raises(DataError, match="holds other labels of a file of the same name"):
+    with pytest.raises(DataError, match=r"take cvat-annotations\.json away first where annotations\.xml is the same file corrected"):
         import_labels(tmp_path / "two" / "annotations.xml", "cvat", tmp_path / "annotations", NOWHERE)
     same(labeled_of(read_exports([out]).annotations, {}), POSED)
 

@@ -48,7 +48,7 @@ def test_where_no_doubtful_picture_is_left_or_the_file_is_another_one_sentence_s
 def test_imported_pictures_and_own_drawings_have_names_and_every_picture_here_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     params = load_params(Path(__file__).parents[2] / "params.yaml")
     monkeypatch.chdir(tmp_path)
-    assert pictures_here(params, tmp_path / "imported", [tmp_path / "faces"]) == ([], {})
+    assert pictures_here(params, tmp_path / "imported", [tmp_path / "faces"]) == ([], {}, frozenset())
     with StoreWriter(tmp_path / "imported", {}) as writer:
         for id_, name, copies in (("A", "a/1.jpg", []), ("B", "2.jpg", ["copy/2.jpg"])):
             writer.append_encoded({"id": id_, "name": name, "width": 30, "height": 20, "duplicates": copies}, b"")
@@ -72,6 +72,7 @@ def test_imported_pictures_and_own_drawings_have_names_and_every_picture_here_a_
         *(("figures/1.png", own), ("sticks/again.png", own)),
     ]
     face, imported = (16, 16), (30, 20)
+    assert here.drawings == {own}
     assert here.sizes == {"A": imported, "B": imported, "cut": face, "C": face, "D": face, "E": (16, 8), own: (50, 40)}
     assert [entry.id for entry in entries("poses", params, tmp_path, tmp_path)] == [own]
 
