@@ -20,10 +20,16 @@ Picture = NDArray[np.uint8]
 
 
 def guesses_for(engine: Any, kind: Kind) -> Guesses | None:
-    """`engine`: serve.engine.Engine, or None. None where a family of this kind is not deployed."""
+    """`engine`: serve.engine.Engine, or None. None where a family of this kind is not deployed or left out."""
     if engine is None or not all(family in engine.release.families for family in kind.families):
         return None
     return Guesses(" ".join(map(engine.version, kind.families)), partial(guess_each, engine, kind.name))
+
+
+def why_none(engine: Any, kind: Kind) -> str:
+    """What keeps the models from guessing, and the way out."""
+    reasons = [engine.left_out[family] for family in kind.families if engine and family in engine.left_out]
+    return reasons[0] if reasons else f"no {' and '.join(kind.families)} are deployed; `genga repro` deploys them"
 
 
 def guess_each(engine: Any, kind: KindName, pictures: Sequence[Picture]) -> list[Guess | None]:

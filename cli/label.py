@@ -66,7 +66,8 @@ def add_label_commands(commands: Any) -> None:
         help="order what is to be labeled, the most helpful pictures first",
         description="Chooses the N unlabeled pictures of each kind that should help the models most, and writes that order into Label Studio: tags "
         "by how unsure the tagger is, how few labels the values in question have and how different the pictures are, joints by how unsure the pose "
-        "networks are; near duplicates, of each other and of what is labeled, are passed over. A face is asked for its few most telling tags "
+        "networks are; near duplicates, of each other and of what is labeled, are passed over. Where no tagger knows today's tags, by labels and "
+        "pictures alone. A face is asked for its few most telling tags "
         "(label_studio.tags_per_picture of params.yaml), by a later queue again for others. Pictures that are not there yet are put "
         "there. The view `Queue` of each project shows them in this order.",
     )
@@ -173,7 +174,7 @@ def queue(args: argparse.Namespace) -> None:
 
 
 def _push(args: argparse.Namespace, choose: Any, *, queue: bool, guess: bool) -> None:
-    from cli.guessing import guesses_for, open_engine
+    from cli.guessing import guesses_for, open_engine, why_none
     from genga.params import load_params
     from labeling.account import HOME, Home, connect, one_sentence, url_of
     from labeling.pictures import entries, said_by_people
@@ -183,7 +184,7 @@ def _push(args: argparse.Namespace, choose: Any, *, queue: bool, guess: bool) ->
 
     params, home = load_params(), Home(HOME)
     own = params.draw_figures.own
-    url, engine = url_of(home), open_engine(RELEASE)
+    url, engine = url_of(home), open_engine(RELEASE) if guess else None
     for kind in _chosen(args):
         said = said_by_people(kind.name, ANNOTATIONS)
         there = exported(own, Path(own.path)) if kind.name == "poses" else set()
@@ -197,7 +198,7 @@ def _push(args: argparse.Namespace, choose: Any, *, queue: bool, guess: bool) ->
             pushed = push(client, project, home, chosen, guesses, params.label_studio, queue=queue)
         print(f"{kind.name}: {pushed.created} new tasks, {pushed.reguessed} with a newer guess, {pushed.requeued} moved in the queue", flush=True)
         if guess and guesses is None:
-            print(f"{kind.name}: without a guess, since {' and '.join(kind.families)} are not deployed yet; `genga repro` deploys them")
+            print(f"{kind.name}: without a guess: {why_none(engine, kind)}")
 
 
 def pull(args: argparse.Namespace) -> None:

@@ -67,9 +67,9 @@ class Tagger:
         if "tagger" not in families:
             raise ReleaseError(f"the release in {release_dir} has no tagger, it has {', '.join(families)}; train and deploy one with `genga repro`")
         released = families["tagger"]
+        check_tagger(released.card, "the released tagger")
         network, card = load_model(released.dir)
         self._network = folded(network)
-        check_tagger(card, "the released tagger")
         self.version = f"tagger/{released.version}"
         self._temperatures = card["temperatures"]
         self._thresholds, self._sure = _asked_for(card["thresholds"], card["sure"], thresholds)

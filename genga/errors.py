@@ -49,6 +49,10 @@ class CheckpointError(GengaError):
     """A checkpoint or weights file is damaged or belongs to other params."""
 
 
+class OtherTagsError(CheckpointError):
+    """A tagger was trained for other tags than genga/tags.yaml has now."""
+
+
 class CollapseError(GengaError):
     """A face generator's training collapsed, and params say that it then stops."""
 

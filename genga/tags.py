@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 
 import yaml
 
-from genga.errors import CheckpointError, DataError, ParamsError
+from genga.errors import DataError, OtherTagsError, ParamsError
 
 Labels = dict[str, str | bool]
 
@@ -201,9 +201,9 @@ def check_column(name: str, key: str) -> None:
 
 
 def check_tagger(card: Mapping[str, Any], name: str) -> None:
-    """CheckpointError where this code cannot use the tagger of this card."""
-    if card["columns"] != columns() or "sure" not in card:
-        raise CheckpointError(
+    """OtherTagsError where this code cannot use the tagger of this card. Ask before its network is loaded, whose shapes follow from the tags."""
+    if card.get("columns") != columns() or "sure" not in card:
+        raise OtherTagsError(
             f"{name} was trained for another list of tags than genga/tags.yaml has now, or by older code; train and deploy again with `genga repro`"
         )
 

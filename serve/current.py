@@ -1,7 +1,7 @@
 """The engine that answers now, and the watcher that takes over a new release without dropping a request.
 
 The new one is opened and verified beside the old one; then one reference changes. Requests under way end on the engine they began with.
-One that is refused is tried again: a copy may bring release.json before the folders that it names.
+One that is refused is tried again: a copy may bring release.json before the folders that it names. So is one that would take the tagger away.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import logging
 import time
 from pathlib import Path
 
+from genga.errors import ReleaseError
 from genga.release import Release, read_document
 from serve.engine import Engine
 from serve.metrics import Metrics
@@ -64,10 +65,16 @@ class Current:
 
     def _open_other(self) -> Engine | None:
         """None where release.json was written again with the same content."""
-        same = read_document(self._release_dir)["release"] == self.engine.release.id
-        return None if same else Engine(Release.open(self._release_dir))
+        if read_document(self._release_dir)["release"] == self.engine.release.id:
+            return None
+        engine = Engine(Release.open(self._release_dir))
+        if lost := engine.left_out.keys() & self.engine.release.families.keys():
+            raise ReleaseError(f"its {lost.pop()} knows other tags than this server, which read genga/tags.yaml as it started; start that again")
+        return engine
 
     def _show(self) -> None:
+        for why in self.engine.left_out.values():
+            log.warning("release %s is served in part: %s", self.engine.release.id[:12], why)
         self._metrics.show_versions({name: released.version for name, released in self.engine.release.families.items()})
 
 

@@ -5,7 +5,7 @@ never on what else was asked in the same batch. Pictures are uint8 HWC RGB (HW w
 """
 
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genga import skeleton, tags
-from genga.errors import GengaError, ReleaseError
+from genga.errors import GengaError, OtherTagsError, ReleaseError
 from genga.families import GALLERY
 from genga.gallery import Gallery
 from genga.pictures import encode_png
@@ -83,14 +83,17 @@ class Face:
 
 
 class Engine:
-    """Opening it puts every network to work once: a release that cannot serve is refused whole, and no first caller waits."""
+    """Opening it puts every network to work once: a release that cannot serve is refused whole, and no first caller waits.
+
+    `left_out`: family -> why it is not served. Only a tagger is, of other tags than genga/tags.yaml has now: until people have labeled what is new
+    there no other can be trained, and everything else goes on.
+    """
 
     def __init__(self, release: Release) -> None:
-        self.release = release
+        self.left_out = _left_out(release)
+        self.release = release = replace(release, families={name: each for name, each in release.families.items() if name not in self.left_out})
         self.networks: dict[str, Any] = {name: _load(released.dir) for name, released in release.families.items() if released.card}
         self.faces = _faces(release, self.networks)
-        if "tagger" in release.families:
-            tags.check_tagger(release.families["tagger"].card, "the released tagger")
         for name, network in self.networks.items():
             try_once(network, kind_of(release.families[name].card))
         if GALLERY in release.families:
@@ -102,6 +105,8 @@ class Engine:
         try:
             return self.release.families[family]
         except KeyError:
+            if family in self.left_out:
+                raise NotReleasedError(self.left_out[family]) from None
             held = ", ".join(sorted(self.release.families)) or "nothing"
             raise NotReleasedError(f"this release has no {family}, it has {held}; train and deploy one with `genga repro`") from None
 
@@ -232,6 +237,15 @@ class Engine:
 
     def enlargement(self, picture: Picture) -> Enlargement:
         return Enlargement(self.network("upscaler"), picture)
+
+
+def _left_out(release: Release) -> dict[str, str]:
+    try:
+        if "tagger" in release.families:
+            tags.check_tagger(release.families["tagger"].card, "the released tagger")
+    except OtherTagsError as error:
+        return {"tagger": str(error)}
+    return {}
 
 
 def _load(model_dir: Path) -> nn.Module:

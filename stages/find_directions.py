@@ -19,7 +19,7 @@ from genga.door import run
 from genga.params import FindDirections, load_params
 from genga.progress import progress
 from genga.tags import check_tagger
-from models.export import Card, load_model
+from models.export import Card, load_model, read_card
 from models.metrics.directions import fit_directions, log_odds, shares, slider_names, tag_of
 from models.networks.tagger import probabilities
 from models.precision import autocast, channels_last
@@ -68,8 +68,8 @@ class Judge:
 
 
 def find_directions(params: FindDirections, weights_dir: Path, tagger_dir: Path, out_dir: Path) -> None:
+    check_tagger(read_card(tagger_dir), str(tagger_dir))
     (generator, card), (tagger, tagger_card) = load_model(weights_dir), load_model(tagger_dir)
-    check_tagger(tagger_card, str(tagger_dir))
     family, judge = card["family"], Judge(generator, tagger, tagger_card)
 
     latents = judge.latents(params.samples, params.psi, params.seed)

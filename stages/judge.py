@@ -26,7 +26,7 @@ from genga.skeleton import OWN, from_vector
 from genga.splits import split_of
 from genga.store import Store
 from genga.tags import check_tagger
-from models.export import Card, load_model
+from models.export import Card, load_model, read_card
 from models.kinds import kind_of
 from models.metrics.distance import Reference
 from models.metrics.extractors import Edges, Extractor, Inception, Onlooker
@@ -113,6 +113,8 @@ class Judge:
     def score(self, family: str, model_dir: Path, new: New = New()) -> Score:
         """`new`: of the held-out pictures only these. CheckpointError or DataError where these weights cannot be scored on these data: other code,
         tags or sizes."""
+        if kind_of(card := read_card(model_dir)) == "tagger":
+            check_tagger(card, "it")
         module: Any
         module, card = load_model(model_dir)
         match kind_of(card):
@@ -163,7 +165,6 @@ class Judge:
         return np.argsort(-likely, kind="stable")[: max(MIN_REFERENCE, int((likely >= 0.5).sum()))]
 
     def _score_tagger(self, module: Any, card: Card, new: New) -> Score:
-        check_tagger(card, "it")
         rows, split = held_out(self._faces, new)
         drawn = self._drawn(min(new.drawn_held_out, self._tagger_card["training"]["drawn_held_out"]))
         pictures = [self._faces.images(module.resolution)[rows], drawn.pictures(module.resolution)]

@@ -18,7 +18,7 @@ from genga.door import run
 from genga.params import TagFaces, load_params
 from genga.store import Store
 from genga.tags import ORIGINS, check_tagger, column_slices, columns, groups
-from models.export import load_model
+from models.export import load_model, read_card
 from models.metrics.tags import tag_logits
 from models.networks.tagger import probabilities
 from models.targets import UNKNOWN, Labelled, names, read_labels
@@ -28,8 +28,8 @@ MODEL = len(ORIGINS)  # the origin after those of labels
 
 def tag_faces(params: TagFaces, prepared_dir: Path, labels_dir: Path, tagger_dir: Path, out_dir: Path) -> None:
     faces = Store(prepared_dir)
+    check_tagger(read_card(tagger_dir), str(tagger_dir))
     tagger, card = load_model(tagger_dir)
-    check_tagger(card, str(tagger_dir))
     pictures = faces.images(cast(Any, tagger).resolution)
     logits = tag_logits(tagger, pictures, np.arange(len(faces)), batch_size=params.batch_size, precision="auto", what="tag faces")
     found, origins = spoken_for(probabilities(logits, card["temperatures"]).numpy(), read_labels(labels_dir, faces))

@@ -4,13 +4,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
+from genga import tags
 from genga.registry import Registry
 
 REPO = Path(__file__).parents[1]
@@ -51,6 +53,24 @@ def shared() -> Callable[[str], Path]:
         return SHARED / name
 
     return find
+
+
+@pytest.fixture
+def add_a_tag(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """A function that adds the flag `hat` to what genga/tags.yaml says, for the rest of the test."""
+
+    def forget() -> None:
+        for name in ("groups", "flags", "ordered", "columns", "column_slices", "vocabularies"):
+            getattr(tags, name).cache_clear()
+
+    def add() -> None:
+        document = deepcopy(tags._document())
+        document["flags"].append("hat")
+        monkeypatch.setattr(tags, "_document", lambda: document)
+        forget()
+
+    yield add
+    forget()
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import fcntl
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -307,6 +307,48 @@ def test_faces_are_asked_for_a_few_tags_of_which_there_are_few_labels(tmp_path: 
     assert not {name for entry in queue for name in entry.asks} & set(flags()[2:])
     with pytest.raises(DataError, match="dvc repro labels"):
         order("tags", found, engine, tmp_path / "faces", tmp_path / "nowhere", 3, 2)
+
+
+def test_a_new_tag_is_asked_for_though_the_deployed_tagger_does_not_know_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], add_a_tag: Callable[[], None]
+) -> None:
+    make_release(tmp_path / "release", families=("tagger", "stick-pose", "figure-pose"))
+    found = write_faces(tmp_path / "data" / "faces" / "prepared", faces(5))
+    write_labels(tmp_path / "data" / "labels", [(entry.id, flag, "true") for entry in found[:3] for flag in flags()])
+    add_a_tag()
+    told: list[tuple[list[tuple[str, ...]], Any, bool]] = []
+
+    def pushed(_client: Any, _project: Project, _home: Any, chosen: Sequence[Entry], guesses: Any, _params: Any, *, queue: bool) -> Pushed:
+        told.append(([entry.asks for entry in chosen], guesses, queue))
+        return Pushed(len(chosen), 0, 0)
+
+    monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr(account, "connect", lambda _: None)
+    monkeypatch.setattr(projects, "ensure_project", lambda _client, url, kind, *_: Project(1, kind, url))
+    monkeypatch.setattr(push, "present", lambda *_: {})
+    monkeypatch.setattr(push, "push", pushed)
+    label("queue", "4", "--only", "tags")
+    assert "tags: without a guess: the released tagger was trained for another list of tags than genga/tags.yaml has now" in capsys.readouterr().out
+    label("push", "--only", "tags", "--no-guess")
+    assert "without" not in capsys.readouterr().out
+    label("push", "--only", "tags")
+    assert "tags: without a guess: the released tagger was trained for another list" in capsys.readouterr().out
+    queued, plain, again = told
+    assert len(queued[0]) == 4 and queued[2] and queued[0][0][0] == "hat" and sum("hat" in asks for asks in queued[0]) >= 2
+    assert plain == again and plain == ([()] * len(found), None, False)
+    guess = label_up._guessing(tmp_path / "release")
+    assert guess is not None and guess(KINDS["tags"]) is None and guess(KINDS["poses"]) is not None
+
+
+def test_faces_are_queued_where_nothing_is_deployed_by_labels_and_looks_alone(tmp_path: Path) -> None:
+    found = write_faces(tmp_path / "faces", faces(10))
+    write_labels(tmp_path / "labels", [(entry.id, name, "true") for entry in found[:4] for name in flags()[1:]])
+    queue = order("tags", found, None, tmp_path / "faces", tmp_path / "labels", 20, 1)
+    colours = [next(row for row, entry in enumerate(found) if entry.id == each.id) % 10 for each in queue[:5]]
+    assert len(set(colours)) == 5
+    assert queue[0].asks == (flags()[0],)
+    with pytest.raises(GengaError, match=r"no stick-pose and figure-pose are deployed.*have faces alone put into order with `--only tags`"):
+        order("poses", found, None, tmp_path / "faces", tmp_path / "labels", 4)
 
 
 def test_figures_are_queued_once_for_each_pose_that_the_deployed_networks_read(tmp_path: Path) -> None:

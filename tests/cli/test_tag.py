@@ -5,6 +5,7 @@ import json
 import os
 import re
 from codecs import BOM_UTF8
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -367,6 +368,12 @@ def test_empty_folders_and_releases_without_a_fitting_tagger_are_said(here: Path
     with pytest.raises(DataError, match="no pictures in none"):
         args.do(args)
     write_tagger(here, columns=columns()[::-1])
+    with pytest.raises(CheckpointError, match=r"the released tagger was trained for another list of tags.*genga repro"):
+        genga_tag()
+
+
+def test_a_tagger_of_before_a_new_tag_is_refused_as_that(here: Path, add_a_tag: Callable[[], None]) -> None:
+    add_a_tag()
     with pytest.raises(CheckpointError, match=r"the released tagger was trained for another list of tags.*genga repro"):
         genga_tag()
 

@@ -560,6 +560,29 @@ def test_what_the_release_does_not_have_is_said(client_without_models: TestClien
     assert "release has no" in sentence(ask(client_without_models, encode_png(drawn("stick", 0))), 503)
 
 
+def test_a_tagger_of_other_tags_is_left_out_and_everything_else_is_served(
+    tmp_path: Path, add_a_tag: Callable[[], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    make_release(tmp_path / "release", families=["stylegan2", "tagger", "stick-pose", "figure-pose", "sketcher", "gallery"])
+    add_a_tag()
+    with TestClient(create_app(tmp_path / "release")) as client:
+        why = "the released tagger was trained for another list of tags than genga/tags.yaml has now"
+        assert [record.message for record in caplog.records if why in record.message] and len(caplog.records) == 1
+        told = client.get("/api/release").json()
+        assert set(told["families"]) == {"stylegan2", "stick-pose", "figure-pose", "sketcher", "gallery"} and "hat" in told["flags"]
+        picture = encode_png(drawn("stick", 0))
+        assert why in sentence(client.post("/api/tags", files={"file": picture}), 503)
+        asked = {"tags": {"hair_color=blue": 1}, "shows": {"glasses": True}}
+        for reply in (
+            client.post("/api/characters", json=asked),
+            client.post("/api/sketch", json={"pose": STANDING}),
+            client.post("/api/pose", files={"file": picture}),
+        ):
+            assert reply.status_code == 200, reply.text
+        assert "hat" in sentence(client.post("/api/characters", json={"shows": {"hat": True}}), 422)
+        assert 'family="tagger"' not in client.get("/metrics").text
+
+
 def test_a_release_with_a_changed_byte_is_never_served(tmp_path: Path) -> None:
     make_release(tmp_path / "release", families=["sketcher"])
     weights = tmp_path / "release" / "sketcher" / "1" / "weights.safetensors"

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from tiny_release import make_release
 
 from genga.errors import DataError
+from genga.tags import columns
 from models.batches import to_signed, to_uint8
 from models.networks.upscaler import Upscaler
 from serve import current
@@ -217,6 +218,27 @@ def test_a_release_whose_folders_come_late_is_refused_once_and_taken_over_when_w
     now.refresh()
     assert now.engine.version("gallery") == "gallery/2"
     assert b"genga_release_refusals_total 1.0" in metrics.text() and b"genga_release_swaps_total 1.0" in metrics.text()
+
+
+def test_a_release_whose_tagger_knows_a_newer_tag_waits_for_the_server_to_be_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_release(tmp_path / "release", version="1", families=["tagger", "gallery"])
+    now = Current(tmp_path / "release", Metrics())
+    monkeypatch.setattr("tiny_release.columns", lambda: [*columns(), "hat"])
+    make_release(tmp_path / "release", version="2", families=["tagger", "gallery"])
+    now.refresh()
+    assert now.engine.version("tagger") == "tagger/1"
+    assert "its tagger knows other tags than this server, which read genga/tags.yaml as it started; start that again" in caplog.text
+
+
+def test_a_server_without_its_tagger_takes_over_the_one_that_knows_today_s_tags(tmp_path: Path, add_a_tag: Callable[[], None]) -> None:
+    make_release(tmp_path / "release", version="1", families=["tagger", "gallery"])
+    add_a_tag()
+    now = Current(tmp_path / "release", Metrics())
+    make_release(tmp_path / "release", version="2", families=["tagger", "gallery"])
+    now.refresh()
+    assert now.engine.version("tagger") == "tagger/2" and now.engine.left_out == {}
 
 
 # --- drawings

@@ -148,6 +148,25 @@ def test_a_tagger_that_the_server_refuses_is_not_deployed(
         check("tagger", "2", world.root / "gate.json", registry)
 
 
+@pytest.mark.usefixtures("begun")
+def test_while_a_new_tag_is_labeled_others_take_over_beside_the_tagger_that_is_served(
+    registry: Registry, world: World, deploy_now: Deploy, release_dir: Path, add_a_tag: Callable[[], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    deploy_now()
+    add_a_tag()
+    write_model(world.weights_dir, "sketcher", seed=7)
+    promote_as_it_stands(registry, world, "sketcher")
+    deploy_now()
+    assert (served(release_dir)["sketcher"], served(release_dir)["tagger"]) == ("2", "1")
+    said = "tagger version 1 was trained for another list of tags than genga/tags.yaml has now"
+    assert said in caplog.text
+    with pytest.raises(CheckpointError, match=said):
+        check("tagger", "1", world.root / "gate.json", registry)
+    shutil.rmtree(release_dir)
+    with pytest.raises(CheckpointError, match=said):
+        deploy_now()
+
+
 @pytest.fixture
 def commanding(
     begun: None, registry: Registry, world: World, deploy_now: Deploy, release_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

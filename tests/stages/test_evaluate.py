@@ -1,5 +1,6 @@
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -288,6 +289,13 @@ def test_a_tagger_of_another_tag_list_is_refused_with_the_way_out(world: World) 
     card = json.loads(path.read_text())
     path.write_text(json.dumps(card | {"columns": card["columns"][::-1]}))
     with pytest.raises(CheckpointError, match=r"it was trained for another list of tags than genga/tags.yaml has now"):
+        judge.score("tagger", world.weights_dir / "tagger")
+
+
+def test_a_tagger_of_before_a_new_tag_is_refused_as_that(world: World, add_a_tag: Callable[[], None]) -> None:
+    judge = judge_of(world)
+    add_a_tag()
+    with pytest.raises(CheckpointError, match="it was trained for another list of tags"):
         judge.score("tagger", world.weights_dir / "tagger")
 
 

@@ -1,6 +1,7 @@
 """Sliders found in a generator whose every latent number is known to do one thing."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,16 @@ def test_effects_too_small_to_see_are_left_out(sliders_of: Any, params: FindDire
 def test_a_tagger_of_another_vocabulary_is_refused(sliders_of: Any) -> None:
     with pytest.raises(CheckpointError, match="another list of tags"):
         sliders_of(learned=columns()[::-1])
+
+
+def test_a_tagger_of_before_a_new_tag_is_refused_as_that(
+    sliders_of: Any, params: FindDirections, tmp_path: Path, add_a_tag: Callable[[], None]
+) -> None:
+    with pytest.raises(CheckpointError):
+        sliders_of(learned=columns()[::-1])  # both networks are there
+    add_a_tag()
+    with pytest.raises(CheckpointError, match="another list of tags"):
+        find_directions(params, tmp_path / "painter", tmp_path / "reader", tmp_path / "out")
 
 
 def test_ordered_groups_have_one_slider_and_say_how_far_along_they_are() -> None:

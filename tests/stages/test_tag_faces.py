@@ -1,5 +1,6 @@
 """Every face gets a probability for every tag, and what people said stands."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,13 @@ def test_each_word_says_whose_it_is_and_the_models_which_model(world: Path) -> N
 def test_a_tagger_of_another_vocabulary_is_refused(world: Path) -> None:
     write_labels(world / "labels", [])
     write_tagger(world / "tagger", columns()[::-1])
+    with pytest.raises(CheckpointError, match="another list of tags"):
+        tagged(world)
+
+
+def test_a_tagger_of_before_a_new_tag_is_refused_as_that(world: Path, add_a_tag: Callable[[], None]) -> None:
+    write_labels(world / "labels", [])
+    add_a_tag()
     with pytest.raises(CheckpointError, match="another list of tags"):
         tagged(world)
 
