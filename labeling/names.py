@@ -18,6 +18,8 @@ from genga.pictures import SUFFIXES
 
 Size = tuple[int, int]  # width and height
 OWN_FOLDERS = ("figures", "sticks")  # what stages/own_figures.py takes
+SIDE_SUFFIXES = frozenset({".json", ".csv", ".md", ".txt", ".pdf", ".html", ".xml", ""})  # what lies beside own drawings
+WORK_SUFFIXES = frozenset({".psd", ".psb", ".clip", ".lip", ".kra", ".xcf", ".sai", ".sai2", ".mdp", ".ora", ".procreate"})  # of drawing programs
 
 
 class Here(NamedTuple):

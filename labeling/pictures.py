@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from genga.errors import DataError, PictureError
 from genga.params import OwnFigures, Params
-from genga.pictures import SUFFIXES, Limits, decode, decode_rgba, on_paper
+from genga.pictures import Limits, decode, decode_rgba, is_junk, on_paper
 from genga.store import MANIFEST, Store, picture_id
 from labeling.exports import read_annotations
-from labeling.names import OWN_FOLDERS, Here, Size
+from labeling.names import OWN_FOLDERS, SIDE_SUFFIXES, WORK_SUFFIXES, Here, Size
 from labeling.projects import KindName
 from labeling.tasks import asking
 
@@ -75,16 +75,16 @@ def _own(params: OwnFigures) -> list[tuple[str, Size, Entry]]:
     """Each with its name in the folder. Those that cannot be read are left to the stage draw_figures, which lists them."""
     folder, limits = Path(params.path), Limits(params.max_picture_bytes, params.max_picture_pixels, params.min_side)
     found = []
-    for path in sorted(path for name in OWN_FOLDERS for path in (folder / name).rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()):
-        name = path.relative_to(folder)
-        if any(part.startswith(".") for part in name.parts):
+    for path in sorted(path for name in OWN_FOLDERS for path in (folder / name).rglob("*") if path.is_file()):
+        name = path.relative_to(folder).as_posix()
+        if is_junk(name) or path.suffix.lower() in SIDE_SUFFIXES | WORK_SUFFIXES:
             continue
         try:
             picture = decode(path.read_bytes(), limits)
-        except PictureError:
+        except (PictureError, OSError):
             continue
         height, width = picture.shape[:2]
-        found.append((name.as_posix(), (width, height), Entry(picture_id(picture), partial(_drawing, path, limits))))
+        found.append((name, (width, height), Entry(picture_id(picture), partial(_drawing, path, limits))))
     return found
 
 

@@ -26,6 +26,7 @@ from genga.pictures import Limits, decode, decode_rgba, is_junk, on_paper
 from genga.skeleton import JOINTS
 from genga.store import picture_id
 from labeling.keypoints import Called, Posed, hidden_by_most, read_poses, settle_pose
+from labeling.names import SIDE_SUFFIXES, WORK_SUFFIXES
 from models.ink import Picture, is_light_on_dark, read_ink, thickened
 from stages.threads import in_order
 
@@ -36,8 +37,6 @@ BAD = "bad picture, as people say"
 BLANK = "no drawing was found in it, it is all of one shade"
 KINDS = ("sticks/", "figures/")
 PEN = 1.5  # pixels of line art of 128 px, as wide as the outlines of drawing/mannequin.py
-SIDE_SUFFIXES = frozenset({".json", ".csv", ".md", ".txt", ".pdf", ".html", ".xml", ""})  # what lies beside pictures
-WORK_SUFFIXES = frozenset({".psd", ".psb", ".clip", ".lip", ".kra", ".xcf", ".sai", ".sai2", ".mdp", ".ora", ".procreate"})  # of drawing programs
 
 
 class Placed(NamedTuple):
@@ -74,13 +73,16 @@ class Opened(NamedTuple):
     id: str
     width: int
     height: int
+    is_blank: bool
 
 
 class Folder(NamedTuple):
-    """`names`: of what lies there as a drawing; `first`: the first of equal pictures by their id; `poses`, `bad`, `faults`: what the exports say."""
+    """`names`: of what lies there as a drawing; `first`: the first of equal pictures by their id; `blank`: ids of those without a drawing in them;
+    `poses`, `bad`, `faults`: what the exports say."""
 
     names: list[str]
     first: dict[str, Opened]
+    blank: set[str]
     rejected: list[Rejected]
     poses: dict[str, Placed]
     bad: set[str]
@@ -114,7 +116,7 @@ def read_own(params: OwnFigures, path: Path, placed: Mapping[str, Placed] | None
     what is left out whatever its joints."""
     if not path.is_dir():
         raise DataError(f"no folder at {path}, expected one with sticks/ and figures/; correct draw_figures.own.path in params.yaml")
-    names, first, rejected, poses, exported_bad, faults = _read(params, path)
+    names, first, _, rejected, poses, exported_bad, faults = _read(params, path)
     settled = {picture.name: placed[picture.id] for picture in first.values() if placed and picture.id in placed}
     poses |= settled
     if first and faults and not poses and not exported_bad and faults.keys().isdisjoint(names):
@@ -133,10 +135,17 @@ def read_own(params: OwnFigures, path: Path, placed: Mapping[str, Placed] | None
     return OwnSet(sticks, figures, sorted(rejected))
 
 
-def exported(params: OwnFigures, path: Path) -> set[str]:
-    """Ids of the drawings whose joints an export in the folder tells, or that it calls bad: people need not see them again."""
+def exported(params: OwnFigures, path: Path) -> dict[str, Array | None]:
+    """The drawings that people need not see again, by their id: those whose joints an export in the folder tells, with these, (11, 2) in pixels, and
+    those that it calls bad, or in which no drawing was found."""
     found = _read(params, path)
-    return {id_ for id_, picture in found.first.items() if picture.name in found.poses or picture.name in found.bad}
+    told: dict[str, Array | None] = dict.fromkeys(found.blank)
+    for id_, picture in found.first.items():
+        if picture.name in found.poses:
+            told[id_] = found.poses[picture.name].pose * (picture.width, picture.height)
+        elif picture.name in found.bad:
+            told[id_] = None
+    return told
 
 
 def exported_poses(path: Path) -> Array:
@@ -154,12 +163,13 @@ def _read(params: OwnFigures, path: Path) -> Folder:
     names = [file.relative_to(path).as_posix() for file in files if file.suffix.lower() not in SIDE_SUFFIXES]
     limits = Limits(params.max_picture_bytes, params.max_picture_pixels, params.min_side)
     outcomes = list(in_order(partial(_open, path, limits=limits), names))
-    opened = [outcome for outcome in outcomes if isinstance(outcome, Opened)]
-    rejected = [outcome for outcome in outcomes if isinstance(outcome, Rejected)]
+    opened = [outcome for outcome in outcomes if isinstance(outcome, Opened) and not outcome.is_blank]
+    blank = [outcome for outcome in outcomes if isinstance(outcome, Opened) and outcome.is_blank]
+    rejected = [outcome for outcome in outcomes if isinstance(outcome, Rejected)] + [Rejected(name, BLANK, counts=True) for name, *_ in blank]
     first = {picture.id: picture for picture in reversed(opened)}
     rejected += [Rejected(name, f"duplicate of {first[id_].name}", counts=False) for name, id_, *_ in opened if first[id_].name != name]
     exports = [file for file in files if file.suffix.lower() == ".json"]
-    return Folder(names, first, rejected, *_poses(params, exports, opened, first))
+    return Folder(names, first, {picture.id for picture in blank}, rejected, *_poses(params, exports, opened, first))
 
 
 def _open(path: Path, name: str, limits: Limits) -> Opened | Rejected:
@@ -169,14 +179,19 @@ def _open(path: Path, name: str, limits: Limits) -> Opened | Rejected:
         return Rejected(name, f"lies neither in {' nor in '.join(KINDS)}", counts=True)
     try:
         picture, drawing = opened(path / name, limits)
-        read_ink(drawing)
     except PictureError as error:
         return Rejected(name, error.reason, counts=True)
     except OSError as error:
         return Rejected(name, f"unreadable: {error}", counts=True)
+    return Opened(name, picture_id(picture), picture.shape[1], picture.shape[0], _is_blank(drawing))
+
+
+def _is_blank(drawing: Picture) -> bool:
+    try:
+        read_ink(drawing)
     except DataError:
-        return Rejected(name, BLANK, counts=True)
-    return Opened(name, picture_id(picture), picture.shape[1], picture.shape[0])
+        return True
+    return False
 
 
 def _poses(

@@ -77,6 +77,17 @@ def test_imported_pictures_and_own_drawings_have_names_and_every_picture_here_a_
     assert [entry.id for entry in entries("poses", params, tmp_path, tmp_path)] == [own]
 
 
+def test_an_own_drawing_is_told_by_its_bytes_and_not_by_its_suffix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = load_params(Path(__file__).parents[2] / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own-figures" / "figures").mkdir(parents=True)
+    shades = {"scan.jpe": 200, "notes.txt": 150, "work.psd": 100, "thumbs.db": 50}
+    for name, shade in shades.items():
+        (tmp_path / "own-figures" / "figures" / name).write_bytes(encode_png(np.full((40, 50, 3), shade, np.uint8)))
+    assert [name for name, _ in pictures_here(params, tmp_path, []).names] == ["figures/scan.jpe"]
+    assert [entry.id for entry in entries("poses", params, tmp_path, tmp_path)] == [picture_id(np.full((40, 50, 3), 200, np.uint8))]
+
+
 def test_white_lines_on_nothing_are_shown_and_known_by_their_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     params = load_params(Path(__file__).parents[2] / "params.yaml")
     monkeypatch.chdir(tmp_path)

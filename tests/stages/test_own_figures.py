@@ -104,8 +104,20 @@ def test_drawings_whose_joints_an_export_tells_are_those_that_are_taken(own: Pat
     change(own, "0/annotations/0/result/4/value/x", 101)
     sizes = ((200, 300), (90, 60), (400, 600), (400, 600))
     taken = {picture_id(sketch(*size, number)[0]) for number, size in enumerate(sizes, start=1)}
-    assert exported(params_with(max_rejected=0.0), own) == taken  # that stops the stage alone
-    assert exported(PARAMS, tmp_path / "none") == set()
+    assert exported(params_with(max_rejected=0.0), own).keys() == taken  # that stops the stage alone
+    assert exported(PARAMS, tmp_path / "none") == {}
+
+
+def test_joints_that_exports_tell_are_in_pixels_and_people_are_asked_where_these_differ(own: Path) -> None:
+    tasks = json.loads((own / "project-1.json").read_text())
+    apart = json.loads(json.dumps(tasks[0]["annotations"][0])) | {"completed_by": 2}
+    apart["result"][4]["value"]["x"] = 1 if apart["result"][4]["value"]["x"] > 50 else 99
+    tasks[0]["annotations"].append(apart)
+    (own / "project-1.json").write_text(json.dumps(tasks))
+    told = exported(PARAMS, own)
+    assert len(told) == 4 and picture_id(sketch(300, 300, 0)[0]) not in told
+    picture, pose = sketch(200, 300, 1)
+    np.testing.assert_allclose(told[picture_id(picture)], pose * (200, 300))
 
 
 def test_a_folder_of_notes_holds_no_drawings(tmp_path: Path) -> None:
@@ -264,7 +276,7 @@ def test_a_drawing_that_an_export_calls_bad_neither_waits_nor_counts_nor_is_push
     found = read_own(params_with(max_rejected=0.0), own)
     assert [one.path.name for one in (*found.sticks, *found.figures)] == ["1.png", "2.png", "4.png"]
     assert {row.name: (row.reason, row.counts) for row in found.rejected} == {"sticks/0.png": (BAD, False), "figures/3.png": (BAD, False)}
-    assert {picture_id(sketch(300, 300, 0)[0]), picture_id(sketch(400, 600, 3)[0])} <= exported(PARAMS, own)
+    assert {picture_id(sketch(300, 300, 0)[0]), picture_id(sketch(400, 600, 3)[0])} <= exported(PARAMS, own).keys()
 
 
 @pytest.mark.parametrize(
@@ -439,8 +451,10 @@ def test_white_lines_on_nothing_are_a_drawing(own: Path) -> None:
     assert [art[int(y), int(x)] < 100 for x, y in pose * 128] == [True] * 11
 
 
-def test_a_sheet_on_which_nothing_is_drawn_is_listed(own: Path) -> None:
-    (own / "sticks" / "0.png").write_bytes(encode_png(np.full((300, 300, 3), 255, np.uint8)))
+def test_a_sheet_on_which_nothing_is_drawn_is_listed_and_shown_to_nobody(own: Path) -> None:
+    blank = np.full((300, 300, 3), 255, np.uint8)
+    (own / "sticks" / "0.png").write_bytes(encode_png(blank))
+    assert exported(PARAMS, own)[picture_id(blank)] is None
     found = read_own(PARAMS, own)
     assert [row.reason for row in found.rejected if row.name == "sticks/0.png"] == [BLANK] and len(found.sticks) == 2
 
