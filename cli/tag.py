@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genga.errors import DataError, PictureError, ReleaseError
-from genga.pictures import SUFFIXES, decode
+from genga.pictures import SUFFIXES, decode, is_hidden_picture, is_junk
 from genga.progress import progress
 from genga.release import Release
 from genga.tags import check_tagger, columns, flags, groups, vocabularies
@@ -37,7 +37,7 @@ from models.networks.tagger import probabilities
 from models.targets import UNKNOWN, names, value_names
 from serve.reading import fit_square
 from serve.schemas import PICTURE_LIMITS
-from stages.archives import utf8_name
+from stages.archives import files_under, utf8_name
 
 Format = Literal["csv", "json", "txt"]
 Existing = Literal["keep", "append", "overwrite"]
@@ -163,7 +163,7 @@ def tag(
     if form == "txt" and out is not None:
         raise DataError("--out names one file, and txt writes one beside each picture; leave it out, or choose --format csv or json")
     check_excluded(excluded)
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    paths = _pictures(folder)
     if not paths:
         raise DataError(f"no pictures in {folder}, expected {', '.join(sorted(SUFFIXES))}; give the folder that holds them")
     tagger = Tagger(release_dir, parse_thresholds(thresholds), excluded)
@@ -178,7 +178,7 @@ def tag(
         path = out or folder / f"tags.{form}"
         _check_writable(path)
         before = _standing(path, form, existing)
-        todo = [path for path in paths if _name(folder, path) not in before]
+        todo = [path for path in paths if _name(folder, path) not in before.entries]
         tagged = list(_read(tagger, folder, todo))
         read = written = len(tagged)
         if tagged or len(todo) < len(paths):
@@ -189,6 +189,18 @@ def tag(
     unread = len(todo) - read
     kept = len(paths) - written - unread
     print(f"{written} pictures tagged by {tagger.version}, {place}; {kept} had tags and keep them; {unread} could not be read")
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """What the import would take in, by their names. What of the rest might be missed is named in the log."""
+    files = {path: path.relative_to(folder).as_posix() for path in sorted(files_under(folder))}
+    if hidden := [path for path, name in files.items() if is_hidden_picture(name)]:
+        log.warning("%d hidden pictures are left out, the first is %s", len(hidden), hidden[0])
+    seen = [path for path, name in files.items() if not is_junk(name)]
+    for path in seen:
+        if path.is_dir():
+            log.warning("%s is a link to a folder and is left out; give that folder itself", path)
+    return [path for path in seen if path.suffix.lower() in SUFFIXES and path.is_file()]
 
 
 def _read(tagger: Tagger, folder: Path, paths: Sequence[Path]) -> Iterator[Tagged]:
@@ -259,38 +271,61 @@ def form_of(text: str) -> Form:
     return Form(tags, between[0] if between else ", ", bool(UNDERSCORED.search(text)) and not any(" " in tag for tag in tags))
 
 
+def named_in(tags: Iterable[str]) -> set[str]:
+    """These tags with underscores, and what words of ours are in those of so many words that they are a sentence or several."""
+    there = {_plain(tag) for tag in tags}
+    runs = [f"_{tag}_" for tag in there if tag.count("_") >= 2]
+    return there | {word for word in vocabularies()[VOCABULARY].words if any(f"_{word}_" in run for run in runs)}
+
+
+def _one_of(word: str) -> set[str]:
+    """All words for values of its group: one face shows no two of them. Of a flag none."""
+    known = vocabularies()[VOCABULARY].words
+    group = known.get(word, "").partition("=")[0]
+    return {other for other, target in known.items() if target.startswith(f"{group}=")}
+
+
 def write_sidecar(path: Path, words: Sequence[str], existing: Existing, underscores: bool) -> bool:
-    """Own tags stay first and as they are written, and others follow in their form; a tag counts as there with spaces or underscores alike.
-    False where the file is left alone."""
+    """Own tags stay first and as they are written, and others follow in their form; a tag counts as there with spaces or underscores alike, and a
+    group of which a value is there gets no other. False where the file is left alone."""
     standing = path.read_bytes() if existing == "append" and path.exists() else b""
     if standing.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
         log.warning("%s is written in UTF-16 and stays as it is; save it as UTF-8 to have tags added", path)
         return False
     own = standing.decode(errors="surrogateescape").rstrip().rstrip(",")
     form = form_of(own.removeprefix("\ufeff").strip())
-    there = {_plain(tag) for tag in form.tags}
+    there = named_in(form.tags)
+    new = [word for word in words if word not in there and not there & _one_of(word)]
     parts = [own] if any(there) else []
-    parts += [word if underscores or form.underscored else word.replace("_", " ") for word in words if word not in there]
+    parts += [word if underscores or form.underscored else word.replace("_", " ") for word in new]
     end = "\r\n" if b"\r\n" in standing else "\n"
     write_whole(path, (form.between.join(parts) + end).encode(errors="surrogateescape"))
     return True
 
 
-def _standing(path: Path, form: Format, existing: Existing) -> dict[str, Any]:
-    """file -> what an earlier run, or a person, wrote of it."""
+class Standing(NamedTuple):
+    """What an earlier run, or a person, wrote: of each file, and the names of a table's columns."""
+
+    entries: dict[str, Any]
+    header: Sequence[str] = ()
+
+
+def _standing(path: Path, form: Format, existing: Existing) -> Standing:
     if not path.exists() or existing == "overwrite":
-        return {}
+        return Standing({})
     if existing == "keep":
         raise DataError(f"{path} stands there already; give --append to add the pictures that it lacks, --overwrite to replace it, or another --out")
     try:
         text = path.read_text(encoding="utf-8-sig")
         if form == "json":
             entries = {str(file): entry for file, entry in dict(json.loads(text)).items()}
-            as_json(entries, [])  # what JSON escapes may not be what UTF-8 can hold
-            return entries
-        rows = list(csv.DictReader(io.StringIO(text)))
-        _check_kept(path, rows)
-        return {row["file"]: {name: value or "" for name, value in row.items() if name} for row in rows}
+            as_json(standing := Standing(entries), [])  # what JSON escapes may not be what UTF-8 can hold
+            return standing
+        table = csv.DictReader(io.StringIO(text))
+        rows, header = list(table), table.fieldnames or ["file"]
+        _check_kept(path, header, rows)
+        entries = {row["file"]: {name: value or "" for name, value in row.items() if name} for row in rows}
+        return Standing(entries, [name for name in header if name])
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is no text in UTF-8; save it as UTF-8, give another --out, or --overwrite to replace it") from error
     except UnicodeEncodeError as error:
@@ -300,8 +335,12 @@ def _standing(path: Path, form: Format, existing: Existing) -> dict[str, Any]:
         raise DataError(f"{path} is no {form} file with the files' names ({error!r}); give another --out, or --overwrite to replace it") from error
 
 
-def _check_kept(path: Path, rows: Sequence[Mapping[Any, Any]]) -> None:
-    """One row of a file, each cell under a name: only that can be written again."""
+def _check_kept(path: Path, header: Sequence[str], rows: Sequence[Mapping[Any, Any]]) -> None:
+    """One row of a file, each cell under a name of its own: only that can be written again."""
+    if "file" not in header:
+        raise KeyError("file")
+    if twice := [name for name, count in Counter(header).items() if name and count > 1]:
+        raise DataError(f"{path} has {header.count(twice[0])} columns {twice[0]}, expected one; give each a name of its own, then append")
     num_rows = Counter(row["file"] for row in rows)
     for row in rows:
         if num_rows[row["file"]] > 1:
@@ -310,17 +349,17 @@ def _check_kept(path: Path, rows: Sequence[Mapping[Any, Any]]) -> None:
             raise DataError(f"{path} has more cells than names of columns in the row of {row['file']}; name these columns, then append")
 
 
-def as_csv(before: Mapping[str, Mapping[str, str]], tagged: Iterable[Tagged]) -> bytes:
+def as_csv(before: Standing, tagged: Iterable[Tagged]) -> bytes:
     """Columns that a person added stay, at the end."""
-    header = dict.fromkeys(["file", "tags", "version", *columns()]) | dict.fromkeys(name for row in before.values() for name in row)
+    header = dict.fromkeys(["file", "tags", "version", *columns(), *before.header])
     text = io.StringIO()
     writer = csv.DictWriter(text, list(header), restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(before.values())
+    writer.writerows(before.entries.values())
     writer.writerows({"file": each.file, "tags": " ".join(each.tags), "version": each.version, **each.probabilities} for each in tagged)
     return text.getvalue().encode()
 
 
-def as_json(before: Mapping[str, Any], tagged: Iterable[Tagged]) -> bytes:
+def as_json(before: Standing, tagged: Iterable[Tagged]) -> bytes:
     new = {each.file: {"tags": each.tags, "version": each.version, "probabilities": each.probabilities} for each in tagged}
-    return (json.dumps({**before, **new}, indent=1, ensure_ascii=False) + "\n").encode()
+    return (json.dumps({**before.entries, **new}, indent=1, ensure_ascii=False) + "\n").encode()

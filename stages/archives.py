@@ -61,11 +61,17 @@ def list_folder(folder: Path) -> list[Member]:
     Where DVC comes first, it stops at broken links, pipes and names that are not in UTF-8; `genga import` refuses such folders."""
     if not folder.is_dir():
         raise DataError(f"no folder at {folder}; correct import_faces.source.path in params.yaml")
+    paths = files_under(folder)
+    members = [Member(utf8_name(path.relative_to(folder).as_posix()), _size(path), partial(_read_file, path)) for path in paths]
+    return sorted(members, key=lambda member: member.name)
+
+
+def files_under(folder: Path) -> list[Path]:
+    """Every file, and every link to a folder, which is not followed; DataError where a folder cannot be read."""
     paths = []
     for parent, folders, names in os.walk(folder, onerror=_refuse):
         paths += [Path(parent) / name for name in (*names, *(name for name in folders if Path(parent, name).is_symlink()))]
-    members = [Member(utf8_name(path.relative_to(folder).as_posix()), _size(path), partial(_read_file, path)) for path in paths]
-    return sorted(members, key=lambda member: member.name)
+    return paths
 
 
 def list_archive(path: Path, limits: ArchiveLimits) -> list[Member]:

@@ -136,6 +136,9 @@ def test_a_table_gains_the_pictures_that_it_lacks_and_keeps_the_rest(here: Path)
     assert found["b.jpg"]["version"] == "tagger/7" and found["b.jpg"]["mood"] == ""
     genga_tag("--overwrite")
     assert "my own words" not in path.read_text()
+    path.write_text("file,tags,mood\n")
+    genga_tag("--append")
+    assert {row["mood"] for row in table(path).values()} == {""} and len(table(path)) == 3
 
 
 @pytest.mark.parametrize(
@@ -143,6 +146,7 @@ def test_a_table_gains_the_pictures_that_it_lacks_and_keeps_the_rest(here: Path)
     [
         ("file,tags\na.png,smile\na.png,my own\n", r"tags\.csv has 2 rows of a\.png, expected one"),
         ("file,tags\nb.jpg,one,a note\n", r"tags\.csv has more cells than names of columns in the row of b\.jpg"),
+        ("file,tags,note,note\nb.jpg,smile,one,two\n", r"tags\.csv has 2 columns note, expected one; give each a name of its own"),
         (",file,tags\n7,b.jpg,one\n", r"tags\.csv has more cells than names of columns in the row of b\.jpg"),
     ],
 )
@@ -182,7 +186,11 @@ def test_tags_after_a_byte_order_mark_are_not_doubled_and_utf_16_is_left_alone(
         ("1girl, Pink_Hair, o_o, smile", "1girl, Pink_Hair, o_o, smile, long_hair, blush\n"),
         ("1girl,pink hair,o_o,\n", "1girl,pink hair,o_o,long hair,smile,blush\n"),
         ("1girl,\r\nlong hair\r\n", "1girl,\r\nlong hair,\r\npink hair,\r\nsmile,\r\nblush\r\n"),
-        ("a girl with pink hair\n", "a girl with pink hair, pink hair, long hair, smile, blush\n"),
+        ("a girl with pink hair\n", "a girl with pink hair, long hair, smile, blush\n"),
+        ("1girl solo smile blush\n", "1girl solo smile blush, pink hair, long hair\n"),
+        ("1girl, Orange hair, very short hair", "1girl, Orange hair, very short hair, smile, blush\n"),
+        ("dark green hair, tan lines", "dark green hair, tan lines, long hair, smile, blush\n"),
+        ("black hair, blonde hair, evil smile", "black hair, blonde hair, evil smile, long hair, smile, blush\n"),
         ("pink_hair", "pink_hair, long_hair, smile, blush\n"),
         ("", "pink hair, long hair, smile, blush\n"),
     ],
@@ -215,6 +223,34 @@ def test_what_is_a_link_stays_one_and_its_file_is_written(here: Path) -> None:
     (here / "faces" / "b.txt").symlink_to("a.txt")
     with pytest.raises(DataError, match=r"faces/a\.png and faces/b\.jpg would both have their tags in faces/b\.txt; rename"):
         genga_tag("--format", "txt", "--append")
+
+
+def test_what_systems_leave_behind_gets_no_tags_and_links_to_folders_are_named(here: Path, caplog: pytest.LogCaptureFixture) -> None:
+    picture = (here / "faces" / "a.png").read_bytes()
+    for name in (".thumbnails/a.png", ".ipynb_checkpoints/a-checkpoint.png", "__MACOSX/q.png", "._a.png", ".mine/b.png"):
+        (here / "faces" / name).parent.mkdir(exist_ok=True)
+        (here / "faces" / name).write_bytes(picture)
+    (here / "faces" / "linked").symlink_to(here / "faces" / "more")
+    genga_tag()
+    assert sorted(table(here / "faces" / "tags.csv")) == ["a.png", "b.jpg", "more/c.webp"]
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
+        "1 hidden pictures are left out, the first is faces/.mine/b.png",
+        "faces/linked is a link to a folder and is left out; give that folder itself",
+    ]
+
+
+def test_a_folder_within_that_cannot_be_read_is_said_before_anything_is_written(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scandir = os.scandir
+
+    def closed(path: Any) -> Any:
+        if str(path).endswith("more"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    with pytest.raises(DataError, match=r"the folder faces/more cannot be read \(Permission denied\); allow it or take it out"):
+        genga_tag()
+    assert not (here / "faces" / "tags.csv").exists()
 
 
 @pytest.mark.parametrize(("name", "form"), [("b.txt", "txt"), ("tags.csv", "csv")])
