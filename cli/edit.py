@@ -226,10 +226,20 @@ def _term(option: str, text: str | None) -> str | None:
     return text.strip()
 
 
+def _said_of(source: dict[str, Any]) -> dict[str, str]:
+    """Licence and origin, where params.yaml has them of these very pictures."""
+    now = _parsed(read_params(PARAMS), PARAMS).get("import_faces")
+    return {name: now[name] for name in ("licence", "origin") if name in now} if isinstance(now, dict) and now.get("source") == source else {}
+
+
 def choose_faces(faces: str, licence: str | None, origin: str | None) -> None:
     source, licence, origin = source_of(faces), _term("--licence", licence), _term("--origin", origin)
     named = source.get("dataset") or Path(source["path"]).absolute()
-    terms: dict[str, str] = {"licence": Quoted(licence or "unknown"), "origin": Quoted(origin or Path(named).name)}
+    said = _said_of(source)
+    terms: dict[str, str] = {
+        "licence": Quoted(licence or said.get("licence", "unknown")),
+        "origin": Quoted(origin or said.get("origin", Path(named).name)),
+    }
     if source["kind"] == "sample":
         if licence or origin:
             raise ParamsError("--licence and --origin were found with `sample`, which Genga draws itself under CC0-1.0; leave them out")

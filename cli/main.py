@@ -94,8 +94,12 @@ def build_parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("import", help="choose the pictures that the next run takes in")
     command.add_argument("faces", metavar="FACES", help="a folder, a zip or tar archive, `sample`, or `kaggle:OWNER/NAME@VERSION`")
-    command.add_argument("--licence", help="licence of the pictures, shown wherever their models are shown (default: unknown)")
-    command.add_argument("--origin", help="where they come from, in words (default: the name of the file, folder or dataset)")
+    command.add_argument(
+        "--licence", help="licence of the pictures, shown wherever their models are shown (default: what was said of the same FACES, else unknown)"
+    )
+    command.add_argument(
+        "--origin", help="where they come from, in words (default: what was said of the same FACES, else the name of the file, folder or dataset)"
+    )
     command.set_defaults(do=import_)
 
     command = commands.add_parser("profile", help="merge named sets of values into params.yaml, whose other values stay; without a name, list them")
@@ -125,7 +129,8 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--out",
         type=Path,
-        help="the csv or json file (default: tags.csv or tags.json in FOLDER); `genga import` takes the tags it names, all else stays unknown",
+        help="the csv or json file (default: tags.csv or tags.json in FOLDER); of a csv file `genga import` takes the tags it names, all else stays "
+        "unknown",
     )
     command.add_argument(
         "--threshold",

@@ -140,6 +140,12 @@ def _say_texts(names: Sequence[str]) -> None:
     num_texts = sum(_suffix(name) == ".txt" and posixpath.splitext(name)[0] in called for name in names)
     if num_texts:
         log.warning("import: %d texts beside pictures are not read as labels; put their tags into a table with the columns file and tags", num_texts)
+    if documents := [name for name in names if _suffix(name) == ".json"]:
+        log.warning(
+            "import: %d JSON files are not read as labels, the first is %s; put their tags into a table with the columns file and tags",
+            len(documents),
+            documents[0],
+        )
 
 
 def _suffix(name: str) -> str:

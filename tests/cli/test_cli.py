@@ -69,6 +69,22 @@ def test_the_laptop_profile_is_what_params_yaml_ships(here: Path, capsys: pytest
     assert yaml.safe_load((REPO / "profiles/laptop.yaml").read_text()) == shipped  # every other value
 
 
+def test_what_was_said_of_pictures_stays_when_they_are_named_again(here: Path) -> None:
+    for name in ("pics", "others"):
+        (here / name).mkdir()
+        (here / name / "a.png").touch()
+    edit.choose_faces("pics", "CC-BY-4.0", "my drawings")
+    edit.choose_faces("pics/", None, None)
+    chosen = load_params().import_faces
+    assert (chosen.licence, chosen.origin) == ("CC-BY-4.0", "my drawings")
+    edit.choose_faces("pics", "CC0-1.0", None)
+    chosen = load_params().import_faces
+    assert (chosen.licence, chosen.origin) == ("CC0-1.0", "my drawings")
+    edit.choose_faces("others", None, None)
+    chosen = load_params().import_faces
+    assert (chosen.licence, chosen.origin) == ("unknown", "others")
+
+
 def test_the_laptop_profile_leaves_the_user_s_pictures(here: Path) -> None:
     (here / "pics").mkdir()
     (here / "pics/a.png").touch()

@@ -657,6 +657,15 @@ def test_texts_with_tags_beside_pictures_are_said_once(tmp_path: Path, caplog: p
     ]
 
 
+def test_json_beside_pictures_is_said_not_to_be_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    files = {"1.jpg": jpeg(1), "tags.json": b'{"1.jpg": {"tags": ["blue_hair"]}}', "1.json": b"{}"}
+    store = imported(tmp_path, folder_of(tmp_path / "f", files))
+    assert store.column("labels") == [None]
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
+        "import: 2 JSON files are not read as labels, the first is 1.json; put their tags into a table with the columns file and tags"
+    ]
+
+
 def test_capital_letters_and_marks_written_in_two_ways_tell_names_apart_only_where_they_must(tmp_path: Path) -> None:
     names = ["a.jpg", "A.jpg", unicodedata.normalize("NFD", "é.jpg")]
     rows = ["file,hair", "A.jpg,blue", "a.JPG,red", unicodedata.normalize("NFC", "É.jpg,green")]
