@@ -1,5 +1,6 @@
 """`genga label up`: Label Studio, and beside it the models that guess, until Ctrl-C."""
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,6 +23,10 @@ NO_RELEASE = "nothing is deployed yet, so pictures come without a guess; `genga 
 
 def up(release_dir: Path) -> None:
     params, home = load_params().label_studio, Home(HOME)
+    if elsewhere := os.environ.get("LABEL_STUDIO_URL"):
+        raise LabelStudioError(
+            f"LABEL_STUDIO_URL is set, so every other `genga label` command would go on asking {elsewhere}; unset it to start a Label Studio here"
+        )
     account = account_at(home, params.port)
     with ExitStack() as stack:
         guessing = _guessing(release_dir)
