@@ -102,7 +102,8 @@ def add_label_commands(commands: Any) -> None:
         "export of Label Studio into annotations/<format>-<name>.json, which the labels stage reads. A picture is known by its sha256, as `genga "
         "label export` writes it, or by its file name, with or without folders and suffix, among the imported pictures and those of "
         "own-figures/. A name that fits none or several of them is left out and said, and so is what is known by its sha256 but not here. Of COCO "
-        "and CVAT a figure or tag that cannot be taken is listed, and the rest comes in.",
+        "and CVAT a figure or tag that cannot be taken is listed, and the rest comes in. A file that names no people stands for one person, called "
+        "as the file is: of a corrected one take the older out of annotations/ first.",
     )
     action.add_argument("format", choices=("coco", "cvat", "label-studio"))
     action.add_argument("file", type=Path, metavar="FILE")
@@ -151,7 +152,7 @@ def push(args: argparse.Namespace) -> None:
         raise GengaError(f"--limit {args.limit} was asked for, expected at least 1; give a larger N, or leave it out for all")
     args.only = "tags" if args.doubtful else args.only
 
-    def choose(_kind: Any, found: list[Any], _engine: Any) -> list[Any]:
+    def choose(_kind: Any, found: list[Any], *_: Any) -> list[Any]:
         return (doubtful(args.doubtful, found) if args.doubtful else found)[: args.limit]
 
     _push(args, choose, queue=bool(args.doubtful), guess=not (args.no_guess or args.doubtful))
@@ -163,11 +164,10 @@ def queue(args: argparse.Namespace) -> None:
 
     if args.count < 1:
         raise GengaError(f"a queue of {args.count} pictures was asked for, expected at least 1; give a larger N")
-    params = load_params()
-    own, each = Path(params.draw_figures.own.path), params.label_studio.tags_per_picture
+    each = load_params().label_studio.tags_per_picture
 
-    def choose(kind: Any, found: list[Any], engine: Any) -> list[Any]:
-        placed = placed_poses(ANNOTATIONS, own) if kind.name == "poses" else ()
+    def choose(kind: Any, found: list[Any], engine: Any, told: dict[str, Any]) -> list[Any]:
+        placed = placed_poses(ANNOTATIONS, told.values()) if kind.name == "poses" else ()
         return order(kind.name, found, engine, FACES, LABELS, args.count, each, placed)
 
     _push(args, choose, queue=True, guess=True)
@@ -187,14 +187,14 @@ def _push(args: argparse.Namespace, choose: Any, *, queue: bool, guess: bool) ->
     url, engine = url_of(home), open_engine(RELEASE) if guess else None
     for kind in _chosen(args):
         said = said_by_people(kind.name, ANNOTATIONS)
-        there = exported(own, Path(own.path)) if kind.name == "poses" else set()
-        pictures = [entry for entry in entries(kind.name, params, FIGURES, FACES) if entry.id not in there]
+        told = exported(own, Path(own.path)) if kind.name == "poses" else {}
+        pictures = [entry for entry in entries(kind.name, params, FIGURES, FACES) if entry.id not in told]
         found = [left for entry in pictures if (left := entry.still_open(said))]
         with one_sentence(url):
             client = connect(home)
             project = ensure_project(client, url, kind, home, params.label_studio)
             guesses = guesses_for(engine, kind) if guess else None
-            chosen = choose(kind, unanswered(client, project, found, params.label_studio.annotators_per_task, again=queue), engine)
+            chosen = choose(kind, unanswered(client, project, found, params.label_studio.annotators_per_task, again=queue), engine, told)
             pushed = push(client, project, home, chosen, guesses, params.label_studio, queue=queue)
         print(f"{kind.name}: {pushed.created} new tasks, {pushed.reguessed} with a newer guess, {pushed.requeued} moved in the queue", flush=True)
         if guess and guesses is None:
@@ -266,19 +266,24 @@ def export(args: argparse.Namespace) -> None:
     from labeling.pictures import pictures_here
 
     params = load_params()  # outside the project this stops here
-    if not (said := read_annotations(ANNOTATIONS).annotations):
+    said = read_annotations(ANNOTATIONS)
+    if not said.annotations:
         raise GengaError(f"no answers are in {ANNOTATIONS}, {args.file} is not written; pull or import some first")
-    found = labeled_of(said, pictures_here(params, IMPORTED, MADE).sizes)
+    found = labeled_of(said.annotations, pictures_here(params, IMPORTED, MADE).sizes)
     dropped = f"; {args.format} cannot hold {', '.join(left)}" if (left := lost(found, args.format)) else ""
     if not (written := held(found, args.format)):
         raise GengaError(f"none of the {len(found)} answers in {ANNOTATIONS} is written to {args.file}{dropped}; write label-studio instead")
     with _writing(args.file):
         write_whole(args.file, WRITERS[args.format](found))
     print(f"{len(written)} answers written to {args.file}{dropped}")
+    if kept_out := len(said.problems) - sum(each.bad for each in said.annotations):  # bad pictures are listed too, and written
+        print(f"{kept_out} answers that are kept out, wholly or in part, are not written so; `genga label pull` lists them")
 
 
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
+    if path.is_dir():
+        raise GengaError(f"{path} is a folder; give a file")
     try:
         yield
     except OSError as error:

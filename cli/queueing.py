@@ -3,7 +3,7 @@
 Where no tagger of today's tags is deployed, as after a new word in genga/tags.yaml, faces are ordered by what there is: labels and pictures.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from labeling.ordering import Floats, Wanted, pose_order, tag_order
 from labeling.pictures import Entry
 from labeling.projects import KINDS, KindName
 from labeling.tasks import PoseGuess
-from stages.own_figures import exported_poses
 
 BATCH = 256
 Look = Callable[[NDArray[np.uint8]], tuple[Floats, Floats]]  # faces -> what is probable of each, and its features
@@ -52,10 +51,10 @@ def order(
     return [replace(unlabeled[found.row], asks=found.tags) for found in wanted]
 
 
-def placed_poses(annotations_dir: Path, own_path: Path) -> NDArray[np.float64]:
-    """(N, 11, 2), in pixels: what people have placed, as far as the last pull knows, and what exports beside the own drawings tell."""
+def placed_poses(annotations_dir: Path, told: Iterable[NDArray[np.float64] | None]) -> NDArray[np.float64]:
+    """(N, 11, 2), in pixels: what people have placed, as far as the last pull knows, and what exports beside the own drawings have `told`."""
     pulled = [said.pose * said.size for said in read_annotations(annotations_dir).annotations if said.pose is not None]
-    return np.concatenate([np.array(pulled).reshape(-1, 11, 2), exported_poses(own_path)])
+    return np.array([*pulled, *(pose for pose in told if pose is not None)]).reshape(-1, 11, 2)
 
 
 def _pose_rows(unlabeled: Sequence[Entry], engine: Any, count: int, placed: ArrayLike) -> Any:

@@ -192,6 +192,8 @@ class Agreement:
 
     def lines(self) -> list[str]:
         """For people to read."""
+        if not self.people:
+            return ["nobody has labeled anything yet, as far as annotations/ knows; pull or import some answers first"]
         if not self.scores:
             return [f"{self.people} people labeled {self.pictures} pictures, none of them two people: raise label_studio.annotators_per_task"]
         rows = [

@@ -148,12 +148,6 @@ def exported(params: OwnFigures, path: Path) -> dict[str, Array | None]:
     return told
 
 
-def exported_poses(path: Path) -> Array:
-    """(N, 11, 2): the poses that exports in the folder tell, in pixels of the pictures, whatever these are."""
-    found = [labeled_poses(file).poses for file in _files(path) if file.suffix.lower() == ".json"]
-    return np.concatenate([np.empty((0, len(JOINTS), 2)), *found])
-
-
 def _files(path: Path) -> list[Path]:
     return sorted(file for file in path.rglob("*") if file.is_file() and not is_junk(file.relative_to(path).as_posix()))
 

@@ -40,6 +40,7 @@ from labeling.pictures import Entry
 from labeling.projects import KINDS, Project
 from labeling.pull import Pulled
 from labeling.push import Present, Pushed
+from labeling.tasks import verdict_region
 
 
 def label(*words: str) -> None:
@@ -116,6 +117,9 @@ def test_answers_are_compared_exported_and_pulled_without_a_server(tmp_path: Pat
     with pytest.raises(SystemExit):
         label("export", "coco", "missing/out.json")
     assert "missing/out.json cannot be written (No such file or directory); give a file in a folder" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        label("export", "coco", ".")
+    assert "error: . is a folder; give a file" in capsys.readouterr().err
     label("export", "coco", "out.json")
     assert len(from_coco((tmp_path / "out.json").read_text()).found) == 2
     assert capsys.readouterr().out == "2 answers written to out.json; coco cannot hold 2 answers' tags\n"
@@ -125,6 +129,18 @@ def test_answers_are_compared_exported_and_pulled_without_a_server(tmp_path: Pat
     assert "label revision 1" in capsys.readouterr().out
     label("pull", "--offline")
     assert "nothing new since label revision 1" in capsys.readouterr().out
+
+
+def test_an_export_says_how_many_answers_are_kept_out_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = [Labeled(letter * 64, "ann", (100, 100), {"hair_color": "blue"}, None) for letter in "abc"]
+    tasks = json.loads(to_label_studio(said))
+    for task, verdict in zip(tasks, ("unsure", "bad picture"), strict=False):
+        task["annotations"][0]["result"].append(verdict_region(verdict))
+    (tmp_path / "annotations" / "project-1.json").write_text(json.dumps(tasks))
+    label("export", "label-studio", "out.json")
+    written, kept_out = capsys.readouterr().out.splitlines()
+    assert written == "2 answers written to out.json" and kept_out.startswith("1 answers that are kept out")
+    assert [task["data"]["id"][0] for task in json.loads((tmp_path / "out.json").read_text())] == ["b", "c"]
 
 
 def test_a_pull_counts_corrections_and_says_what_is_about_no_picture_here_until_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -203,6 +219,14 @@ def test_a_label_studio_that_ends_by_itself_is_one_sentence_with_its_code_and_it
         label("up")
     assert ended.value.code == 2
     assert "error: Label Studio ended with code 3; the end of .label-studio/label-studio.log says why" in capsys.readouterr().err
+
+
+def test_a_label_studio_is_not_started_here_while_another_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("LABEL_STUDIO_URL", "http://team.example:8080")
+    monkeypatch.setattr(label_up, "running", lambda *_: pytest.fail("started"))
+    with pytest.raises(SystemExit) as ended:
+        label("up")
+    assert ended.value.code == 2 and "go on asking http://team.example:8080; unset it to start a Label Studio here" in capsys.readouterr().err
 
 
 def test_an_import_finds_pictures_by_their_names_and_says_which_it_does_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -382,14 +406,11 @@ def test_figures_are_queued_once_for_each_pose_that_the_deployed_networks_read(t
 
 
 def test_poses_that_people_have_placed_are_in_pixels_those_pulled_and_those_beside_the_drawings(tmp_path: Path) -> None:
-    poses = np.random.default_rng(0).uniform(0.1, 0.9, (3, 11, 2))
+    poses = np.random.default_rng(0).uniform(0.1, 0.9, (2, 11, 2))
     said = [Labeled("a" * 64, "ann", (100, 200), {}, poses[0]), Labeled("b" * 64, "ann", (9, 9), {"smile": True}, None)]
     (tmp_path / "annotations" / "project-1.json").write_text(to_label_studio(said))
-    (tmp_path / "own" / "sticks" / ".old").mkdir(parents=True)
-    for name, pose in (("x.json", poses[1]), ("sticks/.old/y.json", poses[2])):
-        write_tasks(tmp_path / "own" / name, [{"id": None, "name": "0.png", "width": 64, "height": 32, "pose": pose.ravel()}])
-    np.testing.assert_allclose(placed_poses(tmp_path / "annotations", tmp_path / "own"), [poses[0] * (100, 200), poses[1] * (64, 32)])
-    assert placed_poses(tmp_path / "nowhere", tmp_path / "nowhere").shape == (0, 11, 2)
+    np.testing.assert_allclose(placed_poses(tmp_path / "annotations", [poses[1] * 64, None]), [poses[0] * (100, 200), poses[1] * 64])
+    assert placed_poses(tmp_path / "nowhere", [None]).shape == (0, 11, 2)
 
 
 def test_drawings_whose_joints_lie_beside_them_are_not_pushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,3 +137,5 @@ def test_every_disagreement_is_listed_with_what_counts(tmp_path: Path) -> None:
 def test_one_person_alone_agrees_with_nobody() -> None:
     found = compare([said("ann", "a", glasses=True)], SECTION)
     assert found.scores == {} and "annotators_per_task" in found.lines()[0]
+    (line,) = compare([], SECTION).lines()
+    assert "nobody has labeled anything yet" in line
