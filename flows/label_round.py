@@ -44,7 +44,8 @@ ARTIFACT, EXPERIMENT = "label-round", "labeling"
 
 @dataclass(frozen=True)
 class Round:
-    """`started` and `deadline` in seconds since 1970; `queues` once the queue stands in Label Studio; `waited`, `pulled`: that much is done."""
+    """`started` and `deadline` in seconds since 1970, the hours that people get counted from when the queue stands; `queues` once it stands in Label
+    Studio; `waited`, `pulled`: that much is done, and then the graph runs."""
 
     count: int
     enough: int
@@ -176,14 +177,18 @@ def label_round(
 ) -> None:
     """A new round of `count` pictures of each kind (or of `only` poses or tags), or, without `count`, the one that is open. `enough`: how many
     labeled ones, each by label_studio.annotators_per_task people, end the wait, all where it is not said. Then the graph runs up to
-    `target`; its gate decides what is deployed. With `give_up` an open round ends, or, where it is
-    being waited for, with its next look; what was answered stays."""
+    `target`; its gate decides what is deployed. With `give_up` an open round ends, or, where another process works on it, with that one's next
+    look, unless its graph already runs; what was answered stays."""
     home, log = Home(HOME), get_run_logger()
     with alone(home) as free:
         if not free:
-            if give_up:
+            told, now = "", read_round(home)
+            if give_up and now and now.pulled:
+                told = ", whose graph already runs: it ends with that"
+            elif give_up:
                 give_up_path(home).touch()
-            log.info("another process works on the label round%s", ", which ends it when it looks next" if give_up else "")
+                told = ", which ends it when it looks next"
+            log.info("another process works on the label round%s", told)
             return
         bury_the_dead()
         now = read_round(home)
@@ -206,16 +211,18 @@ def label_round(
 
 def _go_on(home: Home, now: Round, poll_seconds: float) -> None:
     if now.queues is None:
-        now = keep(home, replace(now, queues=queue_and_push(now.count, now.only)))
+        queues = queue_and_push(now.count, now.only)
+        now = keep(home, replace(now, queues=queues, deadline=now.deadline + time.time() - now.started))
     assert now.queues is not None
     if not now.waited:
-        if _wait(home, now, now.queues, poll_seconds):
-            _put_away(home, now, "-given-up")
-            return
+        _wait(home, now, now.queues, poll_seconds)
         now = keep(home, replace(now, waited=True))
-    if not now.pulled:
+    if not now.pulled and not give_up_path(home).is_file():
         get_run_logger().info("label revision %d", take(ANNOTATIONS))
         now = keep(home, replace(now, pulled=True))
+    if give_up_path(home).is_file():
+        _put_away(home, now, "-given-up")
+        return
     run_graph(now.target)
     _put_away(home, now)
 
@@ -227,18 +234,17 @@ def _put_away(home: Home, now: Round, ending: str = "") -> None:
     round_path(home).rename(rounds_dir / f"{now.name}{ending}.json")
 
 
-def _wait(home: Home, now: Round, queues: Queues, poll_seconds: float) -> bool:
-    """Whether somebody gave the round up."""
+def _wait(home: Home, now: Round, queues: Queues, poll_seconds: float) -> None:
+    """Until enough is labeled, the deadline has come or somebody gave the round up."""
     shown = None
-    while True:
+    while not give_up_path(home).is_file():
         progress = look(queues)
         if progress != shown:
             take(ANNOTATIONS)
             remind(now, progress, agreement_so_far())
             shown = progress
-        given_up = give_up_path(home).is_file()
-        if given_up or progress.labeled >= now.enough or not progress.left or time.time() >= now.deadline:
-            return given_up
+        if progress.labeled >= now.enough or not progress.left or time.time() >= now.deadline:
+            return
         time.sleep(min(poll_seconds, max(0.0, now.deadline - time.time())))
 
 

@@ -432,7 +432,7 @@ def test_a_round_ends_where_all_that_is_left_was_skipped_and_not_before_enough_w
     for name in ("take", "remind", "agreement_so_far"):
         monkeypatch.setattr(label_round, name, lambda *_: None)
     now = label_round.Round(4, 2, time.time(), time.time() + 600, "tags", "deploy")
-    assert not label_round._wait(Home(tmp_path), now, {"tags": 1}, 0.01)
+    label_round._wait(Home(tmp_path), now, {"tags": 1}, 0.01)
     assert next(looks, None) is None
 
 
@@ -454,6 +454,44 @@ def test_a_round_that_another_process_waits_for_is_given_up_with_its_next_look(t
     with disable_run_logger():
         label_round.label_round.fn(poll_seconds=0.01)
     assert label_round.read_round(home) is None and not label_round.give_up_path(home).exists()
+
+
+def test_a_round_is_given_up_until_its_graph_runs_and_then_told_that_it_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, told, repros = Home(tmp_path), list[str](), list[str]()
+    logger = SimpleNamespace(info=lambda message, *words: told.append(message % words))
+    monkeypatch.setattr(label_round, "HOME", tmp_path)
+    monkeypatch.setattr(label_round, "bury_the_dead", lambda: None)
+    monkeypatch.setattr(label_round, "get_run_logger", lambda: logger)
+    give_up = partial(label_round.label_round.fn, give_up=True)  # from elsewhere: this process holds the lock
+
+    def run_graph(target: str) -> None:
+        give_up()
+        repros.append(target)
+
+    monkeypatch.setattr(label_round, "run_graph", run_graph)
+    for take, said in ((lambda _: give_up() or 1, "ends it when it looks next"), (lambda _: 1, "whose graph already runs: it ends with that")):
+        monkeypatch.setattr(label_round, "take", take)
+        label_round.keep(home, label_round.Round(5, 5, time.time(), time.time() + 600, "tags", "deploy", queues={"tags": 1}, waited=True))
+        label_round.label_round.fn()
+        assert [said in line for line in told if "another process" in line] == [True]
+        assert label_round.read_round(home) is None and not label_round.give_up_path(home).exists()
+        told.clear()
+        for kept in (tmp_path / "rounds").iterdir():
+            assert kept.name.endswith("-given-up.json") != bool(repros)
+            kept.unlink()
+    assert repros == ["deploy"]
+
+
+def test_the_hours_of_a_round_count_from_when_its_queue_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begun on Friday; until now Label Studio did not answer."""
+    began, waits = time.time() - 72 * 3600, list[float]()
+    monkeypatch.setattr(label_round, "queue_and_push", lambda *_: {"tags": 1})
+    monkeypatch.setattr(label_round, "_wait", lambda _home, now, *_: waits.append(now.deadline - time.time()))
+    for name in ("take", "run_graph"):
+        monkeypatch.setattr(label_round, name, lambda _: 1)
+    with disable_run_logger():
+        label_round._go_on(Home(tmp_path), label_round.Round(5, 5, began, began + 48 * 3600, "tags", "deploy"), 0.01)
+    assert waits == [pytest.approx(48 * 3600, abs=60)]
 
 
 def test_a_round_that_is_given_up_makes_way_for_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
