@@ -92,7 +92,8 @@ def read_account(home: Home) -> Account:
 
 
 def connect(home: Home) -> Any:
-    """A client of label_studio_sdk for the Label Studio that the environment or `home` names."""
+    """A client of label_studio_sdk for the Label Studio that the environment or `home` names; that of `home`, on this machine, without a proxy."""
+    import httpx
     from label_studio_sdk import LabelStudio
 
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request otherwise
@@ -101,7 +102,8 @@ def connect(home: Home) -> Any:
             raise LabelStudioError("LABEL_STUDIO_API_KEY is not set, it opens the Label Studio at LABEL_STUDIO_URL; export it and run again")
         return LabelStudio(base_url=url.rstrip("/"), api_key=key, timeout=120)
     account = read_account(home)
-    return LabelStudio(base_url=account.url, api_key=account.token, timeout=120)
+    direct = httpx.Client(timeout=120, follow_redirects=True, trust_env=False)
+    return LabelStudio(base_url=account.url, api_key=account.token, timeout=120, httpx_client=direct)
 
 
 def is_known(home: Home) -> bool:

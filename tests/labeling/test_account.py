@@ -3,6 +3,8 @@
 import json
 import socket
 import stat
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -10,7 +12,7 @@ import pytest
 
 from labeling.account import Home, LabelStudioError, account_at, connect, one_sentence, read_account, url_of
 from labeling.pull import pull
-from labeling.server import environment_of, running
+from labeling.server import answers, environment_of, running
 
 
 @pytest.fixture
@@ -63,6 +65,29 @@ def test_every_door_to_the_outside_is_shut(home: Home) -> None:
     assert set(settings) <= {"PATH", "HOME", "LANG"} | {
         name for name in settings if name.startswith(("LABEL_STUDIO_", "COLLECT", "SENTRY", "FRONT", "LAT"))
     }
+
+
+class Empty(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"[]")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_the_one_on_this_machine_is_asked_without_a_proxy(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody answers there
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Empty) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        account = account_at(home, server.server_port)
+        assert answers(account.url)
+        assert connect(home).users.list() == []
+        server.shutdown()
 
 
 def test_what_keeps_it_from_starting_is_said(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
