@@ -35,8 +35,9 @@ class Kind:
 KINDS: dict[str, Kind] = {
     "poses": Kind(
         "poses", "Genga: poses", "joints", poses_config, ("stick-pose", "figure-pose"),
-        "Drag each joint to its place; gray lines show what the model guessed. Left and right are the figure's own. To place a missing joint press "
-        "its key (1-9, 0, q) and click. A joint that one does not see: choose it, place it where it must be, press x. Then Submit (Ctrl+Enter).",
+        "Drag each joint to its place; gray lines show what the model guessed. Left and right are the figure's own. To place a missing joint let go "
+        "of a chosen one (Esc), which its key would rename, then press its key (1-9, 0, q) and click. A joint that one does not see: "
+        "choose it, place it where it must be, press x. Then Submit (Ctrl+Enter).",
     ),
     "tags": Kind(
         "tags", "Genga: tags", "hair_color", tags_config, ("tagger",),
