@@ -168,15 +168,20 @@ class Judge:
         rows, split = held_out(self._faces, new)
         drawn = self._drawn(min(new.drawn_held_out, self._tagger_card["training"]["drawn_held_out"]))
         pictures = [self._faces.images(module.resolution)[rows], drawn.pictures(module.resolution)]
-        truth = np.concatenate([read_labels(self._data.labels_dir, self._faces).targets[rows], drawn.targets])
+        own = read_labels(self._data.labels_dir, self._faces).targets[rows]
+        own[:, [names().index(name) for name in self._measured_on_sample]] = UNKNOWN
+        truth = np.concatenate([own, drawn.targets])
         score = score_tagger(module, card, np.concatenate(pictures), truth, self._sampling)
         facts = {"data": self._faces.data_id, "split": split, "truth_sha256": sha256_of(truth)}
         return noted(score, **facts, drawn_faces_of_the_sample=len(drawn.targets))
 
+    @property
+    def _measured_on_sample(self) -> list[str]:
+        """The tags that the judge's tagger had to learn from the drawn sample."""
+        return [name for name, where in self._tagger_card["measured_on"].items() if where == "drawn sample"]
+
     def _drawn_held_out(self, share: float) -> "DrawnFaces":
-        """For the tags that the judge's tagger had to learn from the drawn sample."""
-        wanted = [name for name, where in self._tagger_card["measured_on"].items() if where == "drawn sample"]
-        return DrawnFaces.of(Store(self._data.sample_dir), wanted, share)
+        return DrawnFaces.of(Store(self._data.sample_dir), self._measured_on_sample, share)
 
     def _score_pose(self, module: Any, kind: Kind, new: New) -> Score:
         figures = Store(self._data.figures_dir / STORES[kind])

@@ -89,6 +89,7 @@ def train_tagger(
     pools = [own]
     if drawn_only:
         sample = Store(sample_dir)
+        own = _measured_elsewhere(own, drawn_only)
         pools = _kept_apart([own, _drawn_pool(params, sample, drawn_only)], [faces.column("imported_id"), sample.column("id")])
     shown = _shown(own)
 
@@ -148,6 +149,13 @@ def _without_one_sided(own: Pool) -> Pool:
     """Beside drawn faces, which show all values, it would tell the pictures apart by whether they are drawn."""
     train, targets = own.targets_of("train"), own.targets.copy()
     targets[:, [at for at, name in enumerate(names()) if _is_one_sided(train, name)]] = UNKNOWN
+    return replace(own, targets=targets)
+
+
+def _measured_elsewhere(own: Pool, drawn_only: list[str]) -> Pool:
+    """The few labels of such tags that are held out would count among the drawn sample's, which the card names alone."""
+    targets, held_out = own.targets.copy(), np.concatenate([own.rows["val"], own.rows["test"]])
+    targets[held_out[:, None], [names().index(name) for name in drawn_only]] = UNKNOWN
     return replace(own, targets=targets)
 
 

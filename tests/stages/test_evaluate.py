@@ -6,6 +6,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -241,6 +242,16 @@ def test_tags_learned_from_the_drawn_sample_are_scored_on_held_out_drawn_faces_t
     drawn = score.protocol["drawn_faces_of_the_sample"]
     assert 0 < drawn < 40
     assert score.protocol["pictures"] == 20 + drawn
+
+
+def test_the_faces_own_labels_do_not_count_for_tags_that_are_measured_on_the_drawn_sample(world: World) -> None:
+    before = judge_of(world).score("tagger", world.weights_dir / "tagger").metrics
+    path = world.data.labels_dir / "tags.parquet"
+    table = pq.read_table(path)
+    spared = pc.not_equal(table["name"], "glasses")
+    pq.write_table(table.filter(spared), path)
+    assert 0 < pc.sum(spared).as_py() < len(table)
+    assert judge_of(world).score("tagger", world.weights_dir / "tagger").metrics == before
 
 
 def test_other_labels_of_the_same_pictures_make_another_protocol(world: World) -> None:

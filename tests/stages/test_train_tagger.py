@@ -12,6 +12,7 @@ from faces_and_labels import write_faces, write_labels
 from bench import tagger_quality
 from genga.errors import DataError
 from genga.params import TrainTagger, load_params
+from genga.store import Store
 from genga.tags import columns, flags
 from models.export import load_model, read_card
 from models.targets import UNKNOWN, names, value_names
@@ -191,8 +192,6 @@ def test_what_the_drawn_sample_holds_out_is_not_trained_on_through_faces_that_ar
 
 
 def _truths(store_dir: Path) -> list[dict[str, str | bool]]:
-    from genga.store import Store
-
     return [json.loads(labels) for labels in Store(store_dir).column("labels")]
 
 
@@ -203,6 +202,21 @@ def test_faces_without_a_single_label_still_give_a_tagger(params: TrainTagger, t
     card = read_card(train(briefly(params), tmp_path))
     assert set(card["learned_from"].values()) == {"drawn"}
     assert set(card["measured_on"].values()) == {"drawn sample"}
+
+
+def test_few_labels_of_the_faces_do_not_count_among_the_drawn_sample_s(params: TrainTagger, tmp_path: Path) -> None:
+    faces = write_faces(tmp_path / "faces", 60, seed=0)
+    write_faces(tmp_path / "sample", 60, seed=1)
+    few = briefly(params).model_copy(update={"min_labels": 50})
+    store = Store(tmp_path / "faces")
+    held_out = {store.column("id")[row] for row in store.indices("test")}
+    found = []
+    for at, flipped in enumerate((False, True)):
+        labels = [(id_, "smile", str((row % 2 == 0) ^ (flipped and id_ in held_out)).lower(), "human") for row, (id_, _) in enumerate(faces)]
+        write_labels(tmp_path / "labels", labels)
+        found.append(read_card(train(few, tmp_path, str(at))))
+    assert found[0]["measured_on"]["smile"] == "drawn sample" and held_out
+    assert found[0]["metrics"] == found[1]["metrics"]
 
 
 def test_a_flag_that_is_always_yes_is_learned_from_the_drawn_sample_alone(params: TrainTagger, tmp_path: Path) -> None:
