@@ -1,7 +1,7 @@
 """DCGAN (Radford et al. 2016, https://arxiv.org/abs/1511.06434), section 3: all-convolutional, batch norm, strides instead of pooling.
 
-Differences from the paper: PReLU and dropout where params say so; the discriminator has batch norm where params say so, and without it an R1 penalty
-that speaks of one picture.
+Differences from the paper: z is normal, not uniform; PReLU and dropout where params say so; the discriminator has batch norm where params say so, and
+without it an R1 penalty that speaks of one picture.
 N batch, Z latent dim, R resolution. Images are NCHW in [-1, 1].
 """
 

@@ -1,11 +1,12 @@
 """Training of the face generators: a generator against a discriminator (Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661).
 
 Non-saturating logistic loss, or the relativistic one of pairs (Huang et al. 2024, https://arxiv.org/abs/2501.05441, eq. 2); lazy R1 and R2
-(Mescheder et al. 2018, https://arxiv.org/abs/1801.04406, eq. 9; StyleGAN2, section 3.1); differentiable augmentation; averaged weights. Two
-things help where a training is minutes on a CPU, and can be left out: growth begins at smaller pictures (Karras et al. 2018,
-https://arxiv.org/abs/1710.10196), and a warm-up teaches the generator to rebuild pictures as the decoder of a variational autoencoder
-(Kingma & Welling 2014, https://arxiv.org/abs/1312.6114, eq. 10), so that the contest begins with faces instead of noise. The pictures are
-mirrored at random. Networks that are told tags are told those of the batch's pictures: what is made is to show what the real ones do.
+(Mescheder et al. 2018, https://arxiv.org/abs/1801.04406, eq. 9; StyleGAN2, section 3.1), slopes at the pictures that the discriminator sees, not
+through the augmentation to those before it; differentiable augmentation; averaged weights. Two things help where a training is minutes on a CPU,
+and can be left out: growth begins at smaller pictures (Karras et al. 2018, https://arxiv.org/abs/1710.10196), and a warm-up teaches the generator
+to rebuild pictures as the decoder of a variational autoencoder (Kingma & Welling 2014, https://arxiv.org/abs/1312.6114, eq. 10), so that the
+contest begins with faces instead of noise. The pictures are mirrored at random. Networks that are told tags are told those of the batch's
+pictures: what is made is to show what the real ones do.
 """
 
 from collections.abc import Sequence
