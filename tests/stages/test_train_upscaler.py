@@ -23,10 +23,10 @@ PARAMS: dict[str, Any] = {
     "adversarial": None,
     "srgan": None,
 }
-CONTEST = {"kimg": 0.8, "weight": 0.01, "lr": 0.001, "d_lr": 0.001, "r1_gamma": 1.0, "r1_interval": 4, "channel_base": 256, "channel_max": 16}
+CONTEST = {"kimg": 0.4, "weight": 0.01, "lr": 0.001, "d_lr": 0.001, "r1_gamma": 1.0, "r1_interval": 4, "channel_base": 256, "channel_max": 16}
 SRGAN: dict[str, Any] = {
     **{"model": {"arch": "srgan", "width": 8, "blocks": 1}, "ema_kimg": 0.0},
-    "srgan": {"kimg": 0.8, "weight": 0.001, "d_lr": 0.001, "d_width": 8},
+    "srgan": {"kimg": 0.4, "weight": 0.001, "d_lr": 0.001, "d_width": 8},
 }
 
 
@@ -147,13 +147,14 @@ def test_a_training_stopped_in_its_contest_goes_on_and_ends_in_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe_class: Any, own: dict[str, Any]
 ) -> None:
     prepared = store_of_discs(tmp_path, 64)
-    params = TrainUpscaler.model_validate(PARAMS | own)
+    training = PARAMS["training"] | {"total_kimg": 0.8, "checkpoint_kimg": 0.2}
+    params = TrainUpscaler.model_validate(PARAMS | own | {"training": training})
     train_upscaler(params, prepared, tmp_path / "runs", tmp_path / "weights")
     step, seen = recipe_class.step, []
 
     def stopped(recipe: Any, batch: torch.Tensor, cur_nimg: int) -> Any:
         seen.append(cur_nimg)
-        if len(seen) == 171:  # of 200
+        if len(seen) == 86:  # of 100
             raise KeyboardInterrupt
         return step(recipe, batch, cur_nimg)
 
@@ -161,7 +162,7 @@ def test_a_training_stopped_in_its_contest_goes_on_and_ends_in_the_same_bytes(
     with pytest.raises(KeyboardInterrupt):
         train_upscaler(params, prepared, tmp_path / "other-runs", tmp_path / "other-weights")
     train_upscaler(params, prepared, tmp_path / "other-runs", tmp_path / "other-weights")
-    assert seen[171] == 1200  # the last checkpoint
+    assert seen[86] == 600  # the last checkpoint
     for name in ("weights.safetensors", "card.json", "sheet.png"):
         assert (tmp_path / "weights" / name).read_bytes() == (tmp_path / "other-weights" / name).read_bytes()
     _, card = load_model(tmp_path / "weights")
