@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -57,6 +57,31 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "params.yaml").write_text((Path(__file__).parents[2] / "params.yaml").read_text())
     (tmp_path / "annotations").mkdir()
     monkeypatch.chdir(tmp_path)
+
+
+class Told(NamedTuple):
+    """What one push would have written."""
+
+    chosen: list[Entry]
+    guesses: Any
+    queue: bool
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[Told]:
+    """All but Label Studio itself: what would be pushed there, where nothing is yet."""
+    found: list[Told] = []
+
+    def pushed(_client: Any, _project: Project, _home: Any, chosen: Sequence[Entry], guesses: Any, _params: Any, *, queue: bool) -> Pushed:
+        found.append(Told(list(chosen), guesses, queue))
+        return Pushed(len(chosen), 0, 0)
+
+    monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr(account, "connect", lambda _: None)
+    monkeypatch.setattr(projects, "ensure_project", lambda _client, url, kind, *_: Project(1, kind, url))
+    monkeypatch.setattr(push, "present", lambda *_: {})
+    monkeypatch.setattr(push, "push", pushed)
+    return found
 
 
 @pytest.mark.parametrize("action", ["up", "push", "queue", "pull", "agreement", "import", "export", "open"])
@@ -334,23 +359,12 @@ def test_faces_are_asked_for_a_few_tags_of_which_there_are_few_labels(tmp_path: 
 
 
 def test_a_new_tag_is_asked_for_though_the_deployed_tagger_does_not_know_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], add_a_tag: Callable[[], None]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], add_a_tag: Callable[[], None], told: list[Told]
 ) -> None:
     make_release(tmp_path / "release", families=("tagger", "stick-pose", "figure-pose"))
     found = write_faces(tmp_path / "data" / "faces" / "prepared", faces(5))
     write_labels(tmp_path / "data" / "labels", [(entry.id, flag, "true") for entry in found[:3] for flag in flags()])
     add_a_tag()
-    told: list[tuple[list[tuple[str, ...]], Any, bool]] = []
-
-    def pushed(_client: Any, _project: Project, _home: Any, chosen: Sequence[Entry], guesses: Any, _params: Any, *, queue: bool) -> Pushed:
-        told.append(([entry.asks for entry in chosen], guesses, queue))
-        return Pushed(len(chosen), 0, 0)
-
-    monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr(account, "connect", lambda _: None)
-    monkeypatch.setattr(projects, "ensure_project", lambda _client, url, kind, *_: Project(1, kind, url))
-    monkeypatch.setattr(push, "present", lambda *_: {})
-    monkeypatch.setattr(push, "push", pushed)
     label("queue", "4", "--only", "tags")
     assert "tags: without a guess: the released tagger was trained for another list of tags than genga/tags.yaml has now" in capsys.readouterr().out
     label("push", "--only", "tags", "--no-guess")
@@ -358,8 +372,10 @@ def test_a_new_tag_is_asked_for_though_the_deployed_tagger_does_not_know_it(
     label("push", "--only", "tags")
     assert "tags: without a guess: the released tagger was trained for another list" in capsys.readouterr().out
     queued, plain, again = told
-    assert len(queued[0]) == 4 and queued[2] and queued[0][0][0] == "hat" and sum("hat" in asks for asks in queued[0]) >= 2
-    assert plain == again and plain == ([()] * len(found), None, False)
+    asks = [entry.asks for entry in queued.chosen]
+    assert len(asks) == 4 and queued.queue and asks[0][0] == "hat" and sum("hat" in each for each in asks) >= 2
+    for blind in (plain, again):
+        assert [entry.asks for entry in blind.chosen] == [()] * len(found) and blind.guesses is None and not blind.queue
     guess = label_up._guessing(tmp_path / "release")
     assert guess is not None and guess(KINDS["tags"]) is None and guess(KINDS["poses"]) is not None
 
@@ -413,53 +429,32 @@ def test_poses_that_people_have_placed_are_in_pixels_those_pulled_and_those_besi
     assert placed_poses(tmp_path / "nowhere", [None]).shape == (0, 11, 2)
 
 
-def test_drawings_whose_joints_lie_beside_them_are_not_pushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drawings_whose_joints_lie_beside_them_are_not_pushed(tmp_path: Path, told: list[Told]) -> None:
     drawn = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     (tmp_path / "own-figures" / "figures").mkdir(parents=True)
     for number, picture in enumerate(drawn):
         (tmp_path / "own-figures" / "figures" / f"{number}.png").write_bytes(encode_png(picture))
     pose = np.random.default_rng(0).uniform(0.1, 0.9, (11, 2))
     write_tasks(tmp_path / "own-figures" / "x.json", [{"id": None, "name": "0.png", "width": 64, "height": 64, "pose": pose.ravel()}])
-    told: list[str] = []
-
-    def pushed(_client: Any, _project: Project, _home: Any, chosen: Sequence[Entry], *_: Any, queue: bool) -> Pushed:
-        told.extend(entry.id for entry in chosen)
-        return Pushed(len(chosen), 0, 0)
-
-    monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr(account, "connect", lambda _: None)
-    monkeypatch.setattr(projects, "ensure_project", lambda _client, url, kind, *_: Project(1, kind, url))
-    monkeypatch.setattr(push, "present", lambda *_: {})
-    monkeypatch.setattr(push, "push", pushed)
     label("push", "--only", "poses", "--no-guess")
-    assert told == [picture_id(drawn[1])]
+    assert [entry.id for entry in told[0].chosen] == [picture_id(drawn[1])]
 
 
 def test_doubtful_faces_go_to_the_front_of_the_queue_without_a_guess_and_answered_ones_stay_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], told: list[Told]
 ) -> None:
-    """All but Label Studio itself: what would be pushed there."""
     ids = [entry.id for entry in write_faces(tmp_path / "data" / "faces" / "prepared", faces(3))]
     doubtful, said = [ids[4], ids[1], ids[0], ids[3], "gone"], [Labeled(ids[1], "ann", (64, 64), {"hair_color": "blue"}, None)]
     (tmp_path / "doubtful.json").write_text(json.dumps({"pictures": [{"id": id_, "name": "hair_color"} for id_ in doubtful]}))
     (tmp_path / "annotations" / "project-1.json").write_text(to_label_studio(said))
-    told: list[tuple[list[str], list[bool], Any, bool]] = []
-
-    def pushed(_client: Any, _project: Project, _home: Any, chosen: Sequence[Entry], guesses: Any, _params: Any, *, queue: bool) -> Pushed:
-        told.append(([entry.id for entry in chosen], [entry.guess for entry in chosen], guesses, queue))
-        return Pushed(2, 0, 0)
-
-    monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr(account, "connect", lambda _: None)
-    monkeypatch.setattr(projects, "ensure_project", lambda _client, url, kind, *_: Project(1, kind, url))
     monkeypatch.setattr(push, "present", lambda *_: {ids[0]: Present(1, {"id": ids[0]}, 1, frozenset(), frozenset({"hair_color"}))})
-    monkeypatch.setattr(push, "push", pushed)
     monkeypatch.setattr(guessing, "guesses_for", lambda *_: "the tagger's")
     label("push", "--doubtful", "doubtful.json")
     label("push", "--doubtful", "doubtful.json", "--limit", "1")
     label("push", "--only", "tags", "--limit", "1")  # what was asked for some tags and answered takes no place where no queue asks again
     doubted = [([ids[4], ids[3]], [False, False], None, True), ([ids[4]], [False], None, True)]
-    assert told == [*doubted, ([ids[1]], [True], "the tagger's", False)]
+    pushed = [([entry.id for entry in each.chosen], [entry.guess for entry in each.chosen], each.guesses, each.queue) for each in told]
+    assert pushed == [*doubted, ([ids[1]], [True], "the tagger's", False)]
     assert "tags: 2 new tasks" in capsys.readouterr().out
     (tmp_path / "doubtful.json").write_text(json.dumps({"pictures": [{"id": id_, "name": "hair_color"} for id_ in ids[:2]]}))
     with pytest.raises(SystemExit) as ended:
