@@ -88,11 +88,13 @@ Now = Annotated[Engine, Depends(engine_now)]
 InTurn = Annotated[Turns, Depends(turns_of)]
 
 
+@api.head("/healthz", include_in_schema=False)
 @api.get("/healthz")
 async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
+@api.head("/readyz", include_in_schema=False)
 @api.get("/readyz")
 async def readyz(engine: Now) -> dict[str, str]:
     return {"status": "ready", "release": engine.release.id}

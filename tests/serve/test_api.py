@@ -514,6 +514,7 @@ def test_the_page_comes_with_types_browsers_take_and_lets_nothing_in_from_outsid
 
 def test_health_and_readiness_answer(client: TestClient, release_dir: Path) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
+    assert [client.head(path).status_code for path in ("/healthz", "/readyz")] == [200, 200]  # as monitors ask
     assert client.get("/readyz").json() == {"status": "ready", "release": Release.open(release_dir).id}
 
 
