@@ -13,7 +13,7 @@ from genga.params import Adapt
 from models import parallel
 
 MOVED = 1 / 8  # at most, of the side
-CUT = 1 / 2  # side of the hole, of the side
+CUT = 1 / 2  # side of the hole, of the side, at most
 
 
 class Probability:
@@ -73,9 +73,9 @@ def move(images: Tensor, probability: float) -> Tensor:
 
 
 def cut_out(images: Tensor, probability: float) -> Tensor:
-    """A square hole, whose middle lies anywhere between pixels, the edges too."""
+    """A square hole, whose middle lies on any pixel, so it is a pixel less than half as wide."""
     side = images.shape[2]
-    middles = torch.randint(0, side + 1, (len(images), 2, 1), device=images.device)
-    near = (2 * torch.arange(side, device=images.device) + 1 - 2 * middles).abs() < side * CUT
+    middles = torch.randint(0, side, (len(images), 2, 1), device=images.device)
+    near = (torch.arange(side, device=images.device) - middles).abs() * 2 < side * CUT
     hole = near[:, 0, :, None] & near[:, 1, None, :]
     return images * (1 - hole[:, None].float() * _chosen(images, probability))

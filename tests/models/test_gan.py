@@ -323,14 +323,6 @@ def test_each_augmentation_meets_its_share_of_the_pictures(change: Any, share: f
     assert 0.5 * share < changed.float().mean().item() < at_most + 0.06
 
 
-@pytest.mark.parametrize("side", [4, 8, 16, 64])
-def test_a_hole_is_half_as_wide_as_the_picture(side: int) -> None:
-    torch.manual_seed(0)
-    holes = cut_out(torch.ones(200, 3, side, side), 1.0)[:, 0] == 0
-    assert holes.any(dim=1).sum(dim=1).max() == holes.any(dim=2).sum(dim=1).max() == side // 2
-    assert holes[:, :, 0].any() and holes[:, :, -1].any()
-
-
 def test_a_moved_picture_keeps_its_pixels() -> None:
     torch.manual_seed(0)
     image = torch.zeros(1, 3, 16, 16)
