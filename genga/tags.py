@@ -20,7 +20,7 @@ Labels = dict[str, str | bool]
 # who said so, the most trusted first
 ORIGINS = ("human", "imported", "drawn")
 
-PROJECT = "hair_color"  # the question by which labeling/projects.py knows the project of tags
+PROJECT_GROUP = "hair_color"  # by this question labeling/projects.py knows the project of tags
 YES_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
@@ -121,8 +121,8 @@ def _faults(document: Mapping[str, Any]) -> Iterator[str]:
     for group in values:
         if len(values[group]) < 2:
             yield f"groups: {group} has {len(values[group])} values, expected 2 or more; add some, or make it a flag"
-    if PROJECT not in values:
-        yield f"groups: {PROJECT} is gone, by which labeling/projects.py knows Genga's project in Label Studio; put it back"
+    if PROJECT_GROUP not in values:
+        yield f"groups: {PROJECT_GROUP} is gone, by which labeling/projects.py knows Genga's project in Label Studio; put it back"
     for name in document["ordered"]:
         if name not in values:
             yield f"ordered: {name} is no group; take it out there"

@@ -11,6 +11,7 @@ from xml.etree.ElementTree import tostring
 from defusedxml.ElementTree import fromstring
 
 from genga.params import LabelStudioParams
+from genga.tags import PROJECT_GROUP
 from labeling.account import Home, LabelStudioError
 from labeling.configs import poses_config, tags_config
 from labeling.keypoints import JsonObject
@@ -40,7 +41,7 @@ KINDS: dict[str, Kind] = {
         "choose it, place it where it must be, press x. Then Submit (Ctrl+Enter).",
     ),
     "tags": Kind(
-        "tags", "Genga: tags", "hair_color", tags_config, ("tagger",),
+        "tags", "Genga: tags", PROJECT_GROUP, tags_config, ("tagger",),
         "Above stands what this picture is asked for; the model has filled in its guess of that: correct what is wrong. A box asked for that stays "
         "empty is a no. Leave a group open where nothing fits; what is not asked for may stay open. Then Submit (Ctrl+Enter).",
     ),

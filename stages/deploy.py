@@ -102,9 +102,9 @@ def _try_network(released: Released) -> None:
 
 
 def _work_once(model_dir: Path, what: str) -> Any:
-    if kind_of(read_card(model_dir)) == "tagger":
-        check_tagger(read_card(model_dir), what)
-    module, card = load_model(model_dir)
+    if kind_of(card := read_card(model_dir)) == "tagger":
+        check_tagger(card, what)
+    module, _ = load_model(model_dir)
     if not torch.isfinite(try_once(module, kind_of(card))).all():
         raise ReleaseError(f"{what} makes numbers that are not finite; promote another version of it")
     return module
