@@ -59,6 +59,7 @@ def _write(changes: list[Any], *, dry_run: bool, way_out: Callable[[], str] | No
     """`way_out` says what to do where the changes do not go with what stands there."""
     before = read_params(PARAMS)
     document = _parsed(before, PARAMS)
+    families = set(document.get("train_face") or {})
     for change in changes:
         merge(change, document)
     text = io.StringIO()
@@ -80,6 +81,8 @@ def _write(changes: list[Any], *, dry_run: bool, way_out: Callable[[], str] | No
         ),
         end="",
     )
+    if gone := sorted(families - set(document.get("train_face") or {})):
+        print(f"trained no more, since what names families of train_face names all of them: {', '.join(gone)}")
     if not dry_run:
         try:
             write_whole(PARAMS, after)

@@ -188,7 +188,7 @@ def tag(
         raise DataError(f"none of {len(paths)} pictures in {folder} could be read, as is said above of each; put them right or take them away")
     unread = len(todo) - read
     kept = len(paths) - written - unread
-    print(f"{written} pictures tagged by {tagger.version}, {place}; {kept} had tags and keep them; {unread} could not be read")
+    print(f"{written} pictures tagged by {tagger.version}, {place}; {kept} stood there and stay as they are; {unread} could not be read")
 
 
 def _pictures(folder: Path) -> list[Path]:

@@ -32,7 +32,7 @@ from genga.errors import GengaError
 from genga.params import load_params
 from genga.registry import Registry
 from genga.whole import write_whole
-from labeling.account import HOME, Home, LabelStudioError
+from labeling.account import HOME, Home, LabelStudioError, connect
 from labeling.agreement import compare
 from labeling.exports import read_annotations
 from labeling.progress import Progress, Queues, newest_queues, progress_of
@@ -201,6 +201,7 @@ def label_round(
         if now is None:
             assert count is not None
             stages_up_to(target)  # one that is none is said now, and not after the wait
+            connect(home)  # so is a Label Studio that was never started here, or has no key
             give_up_path(home).unlink(missing_ok=True)  # meant for an earlier one
             started = time.time()
             now = keep(home, Round(count, enough or count * (1 if only else len(KINDS)), started, started + 3600 * hours, only, target))

@@ -168,6 +168,13 @@ def test_a_profile_prints_the_difference_and_keeps_comments(here: Path, capsys: 
     assert (here / "params.yaml").read_text().splitlines()[0] == first_comment
 
 
+def test_a_profile_says_which_families_are_trained_no_more(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, gone in (("began", None), ("evening", "began64"), ("gpu", None)):
+        edit.apply_profiles([name], dry_run=False)
+        said = [line for line in capsys.readouterr().out.splitlines() if "trained no more" in line]
+        assert [line.rpartition(": ")[2] for line in said] == ([gone] if gone else [])
+
+
 def test_a_dry_run_changes_nothing(here: Path) -> None:
     before = (here / "params.yaml").read_text()
     edit.apply_profiles(["evening"], dry_run=True)

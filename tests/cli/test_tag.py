@@ -107,7 +107,7 @@ def test_what_stands_is_kept_unless_asked_otherwise(here: Path, capsys: pytest.C
     mine.write_text("my girl, Blue Hair,\n")
     genga_tag("--format", "txt")
     assert mine.read_text() == "my girl, Blue Hair,\n"
-    assert "2 pictures tagged by tagger/7" in (said := capsys.readouterr().out) and "1 had tags and keep them" in said
+    assert "2 pictures tagged by tagger/7" in (said := capsys.readouterr().out) and "1 stood there and stay" in said
     others = (here / "faces" / "more" / "c.txt").read_text()
     assert "_" not in others and others.endswith("\n") and len(others.split(", ")) >= 3
 
@@ -172,7 +172,7 @@ def test_tags_after_a_byte_order_mark_are_not_doubled_and_utf_16_is_left_alone(
     assert not empty.read_text(encoding="utf-8-sig").startswith(",")
     assert wide.read_bytes() == before
     assert "c.txt is written in UTF-16" in caplog.text
-    assert "2 pictures tagged" in (said := capsys.readouterr().out) and "1 had tags and keep them; 0 could not" in said
+    assert "2 pictures tagged" in (said := capsys.readouterr().out) and "1 stood there and stay as they are; 0 could not" in said
 
 
 @pytest.mark.parametrize(
@@ -298,7 +298,7 @@ def test_text_files_written_before_a_stop_stay_and_the_next_run_goes_on(
     assert (here / "faces" / "a.txt").is_file() and not (here / "faces" / "b.txt").exists()
     monkeypatch.setattr(Tagger, "read", read)
     genga_tag("--format", "txt")
-    assert "2 pictures tagged" in (said := capsys.readouterr().out) and "1 had tags and keep them" in said
+    assert "2 pictures tagged" in (said := capsys.readouterr().out) and "1 stood there and stay" in said
 
 
 def test_thresholds_and_exclusions_are_the_callers(here: Path) -> None:

@@ -366,13 +366,11 @@ def test_prefect_yaml_says_in_order_what_an_operator_does_with_it() -> None:
     assert -1 not in places and places == sorted(places)
 
 
-def test_a_flow_that_is_told_to_stop_takes_its_stage_with_it(
-    fresh_project: Callable[[str], Path], environment: dict[str, str], prefect_environment: dict[str, str]
-) -> None:
+def test_a_flow_that_is_told_to_stop_takes_its_stage_with_it(fresh_project: Callable[[str], Path], server: dict[str, str]) -> None:
     project = fresh_project("stopped")
     (project / "dvc.yaml").write_text("stages: {slow: {cmd: echo $$ > pid && exec sleep 90}}")
     command = [sys.executable, "-m", "flows.graph"]
-    with subprocess.Popen(command, cwd=project, env=environment | prefect_environment, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+    with subprocess.Popen(command, cwd=project, env=server, stderr=subprocess.DEVNULL, start_new_session=True) as process:
         wait_for(lambda: (project / "pid").is_file() and (project / "pid").read_text().strip() != "", "the stage's start")
         os.kill(process.pid, signal.SIGTERM)
         assert process.wait(30) == 128 + signal.SIGTERM
@@ -389,6 +387,8 @@ def test_a_label_round_with_a_wrong_value_is_refused_and_none_is_open(tmp_path: 
                 label_round.label_round.validate_parameters({"count": 5} | wrong)
         with pytest.raises(GengaError, match=r"no stage 'deply' in dvc.yaml"):
             label_round.label_round.fn(count=5, target="deply")
+        with pytest.raises(LabelStudioError, match="no Label Studio is known here"):
+            label_round.label_round.fn(count=5)
     assert label_round.read_round(Home(tmp_path)) is None
 
 
@@ -558,6 +558,7 @@ def test_a_deadline_ends_the_wait_and_the_reminder_tells_how_far_two_people_agre
         "HOME": tmp_path / "home",
         "bury_the_dead": lambda: None,
         "stages_up_to": lambda _: None,
+        "connect": lambda _: None,
         "queue_and_push": lambda *_: {"tags": 1},
         "look": lambda _: Progress(4, 8),
         "take": take,
