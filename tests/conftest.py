@@ -116,6 +116,8 @@ def fresh_project(tmp_path_factory: pytest.TempPathFactory, shell: Callable[...,
         shutil.copy2(REPO / "tests" / "graph" / "tiny.yaml", project / "profiles" / "tiny.yaml")
         for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "start"]):
             shell("git", *command, cwd=project)
+        (REPO / "drawing" / "__pycache__").mkdir(exist_ok=True)
+        (project / "drawing" / "__pycache__").symlink_to(REPO / "drawing" / "__pycache__")  # Numba takes half a minute where it finds nothing
         shell(sys.executable, "-m", "cli.main", "profile", "tiny", cwd=project)
         return project
 

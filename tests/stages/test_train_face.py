@@ -87,11 +87,12 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
+SHORTER = {"training": PARAMS["training"] | {"total_kimg": 0.3}}
 FAMILIES: dict[str, dict[str, Any]] = {  # with the plain discriminator stylegan2 is killed
     "stylegan2": {"style": PARAMS["style"] | {"residual": True}},
-    "dcgan": {"model": TRAINED_DCGAN, "warm_up": None, "growth": [], "style": None},
-    "fastgan": {"model": FASTGAN | {"resolution": 32}, "growth": [], "style": None},
-    "began": PLAIN | {"model": BEGAN, "began": {"gamma": 0.5, "lambda_k": 0.01}},
+    "dcgan": {"model": TRAINED_DCGAN, "warm_up": None, "growth": [], "style": None} | SHORTER,
+    "fastgan": {"model": FASTGAN | {"resolution": 32}, "growth": [], "style": None} | SHORTER,
+    "began": PLAIN | {"model": BEGAN, "began": {"gamma": 0.5, "lambda_k": 0.01}} | SHORTER,
 }
 
 
