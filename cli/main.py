@@ -102,7 +102,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(do=import_)
 
-    command = commands.add_parser("profile", help="merge named sets of values into params.yaml, whose other values stay, but for families of train_face; without a name, list them")
+    command = commands.add_parser(
+        "profile", help="merge named sets of values into params.yaml, whose others stay, but for families of train_face; without a name, list them"
+    )
     command.add_argument("names", nargs="*", metavar="NAME", help="one or more profiles, merged in this order; `laptop NAME` begins anew")
     command.add_argument("--dry-run", action="store_true", help="print the difference and change nothing")
     command.set_defaults(do=profile)
