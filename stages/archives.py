@@ -6,6 +6,7 @@ limits on the unpacked size and on its ratio to the packed size. Sizes that an a
 
 import bz2
 import gzip
+import io
 import lzma
 import mmap
 import os
@@ -19,7 +20,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,7 @@ from genga.door import FORBIDDEN
 from genga.errors import FULL, DataError, PictureError
 
 CHUNK_BYTES = 1 << 20
+MAX_HEADER = 1 << 17  # bytes of what a tar says of one file: names and notes of the file system, which hold 64 KiB at most
 COMPRESSIONS: dict[bytes, Callable[[Path], IO[bytes]]] = {
     b"\x1f\x8b": cast(Any, gzip.open),
     b"BZh": cast(Any, bz2.open),
@@ -97,7 +99,7 @@ def kind_of_archive(path: Path) -> Literal["tar", "zip"] | None:
     """By its content. One part of a split archive is refused."""
     if PART_NAME.search(path.name):
         raise _part(path)
-    if tarfile.is_tarfile(path):  # first: a zip is told by its end, and a tar may end with one
+    if _is_tar(path):  # first: a zip is told by its end, and a tar may end with one
         return "tar"
     if not zipfile.is_zipfile(path):
         return None
@@ -181,6 +183,8 @@ def _list_zip(path: Path, limits: ArchiveLimits) -> list[Member]:
     if any(info.header_offset < 0 for info in infos):  # it begins in another part
         raise _part(path)
     for info, name in zip(infos, _zipped_names(infos), strict=True):
+        if not name:
+            raise zipfile.BadZipFile("a file without a name")
         info.filename = name.replace("\\", "/")  # as old tools of Windows write it
         _check_name(path, info.filename)
         kind = stat.S_IFMT(info.external_attr >> 16)
@@ -222,40 +226,85 @@ def _stored(mapped: Mapped, info: zipfile.ZipInfo) -> bytes:
     return data
 
 
+class Headers:
+    """An unpacked tar for tarfile, which reads at once, and keeps, as much as a header says that it has."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.left = MAX_HEADER
+        self.tell, self.seek, self._read = file.tell, file.seek, file.read
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= self.left:  # below 0 is all there is
+            raise RuntimeError(f"more than {MAX_HEADER} bytes about one file, besides its own")  # no TarError: a tar it is
+        self.left -= size
+        return self._read(size)
+
+
+@contextmanager
+def _open_tar(path: Path) -> Iterator[tuple[tarfile.TarFile, Headers]]:
+    with _without_compression(path) as file:
+        headers = Headers(file)
+        with tarfile.open(fileobj=cast(IO[bytes], headers), mode="r:") as archive:
+            yield archive, headers
+
+
+def _is_tar(path: Path) -> bool:
+    try:
+        with _open_tar(path):
+            return True
+    except tarfile.TarError:
+        return False
+
+
 def _list_tar(path: Path, limits: ArchiveLimits) -> list[Member]:
     """Two passes over a compressed tar: the first looks and keeps nothing, the second unpacks to a nameless file, for reading in any order."""
-    with tarfile.open(path) as archive:
+    with _open_tar(path) as (archive, headers):
         infos = []
-        for info in _within_limits(archive, path, limits):
+        for info in archive:
+            if info.size < 0:  # it would come again and again
+                raise tarfile.ReadError(f"{info.name} of {info.size} bytes")
+            # where this file's bytes end: what has to be unpacked to get past it
+            _check_size(path, info.offset_data + info.size, limits)
             _check_name(path, info.name)
             if not (info.isreg() or info.isdir()) or info.issparse():
                 raise DataError(f"{path} holds {info.name!r}, a link or device; nothing was read, pack plain files only")
             infos.append(info)
+            headers.left = MAX_HEADER
     unpacked = _unpacked_tar(path, limits)
+    _check_end(unpacked, archive.offset)
     return [Member(_plain(info.name), info.size, partial(_read_slice, unpacked, info)) for info in infos if info.isreg()]
 
 
-def _within_limits(archive: tarfile.TarFile, path: Path, limits: ArchiveLimits) -> Iterator[tarfile.TarInfo]:
-    for info in archive:
-        # where this file's bytes end: what has to be unpacked to get past it
-        _check_size(path, info.offset_data + info.size, limits)
-        yield info
+def _check_end(unpacked: IO[bytes], end: int) -> None:
+    """For tarfile a damaged header, a cut and a second tar behind the first are the end, which is blocks of zeros and nothing after them."""
+    unpacked.seek(end)
+    at = end
+    while chunk := unpacked.read(CHUNK_BYTES):
+        if chunk.strip(b"\0"):
+            raise tarfile.ReadError(f"after byte {end} comes neither a file nor the end; of tars that were joined, unpack each and give the folder")
+        at += len(chunk)
+    if at < end + tarfile.BLOCKSIZE:
+        raise tarfile.ReadError(f"cut at byte {at}, no zeros mark its end; where they were left out, unpack it and give the folder")
+
+
+def _without_compression(path: Path) -> IO[bytes]:
+    with path.open("rb") as file:
+        start = file.read(8)
+    return next((opener(path) for magic, opener in COMPRESSIONS.items() if start.startswith(magic)), None) or path.open("rb")
 
 
 def _unpacked_tar(path: Path, limits: ArchiveLimits) -> IO[bytes]:
     """The tar without its compression. A nameless file: gone with the process, whatever ends it."""
-    plain = path.open("rb")
-    start = plain.read(8)
-    for magic, opener in COMPRESSIONS.items():
-        if start.startswith(magic):
-            unpacked = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as its members
-            with plain, opener(path) as packed:
-                while chunk := packed.read(CHUNK_BYTES):
-                    unpacked.write(chunk)
-                    _check_size(path, unpacked.tell(), limits)
-            unpacked.flush()
-            return unpacked
-    return plain
+    packed = _without_compression(path)
+    if isinstance(packed, io.BufferedReader):
+        return packed
+    unpacked = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as its members
+    with packed:
+        while chunk := packed.read(CHUNK_BYTES):
+            unpacked.write(chunk)
+            _check_size(path, unpacked.tell(), limits)
+    unpacked.flush()
+    return unpacked
 
 
 def _read_slice(file: IO[bytes], info: tarfile.TarInfo) -> bytes:

@@ -1,6 +1,7 @@
 import bz2
 import csv
 import errno
+import gzip
 import io
 import json
 import os
@@ -347,6 +348,41 @@ def test_a_tar_whose_last_file_claims_to_be_huge_stops_before_it_is_unpacked(tmp
         imported(tmp_path, tmp_path / "a.tar.bz2")
 
 
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE])
+@pytest.mark.parametrize("before", [{}, {"good.jpg": b"x"}], ids=["first", "later"])
+def test_what_a_tar_says_of_one_file_is_not_read_however_long_it_is(tmp_path: Path, kind: bytes, before: dict[str, bytes]) -> None:
+    header = tarfile.TarInfo("long")
+    header.type, header.size = kind, 10_000_000
+    first = tar_of(tmp_path / "first.tar", before).read_bytes()[: 1024 * len(before)]
+    (tmp_path / "a.tgz").write_bytes(gzip.compress(first + header.tobuf(tarfile.GNU_FORMAT) + bytes(header.size)))
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"a\.tgz is a damaged archive \(more than 131072 bytes about one file"):
+        imported(tmp_path, tmp_path / "a.tgz")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 5_000_000
+
+
+@pytest.mark.parametrize(("kind", "said"), [(tarfile.REGTYPE, "back of -1024 bytes"), (tarfile.GNUTYPE_LONGNAME, "more than 131072 bytes")])
+def test_a_size_below_nothing_in_a_tar_is_damage(tmp_path: Path, kind: bytes, said: str) -> None:
+    header = tarfile.TarInfo("back")
+    header.type, header.size = kind, -1024
+    (tmp_path / "a.tar").write_bytes(
+        tar_of(tmp_path / "first.tar", {"good.jpg": b"x"}).read_bytes()[:1024] + header.tobuf(tarfile.GNU_FORMAT) + bytes(10_240)
+    )
+    with pytest.raises(DataError, match=rf"a\.tar is a damaged archive \({said}"):
+        imported(tmp_path, tmp_path / "a.tar")
+
+
+def test_names_longer_than_a_header_holds_are_read(tmp_path: Path) -> None:
+    names = {f"{'f' * 200}/{'n' * 200}{n}.jpg" for n in range(400)}
+    for form in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        with tarfile.open(tmp_path / "a.tar", "w", format=form) as archive:
+            for name in names:
+                archive.addfile(tarfile.TarInfo(name))
+        assert {member.name for member in list_archive(tmp_path / "a.tar", ArchiveLimits(10**9, 1e9))} == names
+
+
 def test_a_zip_member_that_claims_to_be_smaller_than_it_is_is_damaged(tmp_path: Path) -> None:
     zip_of(tmp_path / "a.zip", {"good.jpg": jpeg(1), "liar.bmp": bytes(100_000)})
     data = (tmp_path / "a.zip").read_bytes()
@@ -491,6 +527,38 @@ def test_half_an_archive_is_refused(tmp_path: Path, kind: str) -> None:
     assert not (tmp_path / "imported").exists()
 
 
+TAR = tuple(range(0, 20_480, 2048))  # of its members: a header and three blocks each
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["tar", "tar.gz"])
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda tar: tar[: TAR[5] + 3] + b"?" + tar[TAR[5] + 4 :], r"after byte 10240 comes neither"),
+        (lambda tar: tar[: TAR[5]] + bytes(1024) + tar[TAR[5] + 1024 :], r"after byte 10240 comes neither"),
+        (lambda tar: tar[: TAR[5] + 100], r"after byte 10240 comes neither"),
+        (lambda tar: tar[: TAR[5]], r"cut at byte 10240, .* where they were left out, unpack it"),
+        (lambda tar: tar + tar, r"after byte 20480 comes neither .* of tars that were joined, unpack each"),
+    ],
+    ids=["header", "hole", "cut in a header", "cut between files", "joined"],
+)
+def test_a_tar_that_does_not_go_on_to_its_end_is_refused(
+    tmp_path: Path, damage: Callable[[bytes], bytes], said: str, pack: Callable[[bytes], bytes]
+) -> None:
+    whole = tar_of(tmp_path / "whole.tar", {f"{n}.jpg": jpeg(n)[:1025].ljust(1025, b"x") for n in range(10)}).read_bytes()
+    (tmp_path / "a.tar").write_bytes(pack(damage(whole)))
+    with pytest.raises(DataError, match=rf"a\.tar is a damaged archive \({said}.*delete it and fetch it again"):
+        imported(tmp_path, tmp_path / "a.tar")
+    assert not (tmp_path / "imported").exists()
+
+
+def test_a_file_without_a_name_in_a_zip_is_damage(tmp_path: Path) -> None:
+    archive = zip_of(tmp_path / "a.zip", {"good.jpg": jpeg(1), "??": b""})
+    archive.write_bytes(archive.read_bytes().replace(b"??", b"\0\0"))
+    with pytest.raises(DataError, match=r"a\.zip is a damaged archive \(a file without a name\)"):
+        imported(tmp_path, archive)
+
+
 @pytest.mark.parametrize(
     ("name", "part", "join"),
     [
@@ -517,10 +585,10 @@ def test_a_full_disk_or_a_forbidden_archive_is_no_damage(tmp_path: Path, monkeyp
     with pytest.raises(OSError, match="No space left on device"):
         imported(tmp_path, archive)
 
-    def forbid(path: Path) -> bool:
+    def forbid(path: Path, mode: str) -> Any:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
-    monkeypatch.setattr(tarfile, "is_tarfile", forbid)  # root may read every file
+    monkeypatch.setattr(Path, "open", forbid)  # root may read every file
     with pytest.raises(PermissionError, match=r"Permission denied: .*faces.tgz"):
         imported(tmp_path, archive)
 
