@@ -168,8 +168,8 @@ async def review(
 @api.post("/api/sketch")
 async def sketch(asked: SketchRequest, request: Request, response: Response, engine: Now, turns: InTurn) -> Sketches:
     version = engine.version("sketcher")
-    pngs = await turns.take_each(request, (partial(engine.sketch, asked, seed) for seed in asked.seeds()))
-    nearest = await turns.take(request, partial(engine.nearest, asked))
+    drawing = turns.take_each(request, (partial(engine.sketch, asked, seed) for seed in asked.seeds()))
+    pngs, nearest = await asyncio.gather(drawing, turns.take(request, partial(engine.nearest, asked)))  # none lets a tile in between
     response.headers[VERSION_HEADER] = version
     return Sketches(
         sketches=[data_url(png) for png in pngs], seeds=asked.seeds(), nearest=nearest, version=version, gallery_version=engine.version("gallery")

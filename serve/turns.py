@@ -1,11 +1,14 @@
 """Whose turn it is: as many pieces of model work at once as there are cores, first come first served, off the event loop.
 
 A piece (one picture, one tile) runs on one thread: a small network gains little from two, and its bytes then do not depend on the number
-of cores. Long work asks for one piece per core at a time, so that a live preview waits for a piece and never for a whole enlargement.
+of cores. Long work asks for one piece per core at a time, and each lets pieces of short work by that come after it, so that a live preview
+waits for a piece and never for a whole enlargement. It lets no more than `LETS_BY` of them by, so that an enlargement ends under any load.
 Of long works one is under way; the others wait in line, so that neither the pieces that a preview waits for nor the memory grow with their number.
 """
 
 import asyncio
+import heapq
+import itertools
 import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +20,7 @@ import torch
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+LETS_BY = 64  # as many as one request for characters has
 MAX_WAITING = 8  # long works in line behind the one under way
 LOOK_SECONDS = 0.05  # how often one in line looks whether it is first, and whether its caller is still there
 T = TypeVar("T")
@@ -29,12 +33,14 @@ class CallerLeftError(Exception):
 class Turns:
     def __init__(self) -> None:
         self._cores = len(os.sched_getaffinity(0))
-        self._free = asyncio.Semaphore(self._cores)
+        self._free = self._cores
+        self._numbers = itertools.count()
+        self._waiting: list[tuple[int, bool, asyncio.Future[None]]] = []  # a heap; no two pieces share a place and whether they are long
         self._line: list[Request] = []  # of long works; the first is under way
         self._threads = ThreadPoolExecutor(self._cores, thread_name_prefix="models", initializer=partial(torch.set_num_threads, 1))
 
     async def take(self, request: Request, work: Callable[[], T]) -> T:
-        async with self._free:
+        async with self._core(is_long=request in self._line):
             if await request.is_disconnected():
                 raise CallerLeftError
             return await asyncio.get_running_loop().run_in_executor(self._threads, _without_gradients, work)
@@ -49,6 +55,26 @@ class Turns:
 
         await asyncio.gather(*(work_off() for _ in range(self._cores)))
         return [done[work_idx] for work_idx in range(len(done))]
+
+    @asynccontextmanager
+    async def _core(self, *, is_long: bool) -> AsyncIterator[None]:
+        turn, place = asyncio.get_running_loop().create_future(), next(self._numbers) + LETS_BY * is_long
+        heapq.heappush(self._waiting, (place, is_long, turn))
+        self._hand_out()
+        try:
+            await turn
+            yield
+        finally:
+            if not turn.cancelled():
+                self._free += 1
+                asyncio.get_running_loop().call_soon(self._hand_out)  # whoever had it may first ask for the next piece
+
+    def _hand_out(self) -> None:
+        while self._free and self._waiting:
+            turn = heapq.heappop(self._waiting)[-1]
+            if not turn.done():
+                turn.set_result(None)
+                self._free -= 1
 
     @asynccontextmanager
     async def long_work(self, request: Request) -> AsyncIterator[None]:

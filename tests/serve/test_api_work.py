@@ -25,7 +25,7 @@ from serve.current import Current
 from serve.enlarge import Enlargement, spans
 from serve.metrics import Metrics
 from serve.reading import Frame, fit_square, frame_of, kind_of_drawing, read_ink
-from serve.turns import MAX_WAITING, CallerLeftError, Turns
+from serve.turns import LETS_BY, MAX_WAITING, CallerLeftError, Turns
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +137,77 @@ def test_a_short_wish_does_not_wait_for_all_of_a_long_one() -> None:
     with_turns(play)
     assert len(done) == 61
     assert done.index("preview") < 30
+
+
+def with_cores(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setattr("serve.turns.os.sched_getaffinity", lambda _: set(range(count)))
+
+
+def test_no_tile_comes_between_the_pieces_of_a_preview(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_cores(monkeypatch, 2)
+    begun: list[str] = []
+
+    async def play(turns: Turns) -> None:
+        gate = threading.Event()
+
+        def piece(name: str) -> None:
+            begun.append(name)
+            gate.wait(10)
+
+        async def enlarge() -> None:
+            caller = request()
+            async with turns.long_work(caller):
+                await turns.take_each(caller, [partial(piece, "tile")] * 40)
+
+        enlarging = asyncio.create_task(enlarge())
+        await asyncio.sleep(0.05)
+        sketching = asyncio.gather(
+            turns.take_each(request(), [partial(piece, "preview")] * 6),
+            turns.take(request(), partial(piece, "preview")),
+        )
+        await asyncio.sleep(0.05)
+        gate.set()
+        await asyncio.gather(enlarging, sketching)
+
+    with_turns(play)
+    assert (begun.count("preview"), len(begun)) == (7, 47)
+    # the two that were under way; one more may overtake the last piece on its way to its thread
+    assert "".join(begun).rindex("preview") <= len("tile" * 3 + "preview" * 6)
+
+
+def test_an_enlargement_goes_on_however_many_previews_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_cores(monkeypatch, 1)
+    begun: list[str] = []
+
+    async def play(turns: Turns) -> None:
+        gate, caller = threading.Event(), request()
+        async with turns.long_work(caller):
+            under_way = asyncio.create_task(turns.take(caller, partial(gate.wait, 10)))
+            tile = asyncio.create_task(turns.take(caller, partial(begun.append, "tile")))
+            await asyncio.sleep(0.05)
+            previews = [asyncio.create_task(turns.take(request(), partial(begun.append, "preview"))) for _ in range(3 * LETS_BY)]
+            await asyncio.sleep(0.05)
+            gate.set()
+            await asyncio.gather(under_way, tile, *previews)
+
+    with_turns(play)
+    assert begun.index("tile") == LETS_BY and len(begun) == 3 * LETS_BY + 1
+
+
+def test_a_piece_that_is_given_up_while_it_waits_leaves_the_turn_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_cores(monkeypatch, 1)
+
+    async def play(turns: Turns) -> int:
+        gate = threading.Event()
+        under_way = asyncio.create_task(turns.take(request(), partial(gate.wait, 10)))
+        waiting = asyncio.create_task(turns.take(request(), lambda: 0))
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+        gate.set()
+        await under_way
+        return await turns.take(request(), lambda: 7)
+
+    assert with_turns(play) == 7
 
 
 def test_nothing_is_made_for_a_caller_who_left() -> None:
