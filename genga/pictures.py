@@ -5,6 +5,7 @@ EXIF orientation is applied, alpha is laid on white (a drawing's: `on_paper`), g
 Plain 8-bit JPEG and PNG go through OpenCV (two thirds of the time that Pillow takes, same pixels), all else through Pillow.
 """
 
+import re
 import struct
 from dataclasses import dataclass
 from io import BytesIO
@@ -24,6 +25,10 @@ STARTS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"GIF87a": "GIF"
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 # what operating systems and version control leave behind, besides `._a.jpg`; other hidden pictures may be missed
 JUNK_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx", ".thumbnails", ".trashes", ".git", ".svn", ".hg", ".ipynb_checkpoints"})
+# a marker followed by a segment: no stuffed or fill byte, nor one of those that stand alone (ITU T.81, B.1.1)
+SEGMENT = re.compile(rb"\xff[^\0\x01\xd0-\xd8\xff]")
+START_OF_SCAN, END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
+MAX_SCANS = 100  # progressive JPEGs have about ten, and a decoder goes over all pixels for each
 # start-of-frame markers: baseline, extended and progressive Huffman; C4, C8 and CC are other things
 SOF_MARKERS = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
 
@@ -114,6 +119,8 @@ def _check(data: bytes, limits: Limits) -> tuple[str, bool]:
     if len(data) > limits.max_bytes:
         raise TooLargeError("too many bytes", f"the picture has {len(data)} bytes, at most {limits.max_bytes} are taken; send a smaller file")
     kind = kind_of(data)
+    if kind == "JPEG" and data.count(START_OF_SCAN) > MAX_SCANS and _has_too_many_scans(data):
+        raise TooLargeError("too many scans", f"the JPEG has more than {MAX_SCANS} scans, as no camera or program writes it; save it again")
     header = HEADERS[kind](data) if kind in HEADERS else None
     if header is None:
         return kind, False
@@ -180,6 +187,15 @@ def _read_jpeg_header(data: bytes) -> Header | None:
         # fill bytes and markers without a length stand alone
         at += 1 if marker == 0xFF else 2 if marker == 0x01 or 0xD0 <= marker <= 0xD8 else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     return None
+
+
+def _has_too_many_scans(data: bytes) -> bool:
+    """Segments are left out whole: in an embedded preview or a profile those two bytes start no scan."""
+    at, num_scans = 2, 0
+    while num_scans <= MAX_SCANS and (found := SEGMENT.search(data, at)) and found[0] != END_OF_IMAGE:
+        num_scans += found[0] == START_OF_SCAN
+        at = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
+    return num_scans > MAX_SCANS
 
 
 HEADERS = {"JPEG": _read_jpeg_header, "PNG": _read_png_header, "WEBP": _read_webp_header}

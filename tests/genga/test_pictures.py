@@ -123,6 +123,24 @@ def test_a_webp_that_claims_a_huge_canvas_is_refused_by_its_header() -> None:
     assert reason(bytes(data)) == "too many pixels"
 
 
+def scan_of(data: bytes) -> bytes:
+    """The last scan of a progressive JPEG, with its table."""
+    return data[data.rindex(b"\xff\xc4") : -2]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "CMYK"])
+def test_a_jpeg_of_a_thousand_scans_is_refused_before_they_are_decoded(mode: str) -> None:
+    data = saved(Image.fromarray(blobs()).convert(mode), "JPEG", progressive=True)
+    assert decode(data[:-2] + scan_of(data) * 50 + data[-2:], LIMITS).shape == (48, 40, 3)
+    assert reason(data[:-2] + b"\xff\xd0garbage" + scan_of(data) * 1000 + data[-2:]) == "too many scans"
+
+
+def test_what_only_looks_like_scans_is_not_counted() -> None:
+    data, looks = saved(blobs(), "JPEG"), b"\xff\xda" * 1000
+    preview = data[:2] + b"\xff\xe5" + (2 + len(looks)).to_bytes(2, "big") + looks + data[2:]
+    np.testing.assert_array_equal(decode(preview + looks, LIMITS), decode(data, LIMITS))
+
+
 def test_a_gif_that_claims_a_billion_pixels_is_refused_by_its_header() -> None:
     data = bytearray(saved(blobs() // 64 * 64, "GIF"))
     data[6:10] = (40_000).to_bytes(2, "little") * 2
