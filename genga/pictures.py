@@ -7,7 +7,7 @@ Plain 8-bit JPEG and PNG go through OpenCV (two thirds of the time that Pillow t
 
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, TiffImagePlugin
 
 from genga.errors import NotAPictureError, PictureError, TooLargeError
 
@@ -31,7 +31,7 @@ START_OF_SCAN, END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
 MAX_SCANS = 100  # progressive JPEGs have about ten, and a decoder goes over all pixels for each
 # start-of-frame markers: baseline, extended and progressive Huffman; C4, C8 and CC are other things
 SOF_MARKERS = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
-
+TILE_TAGS = (322, 323)  # of a TIFF: TileWidth, TileLength
 
 STRIP = 256  # rows of a picture at a time: as floats the whole would take ten times its bytes
 PALE = 200  # what is lighter on average is drawn for a dark ground
@@ -206,6 +206,9 @@ def _open(data: bytes, kind: str, limits: Limits) -> Image.Image:
     try:
         with Image.open(BytesIO(data), formats=[kind]) as picture:
             _check_size(*picture.size, limits)
+            if isinstance(picture, TiffImagePlugin.TiffImageFile):
+                width, length = (picture.tag_v2.get(tag, 0) for tag in TILE_TAGS)
+                _check_size(width, length, replace(limits, min_side=0))  # room is made for a whole tile, however little of it is used
             picture.load()
             return _to_8_bit(ImageOps.exif_transpose(picture))
     except PictureError:

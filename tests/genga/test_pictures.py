@@ -1,5 +1,6 @@
 import resource
 import tracemalloc
+import zlib
 from io import BytesIO
 from typing import Any
 
@@ -7,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from genga.errors import NotAPictureError, PictureError, TooLargeError
 from genga.pictures import Limits, decode, decode_rgba, encode_png, on_paper
@@ -121,6 +122,19 @@ def test_a_webp_that_claims_a_huge_canvas_is_refused_by_its_header() -> None:
     assert data[12:16] == b"VP8X"
     data[24:30] = b"\xff\x3f\0" * 2
     assert reason(bytes(data)) == "too many pixels"
+
+
+def test_a_tiff_of_one_huge_tile_is_refused_before_room_is_made_for_it() -> None:
+    def tiled(side: int) -> bytes:
+        file, tags = BytesIO(), TiffImagePlugin.ImageFileDirectory_v2()
+        packed = zlib.compress(bytes(16 * 16))
+        tags[256], tags[257], tags[258], tags[259], tags[262] = 16, 16, 8, 8, 1  # 16x16, 8-bit grey, deflated
+        tags[322], tags[323], tags[324], tags[325] = side, side, 1000, len(packed)
+        tags.save(file)
+        return file.getvalue().ljust(1000, b"\0") + packed
+
+    assert decode(tiled(16), Limits(1_000_000, 100_000, 16)).shape == (16, 16, 3)
+    assert reason(tiled(26_000)) == "too many pixels"
 
 
 def scan_of(data: bytes) -> bytes:
