@@ -1,5 +1,7 @@
 """What stands around every route: bodies that are too large, errors as one sentence, headers, counting."""
 
+import logging
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -9,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders, UploadFile
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from genga.errors import GengaError
@@ -25,8 +28,9 @@ HEADERS = {
     "Cache-Control": "no-cache",
 }
 RELEASE_HEADER = "X-Genga-Release"
-UNREAD = "There was an error parsing the body"  # FastAPI's words for a body that is not even JSON
+UNREAD = "There was an error parsing the body"  # FastAPI's words for whatever happens before it is parsed
 LONGEST = 600  # letters of a sentence: names in it are as long as the caller wrote them
+log = logging.getLogger("serve")
 
 
 class BodyLimit:
@@ -141,7 +145,18 @@ def _fault(fault: dict[str, Any], came_as: str) -> str:
     return f"{where}: {words[0].lower()}{words[1:]}, found {repr(found)[:60]}"
 
 
+def unkept(error: OSError) -> HTTPException:
+    """What came, or was made, does not fit among the temporary files."""
+    folder, why = tempfile.gettempdir(), error.strerror or error
+    log.error("temporary files cannot be written in %s (%s); make room there", folder, why)
+    return HTTPException(503, f"the server cannot write its temporary files ({why}); make room in {folder} where it runs, then send this again")
+
+
 async def _http(request: Request, error: HTTPException) -> JSONResponse:
+    if error.detail == UNREAD and isinstance(error.__cause__, ClientDisconnect):
+        return await _left(request, CallerLeftError())
+    if error.detail == UNREAD and isinstance(error.__cause__, OSError):
+        error = unkept(error.__cause__)
     sentences = {
         404: f"nothing is at {request.url.path}; the page is at / and what is served at /api/release",
         405: f"{request.method} is not taken at {request.url.path}; use {(error.headers or {}).get('Allow', 'GET')}",

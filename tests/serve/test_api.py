@@ -1,5 +1,9 @@
+import asyncio
 import base64
+import errno
 import json
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -492,6 +496,30 @@ def test_a_file_larger_than_the_limit_is_refused(client: TestClient) -> None:
     assert "bytes" in sentence(reply, 413)
     reply = client.post("/api/tags", files={"file": b"\x89PNG\r\n\x1a\n" + bytes(PICTURE_LIMITS.max_bytes)})
     assert "bytes" in sentence(reply, 413)
+
+
+def test_an_upload_that_finds_the_disk_full_is_the_servers_trouble(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "write", full)
+    said = sentence(client.post("/api/tags", files={"file": encode_png(noise(8, 8))}), 503)
+    assert "(No space left on device); make room in" in said and "No space left on device" in caplog.text
+
+
+def test_a_caller_who_leaves_while_sending_is_counted_as_such(client: TestClient) -> None:
+    async def leaving() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def nowhere(_: object) -> None:
+        pass
+
+    scope = {"type": "http", "method": "POST", "path": "/api/tags", "raw_path": b"/api/tags", "query_string": b"", "root_path": ""}
+    headers = [(b"content-type", b"multipart/form-data; boundary=x")]
+    asyncio.run(client.app(scope | {"headers": headers}, leaving, nowhere))  # type: ignore[arg-type]
+    assert 'genga_requests_total{route="/api/tags",status="499"} 1.0' in client.get("/metrics").text
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/api/nothing", 404), ("GET", "/nothing.js", 404), ("GET", "/api/sketch", 405)])
