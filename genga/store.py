@@ -7,11 +7,16 @@
 Written beside its place and renamed when whole, so a store that exists is complete.
 """
 
+import fcntl
 import hashlib
+import logging
+import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
+from tokenize import TokenError
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
@@ -21,6 +26,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from genga.errors import DataError
+
+log = logging.getLogger(__name__)
 
 Array = NDArray[np.uint8]
 Row = Mapping[str, Any]
@@ -39,12 +46,41 @@ def picture_id(picture: Array) -> str:
     return digest.hexdigest()
 
 
+def _locked(folder: Path) -> int:
+    """The open folder, empty, and ours until it is closed: two writers of one store would mix it, as one whose run was killed and that of the next
+    run. The lock goes with the process, whatever ends it, and with the folder itself, so nothing lies beside."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # another's, and whole meanwhile
+            lock = os.open(folder, os.O_RDONLY)
+            with suppress(OSError):  # some file systems of networks lock no folders
+                _wait(lock, folder)
+            if _is_at(folder, lock):
+                if not any(folder.iterdir()):
+                    return lock
+                shutil.rmtree(folder)  # of one that was killed
+            os.close(lock)
+
+
+def _wait(lock: int, folder: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        log.info("another process writes to %s; waiting until it has ended", folder)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def _is_at(folder: Path, lock: int) -> bool:
+    return folder.is_dir() and os.path.samestat(folder.stat(), os.fstat(lock))
+
+
 class StoreWriter:
     """Appends in chunks; `with` closes it whole, or leaves nothing behind when an error comes out of the block."""
 
     def __init__(self, store_dir: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """`shapes`: array name -> shape of one item, such as {"64": (64, 64, 3)}."""
-        self._store_dir, self._partial_dir = store_dir, store_dir.with_name(store_dir.name + ".partial")
+        self._store_dir = store_dir.resolve()  # where its place is a link, what that leads to is replaced
+        self._partial_dir = self._store_dir.with_name(self._store_dir.name + ".partial")
         self._shapes = dict(shapes)
         self._rows: list[Row] = []  # the last ones, until they are enough for a table
         self._tables: list[pa.Table] = []
@@ -56,8 +92,7 @@ class StoreWriter:
         self._digests = {name: hashlib.sha256() for name in (*self._shapes, ENCODED, MANIFEST)}
 
     def __enter__(self) -> Self:
-        shutil.rmtree(self._partial_dir, ignore_errors=True)
-        self._partial_dir.mkdir(parents=True)
+        self._lock = _locked(self._partial_dir)
         for name in self._shapes:
             self._files[name] = (self._partial_dir / f"images-{name}.npy").open("wb")
             self._write_header(name)
@@ -113,6 +148,8 @@ class StoreWriter:
         try:
             self._close()
             if kind is None:
+                if not _is_at(self._partial_dir, self._lock):
+                    raise DataError(f"another process has cleared {self._partial_dir} away; wait until it has ended and run this again")
                 self._settle()
                 manifest = pa.concat_tables(self._tables, promote_options="permissive").combine_chunks()  # a column may be empty for long
                 for name, values in self._late.items():
@@ -122,7 +159,9 @@ class StoreWriter:
                     shutil.rmtree(self._store_dir)
                 self._partial_dir.rename(self._store_dir)
         finally:
-            shutil.rmtree(self._partial_dir, ignore_errors=True)
+            if _is_at(self._partial_dir, self._lock):  # else it is whole, or the next writer's
+                shutil.rmtree(self._partial_dir, ignore_errors=True)
+            os.close(self._lock)
 
     def _close(self) -> None:
         for name, file in self._files.items():
@@ -141,6 +180,21 @@ class StoreWriter:
         return manifest.replace_schema_metadata({DATA_ID: hashlib.sha256("\n".join(parts).encode()).hexdigest()})
 
 
+@contextmanager
+def _damage_said(path: Path) -> Iterator[None]:
+    """Around what reads one file of a store."""
+    try:
+        yield
+    except PermissionError:
+        raise  # no damage: the door says it
+    except (OSError, ValueError, TokenError, KeyError) as error:  # of the header of an array; of a manifest that is another store's
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, what: object) -> DataError:
+    return DataError(f"{path} is damaged ({what}); make the store again with `dvc repro`")
+
+
 class Store:
     def __init__(self, store_dir: Path) -> None:
         if not (store_dir / MANIFEST).is_file():
@@ -150,7 +204,8 @@ class Store:
     @cached_property
     def manifest(self) -> pa.Table:
         """One row per picture, in the order of the arrays."""
-        return pq.read_table(self.dir / MANIFEST)
+        with _damage_said(self.dir / MANIFEST):
+            return pq.read_table(self.dir / MANIFEST)
 
     def __len__(self) -> int:
         return int(self.manifest.num_rows)
@@ -164,22 +219,31 @@ class Store:
         path = self.dir / f"images-{name}.npy"
         if not path.is_file():
             raise DataError(f"{self.dir} has no pictures of size {name}, it has {', '.join(self.sizes)}; ask for one of these in params.yaml")
-        images: Array = np.load(path, mmap_mode="r")
+        with _damage_said(path):
+            images: Array = np.lib.format.open_memmap(path, mode="r")  # type: ignore[no-untyped-call]
+        if images.dtype != np.uint8 or not images.ndim:
+            raise _damaged(path, f"it holds {images.dtype}, expected pictures of uint8")
         if len(images) != len(self):
             raise DataError(f"{path} holds {len(images)} pictures and its manifest {len(self)}; make the store again with `dvc repro`")
         return images
 
     @cached_property
     def _encoded(self) -> Array:
-        return np.memmap(self.dir / ENCODED, dtype=np.uint8, mode="r")
+        with _damage_said(self.dir / ENCODED):
+            return np.memmap(self.dir / ENCODED, dtype=np.uint8, mode="r")
 
     def encoded(self, row_idx: int) -> bytes:
         """The bytes of one picture as it came."""
-        offset, length = (self.manifest[column][row_idx].as_py() for column in ("offset", "length"))
-        return self._encoded[offset : offset + length].tobytes()
+        with _damage_said(self.dir / MANIFEST):
+            offset, length = (self.manifest[column][row_idx].as_py() for column in ("offset", "length"))
+        data = self._encoded[offset : offset + length].tobytes()
+        if len(data) != length:
+            raise _damaged(self.dir / ENCODED, f"it ends within picture {row_idx} of {len(self)}")
+        return data
 
     def column(self, name: str) -> list[Any]:
-        return list(self.manifest[name].to_pylist())
+        with _damage_said(self.dir / MANIFEST):
+            return list(self.manifest[name].to_pylist())
 
     def indices(self, split: str) -> NDArray[np.int64]:
         """Rows of one split, in order."""

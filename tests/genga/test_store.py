@@ -1,5 +1,9 @@
+import logging
 import resource
 import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +135,47 @@ def test_what_a_killed_writer_left_is_cleared_by_the_next(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["store"]
 
 
+def fill_with(store_dir: Path, value: int, turns: list[int]) -> None:
+    with StoreWriter(store_dir, {"8": (8, 8, 3)}) as writer:
+        turns.append(value)
+        for idx in range(20):
+            writer.append([row(idx) | {"source": str(value)}], **{"8": np.full((1, 8, 8, 3), value, np.uint8)})
+            time.sleep(0.01)
+        turns.append(value)
+
+
+def test_two_writers_of_one_store_wait_for_each_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    turns: list[int] = []
+    with caplog.at_level(logging.INFO), ThreadPoolExecutor() as threads:
+        for writer in [threads.submit(fill_with, tmp_path / "store", value, turns) for value in (1, 2, 3)]:
+            writer.result()
+    assert turns[::2] == turns[1::2] and sorted(turns[::2]) == [1, 2, 3]
+    store = Store(tmp_path / "store")
+    assert store.column("source") == [str(turns[-1])] * 20 and (store.images(8) == turns[-1]).all()
+    assert "another process writes to" in caplog.text
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+def test_a_writer_whose_folder_was_cleared_away_leaves_the_next_one_alone(tmp_path: Path) -> None:
+    first = StoreWriter(tmp_path / "store", {}).__enter__()
+    first.append([row(0)])
+    (tmp_path / "store.partial").rename(tmp_path / "away")
+    with StoreWriter(tmp_path / "store", {}) as second:
+        second.append([row(1), row(2)])
+        with pytest.raises(DataError, match=r"another process has cleared .*store\.partial away; wait until it has ended and run this again"):
+            first.__exit__(None, None, None)
+    assert Store(tmp_path / "store").column("id") == ["id1", "id2"]
+
+
+def test_where_the_place_of_a_store_is_a_link_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "store").symlink_to(tmp_path / "disk" / "store")
+    for count in (2, 3):
+        assert len(write(tmp_path / "store", random_pictures(count))) == count
+    assert (tmp_path / "store").is_symlink()
+    assert [path.name for path in (tmp_path / "disk").iterdir()] == ["store"]
+
+
 def test_a_folder_that_is_no_store_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no store in .*dvc repro"):
         Store(tmp_path)
@@ -147,6 +192,59 @@ def test_an_array_that_does_not_fit_its_manifest_is_refused(tmp_path: Path) -> N
     (tmp_path / "other" / "images-8.npy").replace(store.dir / "images-8.npy")
     with pytest.raises(DataError, match="holds 4 pictures and its manifest 5"):
         store.images(8)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip_in_header(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"}", b"]", 1))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        cut,
+        flip_in_header,
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"PK\3\4" * 200),
+        lambda path: np.save(path, np.zeros((5, 8, 8, 3), np.float32)),
+        lambda path: np.save(path, np.uint8(1)),
+    ],
+)
+def test_a_damaged_array_is_said(tmp_path: Path, damage: Callable[[Path], object]) -> None:
+    store = write(tmp_path / "store", random_pictures(5))
+    damage(store.dir / "images-8.npy")
+    with pytest.raises(DataError, match=r"images-8\.npy is damaged \(.*\); make the store again with `dvc repro`"):
+        store.images(8)
+
+
+def test_a_damaged_manifest_is_said(tmp_path: Path) -> None:
+    store = write(tmp_path / "store", random_pictures(5))
+    cut(store.dir / "manifest.parquet")
+    with pytest.raises(DataError, match=r"manifest\.parquet is damaged \(.*\); make the store again with `dvc repro`"):
+        len(store)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [(cut, r"\(it ends within picture 1 of 2\)"), (lambda path: path.write_bytes(b""), r"\(.*empty"), (Path.unlink, r"\(.*No such file")],
+)
+def test_damaged_pictures_that_were_kept_as_they_came_are_said(tmp_path: Path, damage: Callable[[Path], object], said: str) -> None:
+    with StoreWriter(tmp_path / "store", {}) as writer:
+        writer.append_encoded(row(0), b"first")
+        writer.append_encoded(row(1), b"second")
+    damage(tmp_path / "store" / "encoded.bin")
+    with pytest.raises(DataError, match=rf"encoded\.bin is damaged {said}.*; make the store again with `dvc repro`"):
+        Store(tmp_path / "store").encoded(1)
+
+
+def test_a_manifest_of_another_store_is_said(tmp_path: Path) -> None:
+    store = write(tmp_path / "store", random_pictures(2))
+    for ask in (lambda: store.encoded(0), lambda: store.column("pose")):
+        with pytest.raises(DataError, match=r"manifest\.parquet is damaged \(.*(offset|pose).*\); make the store again with `dvc repro`"):
+            ask()
 
 
 def test_the_data_id_names_the_pictures_their_order_and_what_is_said_of_them(tmp_path: Path) -> None:
