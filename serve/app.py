@@ -58,7 +58,7 @@ def create_app(release_dir: Path, review_path: Path | None = None) -> FastAPI:
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
-        app.state.turns.close()
+        await asyncio.to_thread(app.state.turns.close)  # waits for pieces under way, while whoever asked for them is told that the server ends
 
     app = FastAPI(title="Genga", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json", redirect_slashes=False)
     app.state.current, app.state.metrics, app.state.review = current, metrics, Review(review_path)

@@ -1,5 +1,6 @@
 """What stands around every route: bodies that are too large, errors as one sentence, headers, counting."""
 
+import asyncio
 import logging
 import tempfile
 import time
@@ -16,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from genga.errors import GengaError
 from serve.metrics import Metrics
-from serve.turns import CallerLeftError
+from serve.turns import ENDING, CallerLeftError
 
 # what is still read, and thrown away, of a body that is too large: browsers show an answer only after they have sent all
 DISCARDED_BYTES = 100_000_000
@@ -76,18 +77,21 @@ class Counted:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started, status = time.perf_counter(), 500
+        started, status, has_begun = time.perf_counter(), 500, False
 
         async def marked(message: Message) -> None:
-            nonlocal status
+            nonlocal status, has_begun
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, has_begun = message["status"], True
                 release = scope.get("state", {}).get("release")  # of the engine that the route took
                 MutableHeaders(scope=message).update(HEADERS | ({RELEASE_HEADER: release} if release else {}))
             await send(message)
 
         try:
             await self.app(scope, receive, marked)
+        except asyncio.CancelledError:  # the grace at the server's end is over
+            if not has_begun:
+                await _answer(503, ENDING, {"Retry-After": "60"})(scope, receive, marked)
         finally:
             self.metrics.count(_route(scope), status, time.perf_counter() - started)
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 
 from genga.errors import GengaError
 from serve.app import create_app
@@ -15,7 +16,11 @@ GRACE_SECONDS = 30
 
 
 class Server(uvicorn.Server):
-    """Tells the address once requests are answered, not before."""
+    """Tells the address once requests are answered, not before; tells those in line at once that the server ends."""
+
+    def __init__(self, app: FastAPI) -> None:
+        super().__init__(uvicorn.Config(app, log_level="warning", server_header=False, ws="none", timeout_graceful_shutdown=GRACE_SECONDS))
+        self._app = app
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -23,6 +28,10 @@ class Server(uvicorn.Server):
             host, port = sockets[0].getsockname()[:2]
             sys.stdout.write(f"Genga answers at http://{f'[{host}]' if ':' in host else host}:{port}\n")
             sys.stdout.flush()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.state.turns.ending = True
+        await super().shutdown(sockets)
 
 
 def serve(release_dir: Path, host: str, port: int, review_path: Path | None = None) -> None:
@@ -34,12 +43,11 @@ def serve(release_dir: Path, host: str, port: int, review_path: Path | None = No
     if review_path is not None and review_path.exists():
         check_file(review_path)
     app = create_app(release_dir, review_path)
-    config = uvicorn.Config(app, log_level="warning", server_header=False, ws="none", timeout_graceful_shutdown=GRACE_SECONDS)
     with _bound(host, port) as listening:
         # uvicorn ends its work on these signals, then raises them once more: that is no failure
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
-        Server(config).run(sockets=[listening])
+        Server(app).run(sockets=[listening])
 
 
 def _bound(host: str, port: int) -> socket.socket:

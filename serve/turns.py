@@ -23,6 +23,7 @@ from starlette.requests import Request
 LETS_BY = 64  # as many as one request for characters has
 MAX_WAITING = 8  # long works in line behind the one under way
 LOOK_SECONDS = 0.05  # how often one in line looks whether it is first, and whether its caller is still there
+ENDING = "the server is ending; try again in a minute"
 T = TypeVar("T")
 
 
@@ -32,6 +33,7 @@ class CallerLeftError(Exception):
 
 class Turns:
     def __init__(self) -> None:
+        self.ending = False  # nobody waits in line any more
         self._cores = len(os.sched_getaffinity(0))
         self._free = self._cores
         self._numbers = itertools.count()
@@ -84,6 +86,8 @@ class Turns:
         self._line.append(request)
         try:
             while self._line[0] is not request:
+                if self.ending:
+                    raise HTTPException(503, ENDING, {"Retry-After": "60"})
                 if await request.is_disconnected():
                     raise CallerLeftError
                 await asyncio.sleep(LOOK_SECONDS)

@@ -10,34 +10,48 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from tiny_release import make_release
 
 from genga.errors import GengaError
+from genga.pictures import encode_png
 from serve.app import create_app
 from serve.server import serve
 
 REPO = Path(__file__).parents[2]
 FACES = ("stylegan2", "sketcher", "gallery")
 MAX_ROUNDS = 400
+# a server whose tiles take long and whose grace is short
+SLOW = """
+import sys, time
+from pathlib import Path
+from serve import server
+from serve.enlarge import Enlargement
+
+server.GRACE_SECONDS = 1
+Enlargement.draw = lambda *_: time.sleep(0.5)
+server.serve(Path(sys.argv[2]), "127.0.0.1", 0)
+"""
 
 
-def start(*arguments: str | Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "serve", *map(str, arguments)]
+def start(*arguments: str | Path, module: tuple[str, str] = ("-m", "serve")) -> subprocess.Popen[str]:
+    command = [sys.executable, *module, *map(str, arguments)]
     return subprocess.Popen(command, cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 @contextmanager
-def running(release_dir: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def running(release_dir: Path, module: tuple[str, str] = ("-m", "serve")) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The process and its address, once it has told that it answers."""
-    process = start("--release", release_dir, "--port", "0")
+    process = start("--release", release_dir, "--port", "0", module=module)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -143,6 +157,29 @@ def test_a_request_under_way_is_answered_before_the_process_ends(tmp_path: Path)
         caller.send(request)
         assert len(json.load(caller.getresponse())["images"]) == 64
         assert process.wait(timeout=20) == 0
+
+
+def test_enlargements_in_line_are_told_at_once_that_the_server_ends_and_the_one_under_way_after_the_grace(tmp_path: Path) -> None:
+    make_release(tmp_path / "release", families=["upscaler"])
+    png = encode_png(np.zeros((400, 4000, 3), np.uint8))
+    with running(tmp_path / "release", ("-c", SLOW)) as (process, address), ThreadPoolExecutor(3) as callers:
+
+        def ask() -> tuple[httpx.Response, float]:
+            return httpx.post(f"{address}/api/upscale", files={"file": png}, timeout=30), time.monotonic()
+
+        asked = []
+        for _ in range(3):
+            asked.append(callers.submit(ask))
+            time.sleep(0.3)
+        ended = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        answers = [each.result() for each in asked]
+        _, errors = process.communicate(timeout=20)
+    for reply, _ in answers:
+        assert reply.status_code == 503 and reply.json() == {"error": "the server is ending; try again in a minute"}
+        assert reply.headers["Retry-After"] == "60"
+    assert sorted(at - ended < 1 for _, at in answers) == [False, True, True]
+    assert process.returncode == 0 and "Traceback" not in errors
 
 
 @pytest.mark.parametrize(("name", "words"), [("nothing", "error: no release in"), ("a.md", "error: ")])
