@@ -7,6 +7,7 @@ listed with the reason.
 """
 
 import csv
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -195,14 +196,17 @@ def _poses(
     their id."""
     exports = read_poses(exports_paths)
     index: dict[str, set[str]] = defaultdict(set)
+    folded: dict[str, set[str]] = defaultdict(set)
     for picture in opened:
         for ending in (picture.id, *_endings(picture.name)):
             index[ending].add(first[picture.id].name)
+            folded[_folded(ending)].add(first[picture.id].name)
     sizes = {picture.name: (picture.width, picture.height) for picture in first.values()}
     faults: dict[str, str] = {}
 
     def find(name: str, task: str) -> str | None:
-        found = next((index[ending] for ending in _endings(name) if ending in index), set())
+        fits = [*map(index.get, _endings(name)), *map(folded.get, _endings(_folded(name)))]
+        found: set[str] = next(filter(None, fits), set())
         if len(found) != 1:
             faults[name] = f"named in {task}, {'fits several pictures' if found else 'is no picture here'}"
         return next(iter(found)) if len(found) == 1 else None
@@ -235,6 +239,11 @@ def _poses(
             hidden = hidden_by_most([each.hidden for each in posed], posed[-1].hidden)
             poses[name] = Placed(pose, [joint not in hidden for joint in JOINTS])
     return poses, bad, faults
+
+
+def _folded(name: str) -> str:
+    """As labeling/names.py looks for what nothing is called just so: an export may tell other letters or another Unicode form than the disk."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _endings(name: str) -> list[str]:

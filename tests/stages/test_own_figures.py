@@ -1,6 +1,7 @@
 """The user's own drawings: which are taken, with which joints, and why others are not."""
 
 import json
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -197,6 +198,21 @@ def test_a_name_that_fits_two_pictures_is_no_name(own: Path) -> None:
 def test_pictures_are_found_however_label_studio_reaches_them(own: Path, image: str) -> None:
     change(own, "1/data/image", image)
     assert reasons(own) == {}
+
+
+@pytest.mark.parametrize(
+    ("disk", "said", "other"),
+    [("FIG.png", "fig.png", "Fig.png"), (unicodedata.normalize("NFD", "がか.png"), "がか.png", "がか.PNG")],
+    ids=["case", "NFD"],
+)
+def test_drawings_are_found_by_other_letters_and_the_other_unicode_form_where_that_fits_one(own: Path, disk: str, said: str, other: str) -> None:
+    (own / "sticks" / "0.png").rename(own / "sticks" / disk)
+    change(own, "0/data/image", f"/data/upload/3/0a1b2c3d-{said}")
+    assert reasons(own) == {}
+    (own / "figures" / other).write_bytes(encode_png(sketch(300, 300, 30)[0]))
+    assert reasons(own)[said] == "named in project-1.json task 1, fits several pictures"
+    (own / "figures" / other).rename(own / "figures" / said)  # its own name goes first
+    assert reasons(own) == {f"sticks/{disk}": WAITS}
 
 
 def write_waiting(own: Path, count: int) -> None:
