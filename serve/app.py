@@ -6,15 +6,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from tempfile import TemporaryFile
+from typing import IO, Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Form, Header, HTTPException, Request, Response, UploadFile
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
+from starlette.background import BackgroundTask
 
 from genga.pictures import decode, decode_rgba, encode_png
 from serve.current import Current
-from serve.doors import BodyLimit, Counted, answer_errors
+from serve.doors import BodyLimit, Counted, answer_errors, unkept
 from serve.engine import Engine, data_url
 from serve.metrics import Metrics
 from serve.reading import Kind
@@ -38,6 +41,7 @@ from serve.turns import Turns
 
 PAGE_DIR = Path(__file__).parent / "page"
 VERSION_HEADER = "X-Genga-Version"
+CHUNK_BYTES = 2**18  # of an enlargement, read and sent at a time
 BODY_LIMITS = {f"/api/{name}": PICTURE_LIMITS.max_bytes + MULTIPART_ROOM for name in ("tags", "pose", "review")} | {
     "/api/upscale": UPSCALE_LIMITS.max_bytes + MULTIPART_ROOM
 }
@@ -183,8 +187,20 @@ async def upscale(file: UploadFile, request: Request, engine: Now, turns: InTurn
         data = await file.read()
         work = await turns.take(request, lambda: engine.enlargement(decode_rgba(data, UPSCALE_LIMITS)))
         await turns.take_each(request, (partial(work.draw, tile) for tile in work.tiles()))
-        png = await turns.take(request, lambda: encode_png(work.picture()))
-    return Response(png, media_type="image/png", headers={VERSION_HEADER: version})
+        png, size = await turns.take(request, lambda: _on_disk(encode_png(work.picture())))
+    chunks, headers = iter(partial(png.read, CHUNK_BYTES), b""), {VERSION_HEADER: version, "Content-Length": str(size)}
+    return StreamingResponse(chunks, media_type="image/png", headers=headers, background=BackgroundTask(png.close))
+
+
+def _on_disk(png: bytes) -> tuple[IO[bytes], int]:
+    """100 MB do not wait in memory for a slow caller. The file has no name: whatever ends the server, nothing of it stays."""
+    try:
+        file = TemporaryFile()  # noqa: SIM115 (closed once it is sent)
+        file.write(png)
+        file.seek(0)
+    except OSError as error:
+        raise unkept(error) from error
+    return file, len(png)
 
 
 def _wants_png(request: Request) -> bool:

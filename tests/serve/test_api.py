@@ -467,6 +467,27 @@ def test_an_enlargement_that_finds_the_line_full_is_told_when_to_come_again(clie
     assert "try again in a minute" in sentence(reply, 503) and reply.headers["Retry-After"] == "60"
 
 
+def test_an_enlargement_waits_for_its_caller_on_disk_and_is_gone_afterwards(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    files: list[Any] = []
+
+    def remembered() -> Any:
+        files.append(tempfile.TemporaryFile())  # noqa: SIM115
+        return files[-1]
+
+    monkeypatch.setattr("serve.app.TemporaryFile", remembered)
+    reply = client.post("/api/upscale", files={"file": encode_png(noise(200, 200))})
+    assert pixels(reply.content).shape == (800, 800, 3) and reply.headers["Content-Length"] == str(len(reply.content))
+    assert [file.closed for file in files] == [True]
+
+
+def test_an_enlargement_that_finds_the_disk_full_is_the_servers_trouble(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("serve.app.TemporaryFile", full)
+    assert "No space left on device" in sentence(client.post("/api/upscale", files={"file": encode_png(noise(8, 8))}), 503)
+
+
 def test_a_picture_with_too_many_pixels_is_refused_with_the_limit(client: TestClient) -> None:
     picture = np.zeros((1500, UPSCALE_LIMITS.max_pixels // 1500 + 1, 3), np.uint8)
     assert str(UPSCALE_LIMITS.max_pixels) in sentence(client.post("/api/upscale", files={"file": encode_png(picture)}), 413)
