@@ -1,4 +1,7 @@
-"""The API and the page. Each route checks, lets the engine work in its turn, and names the version that answered."""
+"""The API and the page. Each route checks, lets the engine work in its turn, and names the version that answered.
+
+An upload is read from its temporary file in its turn: those that wait hold no pictures in memory.
+"""
 
 import asyncio
 import mimetypes
@@ -129,8 +132,7 @@ async def characters(asked: CharacterRequest, request: Request, response: Respon
 @api.post("/api/tags")
 async def read_tags(file: UploadFile, request: Request, response: Response, engine: Now, turns: InTurn) -> Tags:
     engine.released("tagger")
-    data = await file.read()
-    reading = await turns.take(request, lambda: engine.read_tags(decode(data, PICTURE_LIMITS)))
+    reading = await turns.take(request, lambda: engine.read_tags(decode(file.file.read(), PICTURE_LIMITS)))
     response.headers[VERSION_HEADER] = reading.version
     return reading
 
@@ -144,8 +146,7 @@ async def read_pose(
     turns: InTurn,
     kind: Annotated[Kind | None, Form(description="what the picture shows; without it that is told by how it is drawn")] = None,
 ) -> PoseReading:
-    data = await file.read()
-    reading = await turns.take(request, lambda: engine.read_pose(decode_rgba(data, PICTURE_LIMITS), kind))
+    reading = await turns.take(request, lambda: engine.read_pose(decode_rgba(file.file.read(), PICTURE_LIMITS), kind))
     response.headers[VERSION_HEADER] = reading.version
     return reading
 
@@ -165,8 +166,8 @@ async def review(
         correction = Correction.model_validate_json(said)
     except ValidationError as error:
         raise RequestValidationError([{**fault, "loc": ("said", *fault["loc"])} for fault in error.errors()]) from error
-    data, notes = await file.read(), request.app.state.review
-    return Reviewed(id=await turns.take(request, lambda: notes.add(decode(data, PICTURE_LIMITS), correction)))
+    notes = request.app.state.review
+    return Reviewed(id=await turns.take(request, lambda: notes.add(decode(file.file.read(), PICTURE_LIMITS), correction)))
 
 
 @api.post("/api/sketch")
@@ -184,8 +185,7 @@ async def sketch(asked: SketchRequest, request: Request, response: Response, eng
 async def upscale(file: UploadFile, request: Request, engine: Now, turns: InTurn) -> Response:
     version = engine.version("upscaler")
     async with turns.long_work(request):
-        data = await file.read()
-        work = await turns.take(request, lambda: engine.enlargement(decode_rgba(data, UPSCALE_LIMITS)))
+        work = await turns.take(request, lambda: engine.enlargement(decode_rgba(file.file.read(), UPSCALE_LIMITS)))
         await turns.take_each(request, (partial(work.draw, tile) for tile in work.tiles()))
         png, size = await turns.take(request, lambda: _on_disk(encode_png(work.picture())))
     chunks, headers = iter(partial(png.read, CHUNK_BYTES), b""), {VERSION_HEADER: version, "Content-Length": str(size)}

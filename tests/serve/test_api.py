@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -256,6 +257,19 @@ def test_uploads_that_are_no_usable_picture_are_refused(client: TestClient, rout
     assert "file" in sentence(client.post(route), 422)
     sentence(client.post(route, data={"file": "a word"}), 422)
     sentence(client.post(route, content=png, headers={"Content-Type": "image/png"}), 422)
+
+
+@pytest.mark.parametrize("route", ["/api/tags", "/api/pose", "/api/upscale"])
+def test_an_upload_is_read_in_its_turn_and_not_before(client: TestClient, monkeypatch: pytest.MonkeyPatch, route: str) -> None:
+    read, threads = tempfile.SpooledTemporaryFile.read, []
+
+    def noted(self: Any, *args: Any) -> bytes:
+        threads.append(threading.current_thread().name)
+        return read(self, *args)
+
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "read", noted)
+    assert client.post(route, files={"file": encode_png(drawn("stick", 3))}).status_code == 200
+    assert threads and all(name.startswith("models") for name in threads)
 
 
 # --- pose
