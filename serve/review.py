@@ -49,10 +49,14 @@ def check_file(path: Path) -> None:
     """GengaError where what is there begins with no correction: it is not ours to write into."""
     with path.open("rb") as file:
         first = file.readline()
-    begins = START.startswith(first[: len(START)]) or not first.strip(b"\0")  # power may go before anything but the length is written
-    was_cut = not is_json(first) and not first.endswith(b"\n") and begins  # or it is empty
-    if not was_cut and not _is_correction(first):
+    if not _was_cut(first) and not _is_correction(first):
         raise GengaError(f"--review {path} begins with no correction, expected a file that this server wrote, or none; give another one")
+
+
+def _was_cut(line: bytes) -> bool:
+    """What a crash leaves of a line of ours, or nothing."""
+    begins = START.startswith(line[: len(START)]) or not line.strip(b"\0")  # power may go before anything but the length is written
+    return begins and not line.endswith(b"\n") and not is_json(line)
 
 
 def _is_correction(line: bytes) -> bool:
@@ -88,10 +92,12 @@ class Review:
             file.seek(0)
             written = file.read()
             end = written.rfind(b"\n") + 1
-            if is_json(written[end:]):
+            if _is_correction(written[end:]):
                 file.write(b"\n")  # an editor left the last line without its end
+            elif _was_cut(written[end:]):
+                file.truncate(end)
             else:
-                file.truncate(end)  # what a crash cut off in the middle of a line
+                raise NoReviewError(f"{path} ends with no correction, expected a file that this server wrote; move it away, then keep this again")
             file.write(line.encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())

@@ -95,6 +95,17 @@ def test_a_file_that_is_not_ours_is_refused_and_stays(tmp_path: Path, text: str)
     assert path.read_text() == text
 
 
+@pytest.mark.parametrize("text", ['[{"id": 1, "annotations": []}]', "notes\nand more", '[\n{"id": "a"}\n]'])
+def test_a_file_that_is_not_ours_stays_also_where_it_came_while_the_server_runs(client: TestClient, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "annotations" / "review.jsonl"
+    path.parent.mkdir()
+    path.write_text(text)
+    answer = send(client, {"by": "ann", "labels": {"hair_color": "blue"}})
+    assert answer.status_code == 503
+    assert "review.jsonl ends with no correction, expected a file that this server wrote; move it away" in answer.json()["error"]
+    assert path.read_text() == text
+
+
 @pytest.mark.parametrize("cut", [0, 1, 12, None])
 def test_a_file_of_ours_is_taken_also_where_a_crash_cut_its_first_line(client: TestClient, tmp_path: Path, cut: int | None) -> None:
     path = tmp_path / "annotations" / "review.jsonl"
