@@ -10,7 +10,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from typing import Any, TypeVar
 
 import cv2
@@ -32,7 +32,17 @@ def in_order(function: Callable[[Item], Result], items: Sequence[Item], chunk_si
     """
     with ProcessPoolExecutor(num_cores(), mp_context=get_context("spawn"), initializer=settle) as pool:
         calls = ((work, function, chunk) for chunk in in_chunks(items, chunk_size))
-        yield from results(pool, calls, 2 * num_cores())
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # for the workers: while they load they would print where they are
+        try:
+            answers = results(pool, calls, 2 * num_cores())
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        try:
+            yield from answers
+        except KeyboardInterrupt:
+            for worker in active_children():
+                worker.terminate()
+            raise
 
 
 @contextmanager
@@ -96,7 +106,9 @@ def inherited(chunk_idx: int) -> list[Any]:
 
 
 def settle() -> None:
-    """One thread per process, and no process outlives a parent that was killed."""
+    """One thread per process, no process outlives a parent that was killed, and Ctrl-C ends it without a word."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     cv2.setNumThreads(1)
     threadpool_limits(1)  # BLAS
     follow_to_the_end()

@@ -1,8 +1,13 @@
 """Both stores of figures: what stands in them, where their poses come from, and that they come out the same again."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -368,3 +373,37 @@ def test_joints_that_people_do_not_see_are_not_visible_in_the_manifest(tmp_path:
     sticks, mannequins = (Store(tmp_path / "figures" / name).column("visible")[1:] for name in ("sticks", "mannequins"))
     assert sticks == [all_but(), all_but("r_wrist"), all_but()]
     assert mannequins == [all_but("l_ankle", "hip"), all_but()]
+
+
+WORKERS = """
+import signal, sys, time
+from genga.door import run
+from stages.processes import in_order
+def linger(when):
+    if when == sys.argv[1]:
+        print("begun", flush=True)
+        time.sleep(600)
+if __name__ == "__mp_main__":  # a worker
+    linger("loading")
+def main():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background of a shell is born without
+    list(in_order(linger, ["working"] * 4, chunk_size=1))
+if __name__ == "__main__":
+    run(main)
+"""
+
+
+@pytest.mark.parametrize("when", ["loading", "working"])
+def test_ctrl_c_ends_workers_at_once_and_without_a_word_of_theirs(tmp_path: Path, when: str) -> None:
+    (tmp_path / "workers.py").write_text(WORKERS)
+    command = [sys.executable, tmp_path / "workers.py", when]
+    environment = os.environ | {"PYTHONPATH": str(REPO)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "begun\n"
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        try:
+            _, said = process.communicate(timeout=60)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    assert (process.returncode, said) == (130, "\nstopped by Ctrl-C; the same command begins again or goes on\n")
