@@ -1,5 +1,5 @@
 """The one door for picture bytes: what kind they really are, limits before anything is decoded, then whole pixels or an error.
-Only a JPEG that lost bytes in its middle passes with wrong pixels: libjpeg merely warns of it, as it does of harmless things.
+A JPEG that lost bytes in its middle still passes, with wrong pixels: libjpeg merely warns of it, as it does of harmless things.
 
 Read are JPEG, PNG, WebP, GIF, BMP and TIFF, told by their first bytes and never by a file name. Of an animation the first frame is taken,
 EXIF orientation is applied, alpha is laid on white (a drawing's: `on_paper`), grey, palette, CMYK and 16-bit pictures become 8-bit RGB.
