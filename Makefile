@@ -56,8 +56,8 @@ $(LABEL_READY): labeling/label-studio.lock
 browser: setup
 	@genga doctor --browser
 
-test: setup browser  # in two processes of one thread each
-	@OMP_NUM_THREADS=1 pytest -n 2
+test: setup browser  # in three processes of one thread each: tests of the page and of servers leave a core free every now and then
+	@OMP_NUM_THREADS=1 pytest -n 3
 
 test-slow: setup
 	@OMP_NUM_THREADS=1 pytest -n 2 -m slow

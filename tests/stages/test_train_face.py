@@ -123,7 +123,7 @@ def test_kill_9_in_mid_training_and_the_same_command_ends_in_the_same_bytes(face
     assert_the_same(killed, undisturbed)
 
 
-@pytest.mark.parametrize("arch", FAMILIES)
+@pytest.mark.parametrize("arch", [pytest.param(arch, marks=[pytest.mark.slow] if arch == "fastgan" else []) for arch in FAMILIES])
 def test_stopped_between_two_checkpoints_a_family_ends_in_the_same_bytes(
     faces_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arch: str
 ) -> None:
