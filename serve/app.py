@@ -24,7 +24,7 @@ from serve.doors import BodyLimit, Counted, answer_errors, unkept
 from serve.engine import Engine, data_url
 from serve.metrics import Metrics
 from serve.reading import Kind
-from serve.review import Correction, Review
+from serve.review import Correction, Review, subject
 from serve.schemas import (
     MAX_JSON_BYTES,
     MULTIPART_ROOM,
@@ -166,8 +166,9 @@ async def review(
         correction = Correction.model_validate_json(said)
     except ValidationError as error:
         raise RequestValidationError([{**fault, "loc": ("said", *fault["loc"])} for fault in error.errors()]) from error
-    notes = request.app.state.review
-    return Reviewed(id=await turns.take(request, lambda: notes.add(decode(file.file.read(), PICTURE_LIMITS), correction)))
+    about = await turns.take(request, lambda: subject(decode(file.file.read(), PICTURE_LIMITS)))
+    await asyncio.to_thread(request.app.state.review.add, about, correction)  # no core waits for who else has the file
+    return Reviewed(id=about.id)
 
 
 @api.post("/api/sketch")

@@ -3,9 +3,10 @@
 import fcntl
 import json
 import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import IO, Annotated, Any, NamedTuple
 
 from pydantic import Field, model_validator
 
@@ -18,6 +19,7 @@ from serve.engine import Picture
 from serve.schemas import Point, Request
 
 START = b'{"id": "'  # of every line
+LOCK_SECONDS = 5.0
 
 
 class NoReviewError(GengaError):
@@ -64,31 +66,53 @@ def _is_correction(line: bytes) -> bool:
     return isinstance(said, dict) and {"id", "at", "by", "width", "height"} <= said.keys() and ("pose" in said) != ("labels" in said)
 
 
+def _lock(file: IO[bytes]) -> None:
+    end = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            if time.monotonic() > end:
+                raise OSError("another program keeps it locked") from error
+            time.sleep(0.02)
+
+
+class Subject(NamedTuple):
+    """The picture that a correction is about."""
+
+    id: str
+    width: int
+    height: int
+
+
+def subject(picture: Picture) -> Subject:
+    return Subject(picture_id(picture), picture.shape[1], picture.shape[0])
+
+
 class Review:
     def __init__(self, path: Path | None) -> None:
         self._path = path
 
-    def add(self, picture: Picture, said: Correction) -> str:
-        """The id of the picture that the correction is about."""
+    def add(self, about: Subject, said: Correction) -> None:
+        """Waits for whoever else has the file."""
         if self._path is None:
             raise NoReviewError("this server takes no corrections; start it with `genga serve --review annotations/review.jsonl`")
         told: dict[str, Any] = {"labels": check(said.labels)} if said.labels else {"pose": said.pose}
         if said.pose and said.hidden is not None:
             told["hidden"] = sorted(said.hidden)
-        id_, (height, width) = picture_id(picture), picture.shape[:2]
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        line = json.dumps({"id": id_, "at": at, "by": said.by, "width": width, "height": height, **told}, ensure_ascii=False)
+        line = json.dumps({"id": about.id, "at": at, "by": said.by, "width": about.width, "height": about.height, **told}, ensure_ascii=False)
         try:
             self._append(self._path, line)
         except OSError as error:
             why = error.strerror or error
             raise NoReviewError(f"{self._path} could not be written ({why}); make room or let the server write there, then keep it again") from error
-        return id_
 
     def _append(self, path: Path, line: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            _lock(file)
             file.seek(0)
             written = file.read()
             end = written.rfind(b"\n") + 1

@@ -1,7 +1,11 @@
 """A correction on the page becomes a line that the labels can read."""
 
+import fcntl
 import json
+import os
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +145,32 @@ def test_a_correction_that_cannot_be_written_says_where_and_why(release_dir: Pat
         answer = send(client, {"by": "ann", "labels": {"glasses": True}})
     assert answer.status_code == 503
     assert "review.jsonl could not be written (File exists); make room or let the server write there" in answer.json()["error"]
+
+
+def test_while_another_program_has_the_file_models_go_on_and_then_the_correction_is_kept(client: TestClient, tmp_path: Path) -> None:
+    path = tmp_path / "annotations" / "review.jsonl"
+    path.parent.mkdir()
+    said = {"by": "ann", "labels": {"glasses": True}}
+    num_cores = len(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(num_cores + 1) as callers, path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        waiting = [callers.submit(send, client, said) for _ in range(num_cores)]
+        time.sleep(0.5)
+        assert callers.submit(client.post, "/api/tags", files={"file": PNG}).result(timeout=4).status_code == 200
+        assert not any(each.done() for each in waiting)
+        fcntl.flock(file, fcntl.LOCK_UN)
+        assert [each.result().status_code for each in waiting] == [200] * num_cores
+    assert len(path.read_text().splitlines()) == num_cores
+
+
+def test_a_file_that_another_program_never_lets_go_is_said(client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serve.review.LOCK_SECONDS", 0.1)
+    path = tmp_path / "annotations" / "review.jsonl"
+    path.parent.mkdir()
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        answer = send(client, {"by": "ann", "labels": {"glasses": True}})
+    assert answer.status_code == 503 and "could not be written (another program keeps it locked)" in answer.json()["error"]
 
 
 def test_only_a_page_of_ours_may_correct_and_only_pictures(client: TestClient, release_dir: Path) -> None:
