@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders, UploadFile
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -30,6 +31,7 @@ HEADERS = {
 }
 RELEASE_HEADER = "X-Genga-Release"
 UNREAD = "There was an error parsing the body"  # FastAPI's words for whatever happens before it is parsed
+SEND_FILE = "send the picture as the file `file` of multipart/form-data"
 LONGEST = 600  # letters of a sentence: names in it are as long as the caller wrote them
 log = logging.getLogger("serve")
 
@@ -139,7 +141,7 @@ def _fault(fault: dict[str, Any], came_as: str) -> str:
         what, place = ("the body", f", at character {at}") if isinstance(at, int) else (where, "")
         return f"{what} is not valid JSON ({fault['ctx']['error']}{place})"
     if fault["type"] == "missing":
-        return f"{where} is missing"
+        return f"{where} is missing; {SEND_FILE}" if where == "file" else f"{where} is missing"
     if fault["type"] == "model_attributes_type" and isinstance(found, bytes):
         return f"the body came as {came_as}, expected JSON; send it with Content-Type: application/json"
     if "UploadFile" in words:
@@ -167,6 +169,8 @@ async def _http(request: Request, error: HTTPException) -> JSONResponse:
     }
     unread = "the body cannot be read as JSON; send UTF-8, with numbers of ordinary size and little nesting"
     sentence = unread if error.detail == UNREAD else sentences.get(error.status_code, error.detail)
+    if isinstance(error.__context__, MultiPartException):
+        sentence = f"the body cannot be read as a form ({error.detail.rstrip('.')}); {SEND_FILE}"
     return _answer(error.status_code, sentence, error.headers)
 
 

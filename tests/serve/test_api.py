@@ -272,6 +272,27 @@ def test_an_upload_is_read_in_its_turn_and_not_before(client: TestClient, monkey
     assert threads and all(name.startswith("models") for name in threads)
 
 
+@pytest.mark.parametrize(
+    ("content", "type_", "status", "words"),
+    [
+        (b"\x89PNG", "image/png", 422, "file is missing"),
+        (b"--x", "multipart/form-data", 400, "cannot be read as a form (Missing boundary in multipart)"),
+        (b"no form", "multipart/form-data; boundary=x", 400, "cannot be read as a form (Invalid multipart data)"),
+        (
+            b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + bytes(2**20 + 1) + b"\r\n--x--\r\n",
+            "multipart/form-data; boundary=x",
+            400,
+            "cannot be read as a form (Part exceeded maximum size of 1024KB)",
+        ),
+    ],
+)
+def test_a_picture_that_is_sent_otherwise_is_refused_with_how_to_send_it(
+    client: TestClient, content: bytes, type_: str, status: int, words: str
+) -> None:
+    said = sentence(client.post("/api/pose", content=content, headers={"Content-Type": type_}), status)
+    assert words in said and said.endswith("; send the picture as the file `file` of multipart/form-data")
+
+
 # --- pose
 
 
