@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, TiffImagePlugin
+from PIL import ExifTags, Image, TiffImagePlugin
 
 from genga.errors import NotAPictureError, PictureError, TooLargeError
 
@@ -32,6 +32,16 @@ START_OF_SCAN, END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
 MAX_SCANS = 100  # progressive JPEGs have about ten, and a decoder goes over all pixels for each
 # start-of-frame markers: baseline, extended and progressive Huffman; C4, C8 and CC are other things
 SOF_MARKERS = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
+# what undoes an orientation that EXIF names; 1 is upright
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 TILE_TAGS = (322, 323)  # of a TIFF: TileWidth, TileLength
 
 STRIP = 256  # rows of a picture at a time: as floats the whole would take ten times its bytes
@@ -211,13 +221,22 @@ def _open(data: bytes, kind: str, limits: Limits) -> Image.Image:
                 width, length = (picture.tag_v2.get(tag, 0) for tag in TILE_TAGS)
                 _check_size(width, length, replace(limits, min_side=0))  # room is made for a whole tile, however little of it is used
             picture.load()
-            return _to_8_bit(ImageOps.exif_transpose(picture))
+            return _to_8_bit(_upright(picture))
     except PictureError:
         raise
     except Image.DecompressionBombError as error:
         raise TooLargeError("too many pixels", f"the picture has more than the {limits.max_pixels} pixels that are taken; make it smaller") from error
     except Exception as error:  # on hostile bytes a decoder raises whatever it likes
         raise _damaged(kind) from error
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """As it stands where its EXIF is damaged, as OpenCV leaves a plain one."""
+    try:
+        turn = TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # whatever a reader of hostile bytes raises
+        turn = None
+    return picture if turn is None else picture.transpose(turn)
 
 
 def _to_8_bit(picture: Image.Image) -> Image.Image:

@@ -175,6 +175,14 @@ def test_exif_orientation_is_applied(kind: str) -> None:
     assert np.abs(turned.astype(int) - np.rot90(blobs(), -1)).mean() < 8
 
 
+@pytest.mark.parametrize("exif", [b"Exif\0\0no tags at all", b"Exif\0\0II*\0\xff\xff\xff\x7f", b"Exif\0\0II*\0\x08\0\0\0\x09\0", b"II"])
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_a_picture_stands_as_it_is_where_its_exif_cannot_be_read(kind: str, exif: bytes) -> None:
+    picture = np.dstack([blobs(), np.full((48, 40), 200, np.uint8)])
+    data = saved(picture, kind, exif=exif, lossless=True)
+    np.testing.assert_array_equal(decode_rgba(data, LIMITS), picture)
+
+
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
 def test_alpha_is_laid_on_white(kind: str) -> None:
     picture = np.zeros((16, 16, 4), np.uint8)
