@@ -70,6 +70,7 @@ def test_two_pictures_of_one_name_are_two(page: Page, held: list[Route], tmp_pat
     unkept, again = page.locator("#unkept-why"), page.get_by_role("button", name="Keep as a correction")
     for folder in "ab":
         keep(page, tmp_path / folder / "image.jpg")
+    until(page, lambda: len(held) == 1, "the first one is sent")
     held[0].abort()
     expect(unkept).to_contain_text("Not kept: image.jpg. ")
     until(page, lambda: len(held) == 2, "the next one is sent")
