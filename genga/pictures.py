@@ -234,7 +234,7 @@ def _upright(picture: Image.Image) -> Image.Image:
     """As it stands where its EXIF is damaged, as OpenCV leaves a plain one."""
     try:
         turn = TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # whatever a reader of hostile bytes raises
+    except (SyntaxError, struct.error, TypeError, ValueError):  # so Pillow says it, or names several orientations
         turn = None
     return picture if turn is None else picture.transpose(turn)
 
