@@ -36,7 +36,7 @@ def find_pictures(names: Collection[str], here: Here, posed: Set[str] = frozense
     known = here.names
     others = {id_ for _, id_ in known} - here.drawings
     fits: dict[str, Set[str]] = {}
-    for spelled in (str, _folded, _uploaded):
+    for spelled in (str, folded, _uploaded):
         if left := [name for name in names if not fits.get(name)]:
             index = Index(known, spelled)
             fits |= {name: index.find(name, here.drawings if name in posed else others) for name in left}
@@ -74,13 +74,14 @@ class Index:
         return found & likely or found
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
+    """As names are looked for that nothing is called just so: other tools write other letters or the other Unicode form."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def _uploaded(name: str) -> str:
     """By the rule of Django's get_valid_filename."""
-    return "/".join(re.sub(r"[^-\w.]", "", part.strip().replace(" ", "_")) for part in _folded(name).split("/"))
+    return "/".join(re.sub(r"[^-\w.]", "", part.strip().replace(" ", "_")) for part in folded(name).split("/"))
 
 
 def _endings(name: str) -> list[str]:

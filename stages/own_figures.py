@@ -7,7 +7,6 @@ listed with the reason.
 """
 
 import csv
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from genga.pictures import Limits, decode, decode_rgba, is_junk, on_paper
 from genga.skeleton import JOINTS
 from genga.store import picture_id
 from labeling.keypoints import Called, Posed, hidden_by_most, read_poses, settle_pose
-from labeling.names import SIDE_SUFFIXES, WORK_SUFFIXES
+from labeling.names import SIDE_SUFFIXES, WORK_SUFFIXES, folded
 from models.ink import Picture, is_light_on_dark, read_ink, thickened
 from stages.threads import in_order
 
@@ -196,16 +195,16 @@ def _poses(
     their id."""
     exports = read_poses(exports_paths)
     index: dict[str, set[str]] = defaultdict(set)
-    folded: dict[str, set[str]] = defaultdict(set)
+    by_letters: dict[str, set[str]] = defaultdict(set)
     for picture in opened:
         for ending in (picture.id, *_endings(picture.name)):
             index[ending].add(first[picture.id].name)
-            folded[_folded(ending)].add(first[picture.id].name)
+            by_letters[folded(ending)].add(first[picture.id].name)
     sizes = {picture.name: (picture.width, picture.height) for picture in first.values()}
     faults: dict[str, str] = {}
 
     def find(name: str, task: str) -> str | None:
-        fits = [*map(index.get, _endings(name)), *map(folded.get, _endings(_folded(name)))]
+        fits = [*map(index.get, _endings(name)), *map(by_letters.get, _endings(folded(name)))]
         found: set[str] = next(filter(None, fits), set())
         if len(found) != 1:
             faults[name] = f"named in {task}, {'fits several pictures' if found else 'is no picture here'}"
@@ -239,11 +238,6 @@ def _poses(
             hidden = hidden_by_most([each.hidden for each in posed], posed[-1].hidden)
             poses[name] = Placed(pose, [joint not in hidden for joint in JOINTS])
     return poses, bad, faults
-
-
-def _folded(name: str) -> str:
-    """As labeling/names.py looks for what nothing is called just so: an export may tell other letters or another Unicode form than the disk."""
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _endings(name: str) -> list[str]:
