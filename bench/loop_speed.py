@@ -6,10 +6,10 @@ what comes beside them, checkpoints, sample grids, numbers and the watch for col
 Each round trains the same steps four times, in turn: bare, which is a recipe's steps and nothing else, on one fixed batch; bare on fresh pictures; by
 the loop and under watch, but with intervals at which nothing comes; and so with everything. What comes beside the steps is, of the last two, the time
 that goes neither into the recipe's own steps nor into reading their batches, as a share of the time that does: from run to run steps differ by more.
-The third has what comes in every step, the journal's sums and the lengths of gradients; it counts in full. The fourth has the intervals of
-params.yaml, and the time for which numbers wait to be sent to MLflow together, made 8 times shorter, so that a round meets enough of each; its share
-beyond the third's is divided by 8. Faces are noise in a store of 20,000. Numbers are medians over the rounds; warm-up and growth are left out, so
-that all steps are alike.
+The third has what comes in every step, the journal's sums; it counts in full. The fourth has the intervals of params.yaml, lengths of gradients with
+them, and the time for which numbers wait to be sent to MLflow together, made 8 times shorter, so that a round meets enough of each; its share beyond
+the third's is divided by 8. Faces are noise in a store of 20,000. Numbers are medians over the rounds; warm-up and growth are left out, so that all
+steps are alike.
 """
 
 import tempfile
@@ -123,10 +123,10 @@ def main() -> None:
     size, milliseconds = params.training.batch_size, 1000 * fixed / args.steps
     print(f"loop_speed: {args.family}, {args.steps} steps of {size}, {args.rounds} rounds, {milliseconds:.0f} ms a bare step on one fixed batch")
     print(f"loop_speed: fresh pictures run at {speed:.3f} of the speed of one fixed batch, promised >= {PROMISED} ({speed / PROMISED:.3f} of it)")
-    print(f"loop_speed: in every step, the journal and the lengths of gradients cost {100 * always:.2f} %")
+    print(f"loop_speed: in every step, the journal costs {100 * always:.2f} %")
     print(
-        f"loop_speed: at intervals, checkpoints, grids, numbers, looks for collapse and MLflow cost {100 * oftener / OFTENER:.2f} %, "
-        f"an {OFTENER}th of {100 * oftener:.2f} %, which they cost {OFTENER} times as often"
+        "loop_speed: at intervals, checkpoints, grids, numbers, lengths of gradients, looks for collapse and MLflow cost "
+        f"{100 * oftener / OFTENER:.2f} %, an {OFTENER}th of {100 * oftener:.2f} %, which they cost {OFTENER} times as often"
     )
     print(f"loop_speed: together {100 * cost:.2f} %, promised < {100 * OVERHEAD:.0f} % ({cost / OVERHEAD:.2f} of it)")
 

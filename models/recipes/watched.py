@@ -1,9 +1,9 @@
 """A training of a face generator under watch: does it collapse?
 
-Every step: the length of both networks' gradients. Every `every_kimg`: samples from fixed latents against pictures trained on, by the colours of
-8 x 8 cells (a network's features, or edges, find differences in pictures that are all alike and pale): recall, coverage, near_identical, and spread,
-the samples' standard deviation where that of real pictures is 1. All of it goes where the losses go, into stats.jsonl and MLflow, and draws no random
-numbers: the training is the same without.
+Eight times for each line of stats.jsonl, and at each look: the length of both networks' gradients. Every `every_kimg`: samples from fixed latents
+against pictures trained on, by the colours of 8 x 8 cells (a network's features, or edges, find differences in pictures that are all alike and pale):
+recall, coverage, near_identical, and spread, the samples' standard deviation where that of real pictures is 1. All of it goes where the losses go,
+into stats.jsonl and MLflow, and draws no random numbers: the training is the same without.
 
 The alarm: `patience` looks in a row at which too many samples are nearly another one, their spread is small and no longer grows (a generator that
 is still leaving the one face it began with is young), or coverage has fallen too far below the best so far. Looks count from `from_kimg` after the
@@ -35,6 +35,7 @@ from models.recipes.gan import Batch, GanRecipe
 
 BATCH = 64
 CELLS = 8
+LENGTHS_PER_LINE = 8
 GROWS = 0.01  # what spread gains from look to look while a generator is young
 
 log = logging.getLogger(__name__)
@@ -94,9 +95,12 @@ class Watched:
     def step(self, batch: Batch, cur_nimg: int) -> Scalars:
         self._stop_where_asked()
         scalars = self._recipe.step(batch, cur_nimg)
-        scalars |= {"g_grad": gradient_norm(self._recipe.G), "d_grad": gradient_norm(self._recipe.D)}
-        now = cur_nimg + self._recipe.params.training.batch_size
-        return scalars | self._look(now / 1000) if crosses(self._params.every_kimg, cur_nimg, now) else scalars
+        training = self._recipe.params.training
+        now = cur_nimg + training.batch_size
+        looks = crosses(self._params.every_kimg, cur_nimg, now)
+        if looks or crosses(training.log_kimg / LENGTHS_PER_LINE, cur_nimg, now):
+            scalars |= {"g_grad": gradient_norm(self._recipe.G), "d_grad": gradient_norm(self._recipe.D)}
+        return scalars | self._look(now / 1000) if looks else scalars
 
     def _counting_looks(self) -> int:
         training = self._recipe.params.training
