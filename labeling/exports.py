@@ -126,13 +126,13 @@ def _read_answer(annotation: JsonObject, data: Any, where: str, exports: Exports
         asks = None if data.get("asks") is None else tuple(data["asks"])
         result, gone = words_of_today(annotation["result"])
         said = read_result(result, asks or ())
+        hidden = None if SIGHT in (data.get("unasked") or ()) and not said.hidden else said.hidden
     answered = said.labels or said.pose is not None or said.bad
     nothing = "nothing was answered" if "asks" in data else pose_fault([])
     if reasons := [*gone, *([said.fault or nothing] if said.fault or not (answered or gone) else [])]:
         exports.problems.append(Problem(where, picture_id, "; ".join(reasons)))
     if answered:
         who, at, decides = annotator(annotation), time_of(annotation), is_starred(annotation)
-        hidden = None if SIGHT in data.get("unasked", ()) and not said.hidden else said.hidden
         exports.annotations.append(Annotation(picture_id, where, who, at, said.labels, said.pose, hidden, decides, said.size, said.bad, asks))
 
 

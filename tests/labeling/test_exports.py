@@ -209,6 +209,17 @@ def test_what_is_wrong_with_a_pulled_task_is_listed_with_its_link_and_the_rest_c
     assert all(problem.reason.startswith(said) for problem, said in zip(exports.problems, expected, strict=True))
 
 
+@pytest.mark.parametrize("odd", [{"unasked": 5}, {"asks": 5}])
+def test_a_pulled_task_with_odd_data_is_listed_with_its_link_and_the_rest_comes_in(tmp_path: Path, odd: dict[str, Any]) -> None:
+    """Somebody may have written it by hand."""
+    answer, data, url = [choice("glasses", "yes")], {"image": "a.png"}, "http://127.0.0.1:8090/projects/1/data?task=8"
+    nothing = data | {"id": "b", "unasked": None, "asks": None}
+    exports = read_exports([written(tmp_path, [task("a", answer, data=data | {"id": "a"} | odd, url=url), task("b", answer, data=nothing, url=url)])])
+    assert [(said.picture_id, said.labels) for said in exports.annotations] == [("b", {"glasses": True})]
+    (problem,) = exports.problems
+    assert problem.task == url and problem.reason.startswith("has a region that Label Studio would not write ")
+
+
 @pytest.mark.parametrize("document", [{"tasks": []}, [{"image": "a.png", "choice": "blue"}], ["x"]])
 def test_other_exports_of_label_studio_are_refused(tmp_path: Path, document: Any) -> None:
     with pytest.raises(DataError, match=r"project-1.json is not a list of tasks with annotations; .* as JSON \(not JSON-MIN\)"):
