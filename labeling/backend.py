@@ -24,7 +24,7 @@ from labeling.account import Account
 from labeling.keypoints import JsonObject
 from labeling.projects import KINDS, Kind, Project
 from labeling.push import Guesses
-from labeling.tasks import about, asked, may_guess, no_guess, prediction
+from labeling.tasks import about, asked, is_ours, may_guess, no_guess, prediction
 
 USER, TITLE = "label-studio", "Genga's deployed models"
 LIMITS = Limits(max_bytes=50_000_000, max_pixels=100_000_000, min_side=1)  # Genga itself exported the pictures
@@ -78,17 +78,17 @@ def _kind(config: str) -> Kind:
 
 
 def _guess(guesses: Guesses, folder: Path, task: JsonObject) -> JsonObject:
-    picture_id = str((task.get("data") or {}).get("id"))
-    if not re.fullmatch(r"[0-9a-f]{64}", picture_id):
-        raise HTTPException(422, f"task {task.get('id')} does not name its picture, expected data.id with a sha256; push it with `genga label push`")
+    data = task.get("data") or {}
+    if not (is_ours(data) and re.fullmatch(r"[0-9a-f]{64}", data["id"])):
+        raise HTTPException(422, f"task {task.get('id')} is not as `genga label push` makes it, expected data.id with a sha256; push its picture so")
     try:
-        picture = decode((folder / f"{picture_id}.png").read_bytes(), LIMITS)
+        picture = decode((folder / f"{data['id']}.png").read_bytes(), LIMITS)
     except (OSError, PictureError) as error:
         raise HTTPException(404, f"the picture of task {task.get('id')} is not in {folder.name}/ ({type(error).__name__}); push it again") from error
-    made = guesses.make([picture])[0] if may_guess(task["data"]) else None
+    made = guesses.make([picture])[0] if may_guess(data) else None
     if made is None:
         return no_guess(guesses.version)
-    return prediction(about(made, asked(task["data"])), picture.shape[1], picture.shape[0], guesses.version)
+    return prediction(about(made, asked(data)), picture.shape[1], picture.shape[0], guesses.version)
 
 
 def connect_backend(client: Any, project: Project, url: str, account: Account) -> None:

@@ -23,7 +23,7 @@ from labeling.account import Home
 from labeling.keypoints import BAD, JsonObject
 from labeling.pictures import Entry
 from labeling.projects import Project
-from labeling.tasks import NOTHING, Guess, about, asked, asking, may_guess, no_guess, prediction
+from labeling.tasks import NOTHING, Guess, about, asked, asking, is_ours, may_guess, no_guess, prediction
 
 log = logging.getLogger(__name__)
 
@@ -130,12 +130,12 @@ def _by_picture(tasks: Iterable[Present]) -> dict[str, Present]:
 
 
 def tasks_of(client: Any, project: Project) -> list[Present]:
-    """Those that Genga pushed."""
+    """Those that Genga pushed. Whatever somebody else added is left as it is; what people say there comes in with the pull."""
     bad, begun = (_ids_where(client, project, that) for that in (CALLED_BAD, BEGUN))
     found = []
     for task in client.tasks.list(project=project.id, include=SHOWN, page_size=1000):
         data, answers = dict(task.data or {}), int(task.total_annotations or 0)
-        if isinstance(data.get("id"), str):
+        if is_ours(data):
             said = frozenset(() if not answers else asking()["asks"] if task.id in bad else asked(data))
             versions, skips = _versions(task.predictions_model_versions), int(task.cancelled_annotations or 0)
             found.append(Present(int(task.id), data, answers, versions, said, skips, task.id in begun))

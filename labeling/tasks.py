@@ -6,6 +6,7 @@ so that nobody agrees unasked; a tag added later stays unknown) and `question` (
 `question`, of an older push, `asks` names the yes/no tags alone; it asks for all groups too.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -48,6 +49,12 @@ def asking(names: Sequence[str] = ()) -> JsonObject:
     every = [*tags.groups(), *tags.flags()]
     asks = [name for name in every if name in names] or every
     return {"asks": asks, "question": f"Asked: {', '.join(name.replace('_', ' ') for name in asks)}" if asks != every else EVERYTHING}
+
+
+def is_ours(data: Mapping[str, Any]) -> bool:
+    """As a push writes it; anybody may add another one in Label Studio."""
+    asks, place = data.get("asks", []), re.fullmatch(r"(\d{5,}-.+)?", str(data.get("queue") or ""))
+    return isinstance(data.get("id"), str) and place is not None and isinstance(asks, list) and all(isinstance(name, str) for name in asks)
 
 
 def asked(data: Mapping[str, Any]) -> list[str]:

@@ -22,7 +22,7 @@ from labeling.exports import read_result
 from labeling.pictures import Entry
 from labeling.projects import Kind
 from labeling.push import Guesses, present, push
-from labeling.tasks import TagGuess, asking
+from labeling.tasks import PoseGuess, TagGuess, asking
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
 VALUES: tags.Labels = {"hair_color": "pink", "smile": True}
@@ -92,6 +92,7 @@ def test_nobody_else_may_ask(backend: TestClient, auth: tuple[str, str] | None) 
     ("picture", "config", "status"),
     [
         ("../../account", tags_config(), 422),
+        ("0" * 64 + "/../x", tags_config(), 422),
         ("0" * 64, tags_config(), 404),
         ("0" * 64, poses_config(), 503),
         ("0" * 64, "<View/>", 422),
@@ -100,6 +101,22 @@ def test_nobody_else_may_ask(backend: TestClient, auth: tuple[str, str] | None) 
 def test_what_it_cannot_guess_is_refused(backend: TestClient, picture: str, config: str, status: int) -> None:
     answer = backend.post("/predict", json={"tasks": [{"id": 1, "data": {"id": picture}}], "label_config": config}, auth=AUTH)
     assert answer.status_code == status and answer.json()["detail"]
+
+
+def test_a_task_that_somebody_added_by_hand_is_refused(backend: TestClient, tmp_path: Path) -> None:
+    tasks = [{"id": 5, "data": {"id": export(tmp_path, PICTURE), "asks": None}}]
+    answer = backend.post("/predict", json={"tasks": tasks, "label_config": tags_config()}, auth=AUTH)
+    assert answer.status_code == 422 and "task 5 is not as `genga label push` makes it" in answer.json()["detail"]
+
+
+def test_a_guessed_pose_tells_the_width_and_height_of_its_picture(tmp_path: Path) -> None:
+    (tmp_path / "poses").mkdir()
+    (tmp_path / "poses" / f"{picture_id(PICTURE)}.png").write_bytes(encode_png(PICTURE))
+    posing = Guesses("figure-pose/1", lambda pictures: [PoseGuess(np.full((11, 2), 0.5), np.ones(11)) for _ in pictures])
+    backend = TestClient(create_backend(lambda _: posing, tmp_path, "secret"))
+    tasks = [{"id": 5, "data": {"id": picture_id(PICTURE)}}]
+    (result,) = backend.post("/predict", json={"tasks": tasks, "label_config": poses_config()}, auth=AUTH).json()["results"]
+    assert read_result(result["result"]).size == (30, 40)
 
 
 @pytest.fixture
