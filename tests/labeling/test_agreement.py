@@ -49,9 +49,19 @@ def test_kappa_is_cohens_and_says_one_for_people_who_know_one_word() -> None:
 def test_a_reviewer_counts_over_the_majority_and_the_majority_over_the_newest() -> None:
     answers = [answer("ann", "blue", decides=True), answer("ben", "red"), answer("cat", "red")]
     assert settle("hair_color", answers, 0.1, "newest")[:3:2] == ("blue", "a reviewer decided")
+    assert settle("hair_color", [answers[0], answer("dan", "red", decides=True)], 0.1, "newest").value == "red"  # the newer reviewer
     assert settle("hair_color", [answer("dan", "red"), *answers[1:], answer("eve", "blue")], 0.1, "newest").value == "red"
     assert settle("hair_color", [answer("ann", "blue"), answer("ben", "red")], 0.1, "newest").value == "red"
     assert settle("hair_color", [answer("ann", "blue"), answer("ben", "red")], 0.1, "leave_out").value is None
+
+
+def test_a_joint_that_only_half_place_together_has_no_majority() -> None:
+    poses = [POSE.copy() for _ in range(4)]
+    for pose, off in zip(poses, (-0.4, -0.01, 0.01, 0.4), strict=True):
+        pose[3, 0] += off
+    answers = [answer(who, pose) for who, pose in zip(("ann", "ben", "cat", "dan"), poses, strict=True)]
+    assert settle("pose", answers, 0.1, "leave_out").value is None
+    np.testing.assert_array_equal(settle("pose", answers, 0.1, "newest").value, poses[-1])
 
 
 def test_most_people_say_which_joints_are_hidden() -> None:
@@ -132,6 +142,14 @@ def test_every_disagreement_is_listed_with_what_counts(tmp_path: Path) -> None:
     path = tmp_path / "d.csv"
     write_disagreements(path, found.disagreements)
     assert path.read_text().splitlines()[0] == "task,picture_id,name,dispute,counts,rule"
+
+
+def test_kappa_is_of_two_people_whoever_answered_first() -> None:
+    """As often as 3 of 4, by chance 1 of 2; of the first picture ben spoke last, of the others first."""
+    hair = [("blue", "blue", "1"), ("blue", "blue", "3"), ("red", "red", "3"), ("red", "blue", "3")]
+    anns = [said("ann", str(picture), at, hair_color=colour) for picture, (colour, _, at) in enumerate(hair)]
+    bens = [said("ben", str(picture), "2", hair_color=colour) for picture, (_, colour, _) in enumerate(hair)]
+    assert compare([*anns, *bens], SECTION).scores["hair_color"]["kappa"] == pytest.approx(0.5)
 
 
 def test_one_person_alone_agrees_with_nobody() -> None:

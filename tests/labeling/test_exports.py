@@ -121,6 +121,12 @@ def test_flags_are_yes_or_no_and_what_was_not_asked_is_unknown(tmp_path: Path) -
     assert annotation.labels == {"glasses": True, "smile": False}
 
 
+def test_joints_alone_say_no_to_no_box(tmp_path: Path) -> None:
+    data = {"image": "a.png", "id": "a", "asks": ["glasses"]}
+    (annotation,) = read_exports([written(tmp_path, [task("a", points(), data=data)])]).annotations
+    assert annotation.labels == {} and annotation.pose is not None
+
+
 def test_skipped_tasks_and_predictions_are_no_answers(tmp_path: Path) -> None:
     skipped = task("a", [choice("glasses", "yes")])
     skipped["annotations"][0]["was_cancelled"] = True

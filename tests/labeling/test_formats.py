@@ -83,10 +83,13 @@ def test_an_export_that_is_corrected_and_imported_again_is_the_newest_word(tmp_p
 @pytest.mark.parametrize("form", ["coco", "cvat"])
 def test_an_import_lands_among_the_annotations(tmp_path: Path, form: str) -> None:
     (tmp_path / "in").write_text(WRITERS[form](POSED))
+    os.utime(tmp_path / "in", (1e9, 1e9))
     (tmp_path / "annotations").mkdir()
     out = import_labels(tmp_path / "in", form, tmp_path / "annotations", NOWHERE).path
     assert out.name == f"{form}-in.json"
-    same(labeled_of(read_exports([out]).annotations, {}), POSED)
+    said = read_exports([out]).annotations
+    same(labeled_of(said, {}), POSED)
+    assert {each.at for each in said} == {"2001-09-09T01:46:40.000+00:00"}  # said when the file was written, not when it came in
 
 
 @pytest.mark.parametrize("form", ["coco", "cvat"])
@@ -232,7 +235,16 @@ def test_a_turned_figure_of_a_label_studio_task_that_names_its_picture_by_id_alo
 
 @pytest.mark.parametrize("form", ["coco", "cvat", "label-studio"])
 @pytest.mark.parametrize(
-    ("size", "is_ours"), [((300, 200), True), ((150, 100), True), ((67, 45), True), ((3000, 2001), True), ((200, 300), False), ((300, 150), False)]
+    ("size", "is_ours"),
+    [
+        ((300, 200), True),
+        ((150, 100), True),
+        ((67, 44), True),
+        ((67, 45), True),
+        ((3000, 2001), True),
+        ((200, 300), False),
+        ((300, 150), False),
+    ],
 )
 def test_a_figure_on_a_picture_that_was_turned_or_cropped_is_listed_and_the_rest_comes_in(
     tmp_path: Path, form: str, size: tuple[int, int], is_ours: bool

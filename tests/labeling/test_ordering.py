@@ -8,6 +8,7 @@ import pytest
 
 from genga.errors import DataError
 from genga.tags import column_slices, columns, groups
+from labeling import ordering
 from labeling.ordering import Wanted, pose_order, sureness, tag_order
 
 rng = np.random.default_rng(0)
@@ -115,6 +116,25 @@ def test_near_duplicates_of_labelled_pictures_are_passed_over_but_one_that_is_as
     assert sorted(wanted.row for wanted in order) == [0, 1, 3, 4, 5]
     order = tag_order(found, features, ids_of(6), 6, none_known(), labelled=labelled | {"another": features[4] + np.float32(0.01)})
     assert sorted(wanted.row for wanted in order) == [0, 1, 3, 5]
+
+
+def test_pictures_of_which_something_is_said_are_no_duplicates_of_themselves_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ordering, "BLOCK", 2)
+    found, features = sure_of_all(5), rng.normal(size=(5, 8)).astype(np.float32)
+    for row in range(5):
+        unsure_of(found, row, "hair_color", 0.5)
+    labelled = dict(zip(ids_of(5), features, strict=True))
+    order = tag_order(found, features, ids_of(5), 5, none_known(), labelled=labelled)
+    assert sorted(wanted.row for wanted in order) == [0, 1, 2, 3, 4]
+
+
+def test_a_short_queue_looks_beyond_near_duplicates_of_labelled_pictures() -> None:
+    found, features = sure_of_all(20), rng.normal(size=(20, 8)).astype(np.float32)
+    features[:19] = features[0]
+    for row in range(20):
+        unsure_of(found, row, "hair_color", 1 if row < 19 else 0.5)
+    order = tag_order(found, features, ids_of(20), 1, none_known(), labelled={"elsewhere": features[0]})
+    assert [wanted.row for wanted in order] == [19]
 
 
 def test_of_equally_uncertain_pictures_the_farthest_from_what_is_labelled_comes_first() -> None:

@@ -47,6 +47,7 @@ def test_a_guessed_joint_outside_the_picture_is_brought_to_its_edge() -> None:
     *joints, sticks = prediction(PoseGuess(pose, CONFIDENCE), 200, 100, "stick-pose/1")["result"]
     assert (joints[0]["value"]["x"], joints[0]["value"]["y"]) == (0, 100)
     assert (sticks["value"]["vertices"][0]["x"], sticks["value"]["vertices"][0]["y"]) == (0, 100)
+    assert read_result([*joints, sticks]).fault == ""  # accepted there
     assert read_result(pose_regions(pose, 200, 100)).fault == "head outside the picture"  # what a person said is not moved
 
 
