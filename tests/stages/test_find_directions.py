@@ -17,7 +17,7 @@ from models.export import save_model
 from models.metrics.directions import fit_directions, log_odds, shares, slider_names, tag_of
 from models.networks import NETWORKS, build
 from models.targets import names
-from stages.find_directions import find_directions
+from stages.find_directions import _is_real, find_directions
 
 REPO = Path(__file__).parents[2]
 W = 6
@@ -129,6 +129,12 @@ def test_the_same_networks_give_the_same_file(sliders_of: Any) -> None:
 
 def test_effects_too_small_to_see_are_left_out(sliders_of: Any, params: FindDirections) -> None:
     assert sliders_of(params=params.model_copy(update={"min_effect": 0.99}))["sliders"] == {}
+
+
+def test_an_effect_within_four_standard_errors_is_chance() -> None:
+    change = np.tile([0.5, -0.4], 50)  # 0.05 in the mean, and its standard error is 0.045
+    assert not _is_real(change, 0.01)
+    assert _is_real(change + 0.4, 0.01)
 
 
 def test_a_tagger_of_another_vocabulary_is_refused(sliders_of: Any) -> None:

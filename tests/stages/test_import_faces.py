@@ -227,6 +227,12 @@ def test_what_one_row_of_tags_leaves_out_another_may_name(tmp_path: Path) -> Non
     assert labels["hair_color"] == "blue" and labels["blush"] is False
 
 
+def test_of_two_rows_and_two_tables_that_differ_the_first_is_right(tmp_path: Path) -> None:
+    tables = {"a.csv": b"file,hair\na.png,blue\na.png,green\n", "b.csv": b"file,hair\na.png,red\n"}
+    store = imported(tmp_path, folder_of(tmp_path / "f", {"a.png": encode_png(picture(1)), **tables}))
+    assert [json.loads(labels) for labels in store.column("labels")] == [{"hair_color": "blue"}]
+
+
 def test_copies_are_named_however_many_pictures_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "TABLE_ROWS", 4)
     files = {f"a/{idx}.png": encode_png(picture(idx)) for idx in range(9)} | {"z/first.png": encode_png(picture(0))}
@@ -241,6 +247,12 @@ def test_an_import_where_most_is_rejected_stops_and_leaves_nothing(tmp_path: Pat
     ):
         imported(tmp_path, source)
     assert [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
+def test_copies_and_texts_do_not_hide_that_most_is_rejected(tmp_path: Path) -> None:
+    files = {f"a{number}.png": encode_png(picture(1)) for number in range(10)} | {"b.jpg": b"x", "c.jpg": b"x", "notes.txt": b"text"}
+    with pytest.raises(DataError, match=r"2 of 3 files in .* cannot be used"):
+        imported(tmp_path, folder_of(tmp_path / "f", files))
 
 
 @pytest.mark.parametrize("files", [{}, {"readme.txt": b"hello"}, {"a.jpg": b"x"}])

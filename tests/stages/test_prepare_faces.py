@@ -142,6 +142,15 @@ def test_copies_are_named_however_many_faces_there_are(tmp_path: Path, monkeypat
     assert [json.loads(ids) for ids in store.column("duplicate_ids")] == [[picture_id(decode(files["z.jpg"], LIMITS))], *[[]] * 8]
 
 
+def test_an_oblong_near_duplicate_is_known_by_its_own_id_and_that_of_its_square(tmp_path: Path) -> None:
+    wide = picture(1, 96, 160)
+    files = {"a.png": encode_png(wide), "b.jpg": jpeg(wide, 95)}
+    copy = decode(files["b.jpg"], LIMITS)
+    square = np.ascontiguousarray(copy[:, 32:128])
+    store = prepared(tmp_path, files | OTHER)
+    assert sorted(json.loads(store.column("duplicate_ids")[0])) == sorted([picture_id(copy), picture_id(square)])
+
+
 def test_exact_duplicates_of_the_import_are_named_too(tmp_path: Path) -> None:
     store = prepared(tmp_path, {"a.png": encode_png(picture(1)), "b.png": encode_png(picture(1)), "c.png": jpeg(picture(1), 90)} | OTHER)
     assert [json.loads(names) for names in store.column("duplicates")] == [["b.png", "c.png"], []]

@@ -12,6 +12,7 @@ from genga.params import TrainPose, load_params
 from genga.skeleton import from_vector, normalise
 from genga.store import Store
 from models.export import load_model, read_card
+from models.metrics.poses import calibration_for
 from stages.train_pose import drawings_of, train_pose, visible_in
 
 REPO = Path(__file__).parents[2]
@@ -71,13 +72,18 @@ def test_a_joint_is_in_sight_in_every_drawing_of_its_figure(figures: Path) -> No
     assert visible[:, 1:].all()
 
 
-def test_confidence_is_calibrated_on_the_val_split(params: TrainPose, figures: Path) -> None:
+def test_confidence_is_calibrated_on_the_val_split(params: TrainPose, figures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = list[int]()
+    monkeypatch.setattr(
+        "stages.train_pose.calibration_for", lambda confidence, hit: heard.append(len(confidence)) or calibration_for(confidence, hit)
+    )
     net, card = load_model(train(params, "stick", figures))
     assert torch.equal(net.calibration, torch.tensor([1.0, 0.0]))
     assert "not calibrated" in card["notes"][1]
-    write_figures(figures / "sticks", (64,), 30, splits=("train", "val", "test"))
+    write_figures(figures / "sticks", (64,), 40, splits=("train", "val", "test", "test"))
     net, card = load_model(train(params, "stick", figures))
     assert not torch.equal(net.calibration, torch.tensor([1.0, 0.0]))
+    assert heard == [10]
     assert len(card["notes"]) == 1
     assert card["metrics"]["ece"] < 0.2  # it has learned nothing yet, and its confidence says so
 

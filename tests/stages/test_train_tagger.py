@@ -7,6 +7,7 @@ from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
+import torch
 from faces_and_labels import write_faces, write_labels
 
 from bench import tagger_quality
@@ -16,7 +17,7 @@ from genga.store import Store
 from genga.tags import columns, flags
 from models.export import load_model, read_card
 from models.targets import UNKNOWN, names, value_names
-from stages.train_tagger import Pool, _batches, _content_hash, train_tagger
+from stages.train_tagger import Pool, _batches, _content_hash, _judge, train_tagger
 
 REPO = Path(__file__).parents[2]
 
@@ -146,6 +147,17 @@ def test_a_batch_has_both_own_and_drawn_faces_where_there_are_both(params: Train
 
 def _pool(known: bool) -> Pool:
     return Pool(np.zeros((40, 32, 32, 3), np.uint8), np.full((40, len(names())), 0 if known else UNKNOWN), {"train": np.arange(40)})
+
+
+def test_thresholds_come_from_the_val_split_and_metrics_from_the_test_split(params: TrainTagger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Glasses are worn from a logit of 1.7 on in val, and from -1.4 on in test."""
+    targets, logits = np.full((40, len(names())), UNKNOWN), torch.zeros(40, len(columns()))
+    targets[:, names().index("glasses")] = [*(np.arange(20) >= 15), *(np.arange(20) >= 5)]
+    logits[:, columns().index("glasses")] = torch.linspace(-3, 3, 20).repeat(2)
+    rows = {"train": np.arange(0), "val": np.arange(20), "test": np.arange(20, 40)}
+    monkeypatch.setattr("stages.train_tagger._logits", lambda _tagger, _params, pool, split: logits[pool.rows[split]])
+    card = _judge(torch.nn.Identity(), params, [Pool(np.zeros((40, 1, 1, 3), np.uint8), targets, rows)], []).card
+    assert card["thresholds"]["glasses"] > 0.5 and card["metrics"]["glasses/accuracy"] == 0.5
 
 
 def test_other_pictures_to_learn_from_are_another_training() -> None:
