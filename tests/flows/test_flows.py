@@ -579,6 +579,19 @@ def test_a_deadline_ends_the_wait_and_the_reminder_tells_how_far_two_people_agre
     assert label_round.read_round(Home(tmp_path / "home")) is None
 
 
+def test_without_a_number_all_that_is_queued_is_enough_of_both_kinds_or_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = list[int]()
+    monkeypatch.setattr(label_round, "HOME", tmp_path)
+    monkeypatch.setattr(label_round, "_go_on", lambda _home, now, _: begun.append(now.enough))
+    for name in ("bury_the_dead", "stages_up_to", "connect"):
+        monkeypatch.setattr(label_round, name, lambda *_: None)
+    for only in (None, "tags"):
+        with disable_run_logger():
+            label_round.label_round.fn(count=8, only=only)
+        label_round.round_path(Home(tmp_path)).unlink()
+    assert begun == [16, 8]
+
+
 def test_a_label_round_waits_for_what_it_queued_and_for_no_earlier_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     told = iter([{"poses": 1, "tags": 1}, {"poses": 1, "tags": 2}])
     monkeypatch.setattr(label_round, "newest_queues", lambda _: next(told))

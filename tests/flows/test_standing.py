@@ -81,9 +81,12 @@ def test_another_model_by_the_same_number_is_not_what_is_named(registry: Registr
 
 def test_a_promotion_that_was_killed_before_it_was_deployed_is_told_and_deployed(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
     registry.promote("upscaler", "2", "ann", "sharper")
-    assert "does not serve the champion of upscaler" in str(CHECKS["release"]())
+    registry.register("sketcher", Path("made/1"), {}, {})
+    registry.promote("sketcher", "1", "gate", "the first")  # of which the release has none
+    write_json(GATE, {"upscaler": {"champion": "1"}, "sketcher": {"champion": "1"}})
+    assert "does not serve the champion of sketcher, upscaler" in str(CHECKS["release"]())
     repro(["register"])
-    assert "upscaler: the release is not what the champion is" in capsys.readouterr().out
+    assert "sketcher, upscaler: the release is not what the champion is" in capsys.readouterr().out
     assert times("deployed") == 1 and times("ran") == 1
 
 

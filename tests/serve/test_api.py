@@ -241,6 +241,15 @@ def test_tags_are_probabilities_of_every_column_and_the_best_value_of_every_grou
     assert found["unsure"] == list(UNSURE)
 
 
+@pytest.mark.parametrize(("threshold", "is_smile"), [(0.0, True), (1.0, False)])
+def test_a_flag_is_a_yes_from_the_threshold_of_its_card_on(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, threshold: float, is_smile: bool
+) -> None:
+    card = client.app.state.current.engine.released("tagger").card  # type: ignore[attr-defined]
+    monkeypatch.setitem(card["thresholds"], "smile", threshold)
+    assert client.post("/api/tags", files={"file": encode_png(noise(64, 64))}).json()["flags"]["smile"] is is_smile
+
+
 def test_tags_are_read_off_the_middle_square(client: TestClient) -> None:
     wide = noise(64, 128)
     square, whole = (client.post("/api/tags", files={"file": encode_png(picture)}).json() for picture in (wide[:, 32:96], wide))
@@ -592,6 +601,8 @@ def test_the_page_comes_with_types_browsers_take_and_lets_nothing_in_from_outsid
     page = client.get("/")
     assert page.status_code == 200 and page.headers["Content-Type"].startswith("text/html")
     assert "http" not in page.headers["Content-Security-Policy"] and "default-src 'none'" in page.headers["Content-Security-Policy"]
+    for path in ("/", "/api/release", "/nothing"):
+        assert "frame-ancestors 'none'" in client.get(path).headers["Content-Security-Policy"]
     script = client.get("/app.js")
     assert script.headers["Content-Type"].startswith("text/javascript") and script.headers["X-Content-Type-Options"] == "nosniff"
 
