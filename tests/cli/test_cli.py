@@ -232,6 +232,10 @@ def test_outside_the_project_commands_say_so_and_make_no_store(tmp_path: Path, m
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_page_is_for_this_machine_alone_unless_asked() -> None:
+    assert build_parser().parse_args(["serve"]).host == "127.0.0.1"
+
+
 @pytest.mark.parametrize("words", [["promote", "x", "1"], ["rollback", "x"], ["veto", "x", "1"]])
 def test_a_record_without_a_reason_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

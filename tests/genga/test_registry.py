@@ -525,3 +525,49 @@ def test_the_same_code_works_with_a_server(server: str, tmp_path: Path, monkeypa
     assert registry.rollback("dcgan32", "ann", "ugly").to == "1"
     assert len(registry.history()) == 3
     assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_version_10_is_newer_than_9(registry: Registry, tmp_path: Path) -> None:
+    with_versions(registry, tmp_path, 10)
+    registry.promote("dcgan32", "9", "ann", "nice")
+    registry.promote("dcgan32", "10", "ann", "nicer")
+    assert registry.vetoed("dcgan32") == {}
+    registry.promote("dcgan32", "9", "ann", "10 has odd eyes")
+    assert list(registry.vetoed("dcgan32")) == ["10"]
+
+
+def test_an_older_version_registered_again_is_the_challenger(registry: Registry, tmp_path: Path) -> None:
+    with_versions(registry, tmp_path, 2)
+    registry.register("dcgan32", tmp_path / "v0", {"kid": 0.0}, {"data_id": "d0"})
+    challenger = registry.challenger("dcgan32")
+    assert challenger is not None and challenger.number == "1"
+
+
+def test_facts_are_kept_up_to_date_where_the_metrics_stay(registry: Registry, tmp_path: Path) -> None:
+    registry.register("dcgan32", model_folder(tmp_path / "a", 1), {"kid": 0.2}, {"label_revision": "r1"})
+    again = registry.register("dcgan32", tmp_path / "a", {"kid": 0.2}, {"label_revision": "r2"})
+    assert again.facts["label_revision"] == "r2" and again.number == "1"
+
+
+def test_metrics_that_waited_for_long_all_arrive(registry: Registry, tmp_path: Path) -> None:
+    """MLflow takes 1000 at a time."""
+    with registry.tracking("dcgan32", PARAMS, tmp_path / "run", data_id="d0") as run:
+        run._next_send = float("inf")  # as after a server that went away
+        for step in range(1, 1202):
+            run.log({"loss": 1 / step}, step)
+    history = registry.client.get_metric_history(run.run_id, "loss")
+    assert [point.step for point in history] == list(range(1, 1202))
+
+
+def test_a_commit_whose_files_were_changed_is_marked_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("code.py", "dvc.lock"):
+        Path(name).write_text("1")
+    who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    for words in (["init", "-q"], ["add", "."], [*who, "commit", "-qm", "first"]):
+        subprocess.run(["git", *words], check=True)
+    ends = []
+    for name in ("dvc.lock", "code.py"):
+        Path(name).write_text("2")
+        ends.append(git_commit.__wrapped__()[40:])
+    assert ends == ["", "-dirty"]

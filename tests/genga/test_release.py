@@ -83,7 +83,7 @@ def test_a_changed_release_json_is_refused(release_dir: Path) -> None:
         Release.open(release_dir)
 
 
-@pytest.mark.parametrize("name", ["model.pkl", "weights.safetensors", "images.npy", "card.json"])
+@pytest.mark.parametrize("name", ["model.pkl", "weights.safetensors", "images.npy", "card.json", "sheet.png", "poses.parquet"])
 def test_a_pickle_under_any_name_is_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(pickle.dumps({"a": 1}))
     with pytest.raises(ReleaseError, match=name):

@@ -67,6 +67,7 @@ def test_limbs_may_swap_limb_by_limb_but_never_half_a_limb() -> None:
     arms = [J["l_elbow"], J["r_elbow"], J["l_wrist"], J["r_wrist"]]
     found[arms] = STANDING[[J["r_elbow"], J["l_elbow"], J["r_wrist"], J["l_wrist"]]]
     assert np.allclose(swap_limbs(found, STANDING), STANDING)
+    assert np.allclose(swap_limbs(np.stack([found, STANDING]), STANDING), STANDING)  # each pose of a stack for itself
     assert pck(found[None], STANDING[None], 0.05, "bbox").mean() < 1
     assert pck(found[None], STANDING[None], 0.05, "bbox", limbs_may_swap=True).mean() == 1
     half = STANDING.copy()

@@ -141,3 +141,12 @@ def test_no_measure_holds_all_pairs_at_once(monkeypatch: pytest.MonkeyPatch, mea
     finally:
         tracemalloc.stop()
     assert most < 6 * 100 * 1500 * 8, "a few blocks of pairs; all of them are 15"
+
+
+def test_shares_of_neighbours_are_those_of_sets_of_one_size() -> None:
+    rng = np.random.default_rng(0)
+    reference, made = Reference.of(rng.normal(size=(300, 4))), rng.normal(size=(60, 4))
+    whole = compare(reference, made)
+    few = compare(Reference(reference.features[:60], reference.mean, reference.scale), made)
+    shares = ("precision", "recall", "density", "coverage", "near_identical")
+    assert [whole[name] for name in shares] == [few[name] for name in shares]

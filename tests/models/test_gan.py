@@ -15,6 +15,7 @@ from models.augment import Probability, augment, cut_out, move, recolour
 from models.batches import to_signed
 from models.metrics import sampling
 from models.networks import build
+from models.recipes import gan
 from models.recipes.faces import face_recipe, model_of
 from models.recipes.style import DECAY, PathLength, mixed
 
@@ -332,3 +333,27 @@ def test_a_moved_picture_keeps_its_pixels() -> None:
         assert moved.sum() == 3
         row, column = (moved[0, 0] == 1).nonzero()[0].tolist()
         assert abs(row - 8) <= 2 and abs(column - 8) <= 2
+
+
+def test_real_and_made_pictures_are_both_shown_changed(faces: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gan, "augment", lambda images, _: images * 0)
+    heard = train(face_recipe(params_for("stylegan2", augment=0.5, r1_gamma=0.0)), faces, 1)
+    assert heard[0]["d_real"] == pytest.approx(heard[0]["d_made"])
+
+
+def test_a_penalty_taken_seldom_weighs_as_much_more(faces: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def weight(interval: int) -> float:
+        lost = list[float]()
+        monkeypatch.setattr(gan, "descend", lambda loss, _: lost.append(loss.item()))
+        heard = train(face_recipe(params_for("stylegan2", r1_gamma=8.0, r1_interval=interval)), faces, 1)
+        return (lost[0] - heard[0]["d_loss"]) / heard[0]["r1"]
+
+    assert [weight(1), weight(16)] == pytest.approx([4.0, 64.0], rel=1e-3)
+
+
+def test_pictures_are_mirrored_half_of_the_time() -> None:
+    images = torch.arange(4.0).expand(400, 3, 4, 4)
+    torch.manual_seed(0)
+    seen = gan._mirrored(images)
+    mirrored = (seen == images.flip(3)).flatten(1).all(dim=1)
+    assert 0.4 < mirrored.float().mean() < 0.6 and torch.equal(seen[~mirrored], images[~mirrored])

@@ -383,6 +383,17 @@ def test_a_fingerprint_follows_params_data_and_the_rest() -> None:
     assert len(others | {one}) == 5
 
 
+@pytest.mark.parametrize("changed", ["models/recipes/gan.py", "genga/store.py"])
+def test_other_code_is_another_training(changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("models", "genga"):
+        shutil.copytree(REPO / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr("models.loop.__file__", str(tmp_path / "models" / "loop.py"))
+    before = fingerprint_of(TRAINING, "data")
+    with (tmp_path / changed).open("a") as file:
+        file.write("# changed\n")
+    assert fingerprint_of(TRAINING, "data") != before
+
+
 @pytest.mark.parametrize("stage", sorted(path.name for path in REPO.glob("stages/*.py") if "models.loop" in path.read_text()))
 def test_a_stage_that_trains_has_its_own_code_in_the_fingerprint(stage: str) -> None:
     assert re.search(r"fingerprint_of\(.*\[__file__", (REPO / "stages" / stage).read_text())

@@ -91,3 +91,7 @@ def test_steps_are_those_of_pytorchs_muon_where_bf16_is_computed_and_nearly_wher
     torch.testing.assert_close(stepped(OrthogonalSteps, shape), theirs, rtol=0, atol=1e-6)
     monkeypatch.setattr("models.muon.uses_bf16", lambda _: False)
     torch.testing.assert_close(stepped(OrthogonalSteps, shape), theirs, rtol=0, atol=1e-3)  # of steps of 0.002 a number and time
+
+
+def test_no_weight_decay_is_asked_for_and_none_is_there() -> None:
+    assert {group["weight_decay"] for group in Muon(network(), 0.01, weight_decay=0.0).param_groups} == {0.0}

@@ -288,6 +288,14 @@ def test_a_tagger_that_is_always_right_enough_never_abstains_and_a_hopeless_one_
     assert sure_from(found, wrong, even, right=0.9)["glasses"] == {"no": 1.0, "yes": 1.0}
 
 
+def test_a_value_that_is_answered_too_rarely_is_as_sure_as_all_answers() -> None:
+    found, targets = calibrated_answers(400)
+    glasses = column_slices()["glasses"].start
+    found[:, glasses], targets[:, names().index("glasses")] = 0.1, 1  # "no", and always wrong
+    found[:5, glasses] = 0.9
+    assert sure_from(found, targets, dict.fromkeys(flags(), 0.5), right=0.9)["glasses"] == {"no": 1.0, "yes": 1.0}
+
+
 def test_the_baseline_reads_plain_colours_and_says_nothing_of_what_it_never_saw() -> None:
     colours = rng.integers(0, 3, 90)
     pictures = np.clip(rng.normal(np.eye(3)[colours][:, None, None] * 150 + 40, 20, (90, 16, 16, 3)), 0, 255).astype(np.uint8)
