@@ -376,6 +376,12 @@ def test_a_style_that_one_of_two_has_learned_decides_nothing_and_own_figures_onl
     assert held_out(store, New.to([card, other]))[0].tolist() == [0, 1]
 
 
+def test_a_pose_to_validate_with_is_no_new_one(world: World) -> None:
+    store = Store(world.data.figures_dir / "sticks")
+    about = {"pose_id": [f"{row:02d}" for row in range(8)], "split": ["test"] * 3 + ["val"] * 2 + ["train"] * 3, "style": ["pen"] * 8}
+    assert card_after("stick-pose", with_columns(store, **about))["data"]["first_learned"] == "03"
+
+
 def test_of_drawn_faces_those_are_asked_that_no_tagger_learned_from(shared_world: World) -> None:
     judge, tagger_dir = judge_of(shared_world), shared_world.weights_dir / "tagger"
     shares = [judge.score("tagger", tagger_dir, New(drawn_held_out=share)).protocol["drawn_faces_of_the_sample"] for share in (1.0, 0.2, 0.05)]
